@@ -1,0 +1,1 @@
+"""The CLIPSonic family: text tower, denoiser and vocoder."""

@@ -1,0 +1,151 @@
+"""Conditional diffusion over log-mel spectrograms: a transformer over patches of a few frames.
+
+Blocks with adaptive layer norm after DiT (Peebles and Xie 2023), the modulation shared by all blocks up to a table
+of their own as in PixArt-alpha (Chen et al. 2024), rotary positions (Su et al. 2021). It predicts the clean
+spectrogram: a patch has more numbers than the network has channels, and clean patches lie on a smaller set than
+noise does (Li and He 2025).
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+
+@dataclass(frozen=True, slots=True)
+class DenoiserSize:
+    """Shape of the network."""
+
+    n_mels: int = 128
+    n_embedding: int = 384
+    """Numbers in the joint embedding that conditions it."""
+    patch: int = 4
+    """Mel frames in a token."""
+    width: int = 384
+    depth: int = 8
+    heads: int = 6
+    expansion: int = 4
+
+
+def fourier_features(values: torch.Tensor, n: int, fastest: float) -> torch.Tensor:
+    """Cosines and sines of (batch,) values at `n` frequencies from `fastest` down to a thousandth of it: (batch, 2n)."""
+    frequencies = fastest * torch.exp(torch.linspace(0, -math.log(1000.0), n, device=values.device))
+    angles = values[:, None].float() * frequencies[None]
+    return torch.cat([torch.cos(angles), torch.sin(angles)], dim=-1)
+
+
+def rotate(x: torch.Tensor, cosines: torch.Tensor, sines: torch.Tensor) -> torch.Tensor:
+    """Rotary position of queries or keys (batch, heads, tokens, channels)."""
+    a, b = x.chunk(2, dim=-1)
+    return torch.cat([a * cosines - b * sines, a * sines + b * cosines], dim=-1)
+
+
+class Block(nn.Module):
+    """Attention, then a feed-forward network, both modulated: (batch, tokens, width) in and out."""
+
+    def __init__(self, size: DenoiserSize):
+        super().__init__()
+        self.heads = size.heads
+        self.norm_attention = nn.LayerNorm(size.width, eps=1e-6, elementwise_affine=False)
+        self.norm_feed = nn.LayerNorm(size.width, eps=1e-6, elementwise_affine=False)
+        self.qkv = nn.Linear(size.width, 3 * size.width)
+        self.out = nn.Linear(size.width, size.width)
+        self.feed = nn.Sequential(
+            nn.Linear(size.width, size.expansion * size.width),
+            nn.GELU(approximate="tanh"),
+            nn.Linear(size.expansion * size.width, size.width),
+        )
+        self.table = nn.Parameter(torch.randn(6, size.width) / size.width**0.5)
+
+    def forward(
+        self, x: torch.Tensor, modulation: torch.Tensor, cosines: torch.Tensor, sines: torch.Tensor
+    ) -> torch.Tensor:
+        shift_a, scale_a, gate_a, shift_f, scale_f, gate_f = (modulation + self.table[None]).unsqueeze(2).unbind(1)
+        h = self.norm_attention(x) * (1 + scale_a) + shift_a
+        x = x + gate_a * self.attend(h, cosines, sines)
+        h = self.norm_feed(x) * (1 + scale_f) + shift_f
+        return x + gate_f * self.feed(h)
+
+    def attend(self, h: torch.Tensor, cosines: torch.Tensor, sines: torch.Tensor) -> torch.Tensor:
+        """Every token looks at every token."""
+        batch, tokens, width = h.shape
+        parts = self.qkv(h).reshape(batch, tokens, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
+        q, k, v = rotate(parts[0], cosines, sines), rotate(parts[1], cosines, sines), parts[2]
+        mixed = functional.scaled_dot_product_attention(q.to(v.dtype), k.to(v.dtype), v)
+        return self.out(mixed.transpose(1, 2).reshape(batch, tokens, width))
+
+
+class Denoiser(nn.Module):
+    """A noised spectrogram to an estimate of the clean one.
+
+    `noised` (batch, n_mels, frames), frames a multiple of `patch`, is (1 - sigma) * clean + sigma * noise in units
+    of the normalised mel; `sigma` (batch,) in [0, 1]; `embedding` (batch, n_embedding) of unit length, or zeros for
+    no condition; `seconds` (batch,) is the length asked for. Gives (batch, n_mels, frames).
+    """
+
+    def __init__(self, size: DenoiserSize):
+        super().__init__()
+        self.size = size
+        width = size.width
+        self.patch_in = nn.Linear(size.n_mels * size.patch, width)
+        self.patch_out = nn.Linear(width, size.n_mels * size.patch)
+        self.norm_out = nn.LayerNorm(width, eps=1e-6, elementwise_affine=False)
+        self.from_sigma = nn.Sequential(nn.Linear(128, width), nn.SiLU(), nn.Linear(width, width))
+        self.from_seconds = nn.Sequential(nn.Linear(64, width), nn.SiLU(), nn.Linear(width, width))
+        self.from_embedding = nn.Sequential(
+            nn.Linear(size.n_embedding, 2 * width), nn.SiLU(), nn.Linear(2 * width, width)
+        )
+        self.to_modulation = nn.Linear(width, 6 * width)
+        self.table_out = nn.Parameter(torch.randn(2, width) / width**0.5)
+        self.blocks = nn.ModuleList(Block(size) for _ in range(size.depth))
+        self._start_small()
+
+    def _start_small(self) -> None:
+        """Every block begins as the identity, and the first estimate is the mean: zero."""
+        for layer in (self.to_modulation, self.patch_out):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+        for block in self.blocks:
+            nn.init.zeros_(block.table[2].data)
+            nn.init.zeros_(block.table[5].data)
+
+    def forward(
+        self, noised: torch.Tensor, sigma: torch.Tensor, embedding: torch.Tensor, seconds: torch.Tensor
+    ) -> torch.Tensor:
+        condition = self.condition(sigma, embedding, seconds)
+        modulation = self.to_modulation(functional.silu(condition)).unflatten(-1, (6, self.size.width))
+        x = self.patch_in(self.patchify(noised))
+        cosines, sines = self.positions(x.shape[1], x.device)
+        for block in self.blocks:
+            x = block(x, modulation, cosines, sines)
+        shift, scale = (condition[:, None] + self.table_out[None]).unsqueeze(2).unbind(1)
+        return self.unpatchify(self.patch_out(self.norm_out(x) * (1 + scale) + shift))
+
+    def condition(self, sigma: torch.Tensor, embedding: torch.Tensor, seconds: torch.Tensor) -> torch.Tensor:
+        """Noise level, length and embedding as one vector (batch, width)."""
+        # Unit vectors of many numbers are small in each; scaled up to a deviation of one.
+        text = self.from_embedding(embedding * self.size.n_embedding**0.5)
+        time = self.from_sigma(fourier_features(sigma, 64, 1000.0))
+        length = self.from_seconds(fourier_features(torch.log(seconds), 32, 30.0))
+        return text + time + length
+
+    def positions(self, tokens: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+        """Cosines and sines (tokens, channels / 2) of the rotary positions."""
+        half = self.size.width // self.size.heads // 2
+        frequencies = torch.exp(torch.arange(half, device=device) * (-math.log(10000.0) / half))
+        angles = torch.arange(tokens, device=device)[:, None] * frequencies[None]
+        return torch.cos(angles), torch.sin(angles)
+
+    def patchify(self, mel: torch.Tensor) -> torch.Tensor:
+        """(batch, n_mels, frames) to (batch, frames / patch, n_mels * patch)."""
+        tokens = mel.shape[2] // self.size.patch
+        patches = mel.reshape(-1, self.size.n_mels, tokens, self.size.patch)
+        return patches.permute(0, 2, 1, 3).reshape(-1, tokens, self.size.n_mels * self.size.patch)
+
+    def unpatchify(self, x: torch.Tensor) -> torch.Tensor:
+        """Inverse of `patchify`."""
+        tokens = x.shape[1]
+        patches = x.reshape(-1, tokens, self.size.n_mels, self.size.patch).permute(0, 2, 1, 3)
+        return patches.reshape(-1, self.size.n_mels, tokens * self.size.patch)

@@ -1,0 +1,175 @@
+"""Train the denoiser by flow matching (Lipman et al. 2023) on crops of the corpus and their wordings' embeddings."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from onnx_export.clipsonic.denoiser import Denoiser, DenoiserSize
+from onnx_export.corpus import Cache
+from onnx_export.training import Average, Checkpoint, Schedule, precision, run_steps, step_optimiser
+from plugin_server.audio.spectral import LOG_FLOOR, MelSettings
+
+log = logging.getLogger(__name__)
+
+CANVASES_S = (0.75, 1.5, 3.0, 5.0, 7.5, 10.0, 20.0, 30.0)
+CANVAS_ODDS = (0.10, 0.15, 0.18, 0.25, 0.12, 0.14, 0.04, 0.02)
+
+
+@dataclass(frozen=True, slots=True)
+class DenoiserTraining:
+    """How the denoiser is taught."""
+
+    steps: int = 40_000
+    tokens: int = 800
+    """Patches in a batch: short canvases come in larger batches."""
+    learning_rate: float = 5e-4
+    drop_condition: float = 0.12
+    """Share of clips without their embedding, for classifier-free guidance."""
+    spread: float = 0.45
+    """Largest length of the noise added to an embedding: 0.45 is a cosine of about 0.9."""
+    mix: float = 0.1
+    """Share of clips laid over another, with the sum of both embeddings."""
+    average_decay: float = 0.999
+
+
+@dataclass(frozen=True, slots=True)
+class MelNormalisation:
+    """Mean and deviation of every mel band over the training split, float32 (n_mels,)."""
+
+    mean: np.ndarray
+    std: np.ndarray
+
+    @classmethod
+    def measure(cls, cache: Cache) -> "MelNormalisation":
+        """From every tenth frame of the training split, silence left out."""
+        frames = np.concatenate([cache.mel(i)[::10] for i in cache.indices("train")]).astype(np.float32)
+        frames = frames[frames.max(axis=1) > -8]
+        return cls(frames.mean(axis=0), frames.std(axis=0))
+
+
+class Examples:
+    """Batches of (normalised mel, embedding, seconds), every label seen about equally often."""
+
+    def __init__(
+        self,
+        cache: Cache,
+        wordings: Mapping[str, np.ndarray],
+        mel: MelSettings,
+        norm: MelNormalisation,
+        training: DenoiserTraining,
+        size: DenoiserSize,
+    ):
+        """`wordings` gives each label's embeddings, float32 (n, n_embedding)."""
+        self.cache, self.wordings, self.mel, self.norm = cache, wordings, mel, norm
+        self.training, self.patch = training, size.patch
+        self.rng = np.random.default_rng()
+        self.indices = np.array(cache.indices("train"))
+        self.odds = self._balance([cache.sounds[i].label for i in self.indices])
+
+    def _balance(self, labels: Sequence[str]) -> np.ndarray:
+        """A label is drawn in the square root of its length, and a sound within it in its own length (at most 10 s)."""
+        seconds = np.array([min(10.0, len(self.cache.mel(i)) / 86) for i in self.indices])
+        totals = {label: seconds[[name == label for name in labels]].sum() for label in set(labels)}
+        odds = np.array([s / np.sqrt(totals[label]) for s, label in zip(seconds, labels, strict=True)])
+        return odds / odds.sum()
+
+    def draw(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """One batch of one canvas length: (batch, n_mels, frames), (batch, n_embedding), (batch,)."""
+        canvas_s = self.rng.choice(CANVASES_S, p=CANVAS_ODDS) * self.rng.uniform(0.8, 1.0)
+        n_tokens = max(2, round(canvas_s * self.mel.sample_rate / self.mel.hop / self.patch))
+        frames = n_tokens * self.patch
+        batch = max(1, self.training.tokens // n_tokens)
+        chosen = self.rng.choice(self.indices, batch, p=self.odds)
+        made = [self._example(i, frames) for i in chosen]
+        seconds = frames * self.mel.hop / self.mel.sample_rate
+        mels, embeddings = (torch.from_numpy(np.stack(parts)) for parts in zip(*made, strict=True))
+        return mels, embeddings, torch.full((batch,), seconds)
+
+    def _example(self, index: int, frames: int) -> tuple[np.ndarray, np.ndarray]:
+        mel, embedding = self._canvas(index, frames), self._wording(index)
+        if self.rng.random() < self.training.mix:
+            other = self.rng.choice(self.indices, p=self.odds)
+            # Magnitudes of sounds that know nothing of each other add in power.
+            mel = 0.5 * np.logaddexp(2 * mel, 2 * self._canvas(other, frames))
+            embedding = embedding + self._wording(other)
+        embedding = embedding / np.linalg.norm(embedding)
+        embedding = self._spread(embedding) * (self.rng.random() >= self.training.drop_condition)
+        normal = (mel - self.norm.mean) / self.norm.std
+        return np.ascontiguousarray(normal.T, np.float32), embedding.astype(np.float32)
+
+    def _wording(self, index: int) -> np.ndarray:
+        return self.rng.choice(self.wordings[self.cache.sounds[index].label])
+
+    def _spread(self, embedding: np.ndarray) -> np.ndarray:
+        """Moved at random, so that the network learns a neighbourhood and not a point."""
+        noise = self.rng.standard_normal(len(embedding))
+        moved = embedding + noise / np.linalg.norm(noise) * self.rng.uniform(0, self.training.spread)
+        return moved / np.linalg.norm(moved)
+
+    def _canvas(self, index: int, frames: int) -> np.ndarray:
+        """Log-mel (frames, n_mels): a crop, or the whole sound alone or again and again, silence around it."""
+        mel = self.cache.mel(index).astype(np.float32)
+        if len(mel) >= frames:
+            start = self.rng.integers(0, len(mel) - frames + 1) if self.rng.random() < 0.7 else 0
+            return mel[start : start + frames]
+        canvas = np.full((frames, mel.shape[1]), np.log(LOG_FLOOR), np.float32)
+        again = self.rng.random() < 0.6
+        start = 0 if self.rng.random() < 0.7 else int(self.rng.integers(0, frames - len(mel) + 1))
+        while start < frames:
+            piece = mel[: frames - start]
+            canvas[start : start + len(piece)] = piece
+            if not again:
+                break
+            start += len(mel) + int(self.rng.exponential(0.25) * 86)
+        return canvas
+
+
+def flow_loss(
+    model: Denoiser, clean: torch.Tensor, embedding: torch.Tensor, seconds: torch.Tensor, device: torch.device
+) -> torch.Tensor:
+    """Squared error of the velocity, from the estimate of the clean mel; noise levels logit-normal (Esser et al. 2024)."""
+    sigma = torch.sigmoid(torch.randn(len(clean), device=device) + 0.3)
+    noise = torch.randn_like(clean)
+    level = sigma[:, None, None]
+    with precision(device):
+        estimate = model((1 - level) * clean + level * noise, sigma, embedding, seconds)
+    # Velocity error is the error of the clean estimate over sigma; bounded where sigma is small.
+    return (((estimate.float() - clean) ** 2).mean(dim=(1, 2)) / sigma.clamp_min(0.1) ** 2).mean()
+
+
+def train_denoiser(
+    cache: Cache,
+    wordings: Mapping[str, np.ndarray],
+    mel: MelSettings,
+    size: DenoiserSize,
+    training: DenoiserTraining,
+    path: Path,
+    device: torch.device,
+) -> None:
+    """Train until `training.steps`, going on from `path` where it exists."""
+    model = Denoiser(size).to(device)
+    average = Average(model, training.average_decay)
+    optimiser = torch.optim.AdamW(_groups(model), lr=training.learning_rate, betas=(0.9, 0.99))
+    examples = Examples(cache, wordings, mel, MelNormalisation.measure(cache), training, size)
+    checkpoint = Checkpoint(path, {"model": model, "average": average, "optimiser": optimiser})
+
+    def do_step(step: int) -> dict[str, float]:
+        clean, embedding, seconds = (part.to(device) for part in examples.draw())
+        loss = step_optimiser(optimiser, flow_loss(model, clean, embedding, seconds, device), model.parameters())
+        average.update(model)
+        return {"loss": loss}
+
+    schedule = Schedule(training.steps, training.learning_rate, warmup=400)
+    run_steps(checkpoint, [optimiser], schedule, do_step)
+
+
+def _groups(model: nn.Module) -> list[dict]:
+    """Weight decay for matrices only."""
+    matrices = [p for p in model.parameters() if p.ndim >= 2 and min(p.shape) > 6]
+    others = [p for p in model.parameters() if not (p.ndim >= 2 and min(p.shape) > 6)]
+    return [{"params": matrices, "weight_decay": 0.02}, {"params": others, "weight_decay": 0.0}]

@@ -1,0 +1,97 @@
+"""One exception tree. Every class has a stable `code`, which clients receive with the sentence."""
+
+
+class ClipsonicError(Exception):
+    """Base of everything that can be told to a user in one plain sentence."""
+
+    code = "error"
+
+
+class BadArgument(ClipsonicError):
+    """An argument is missing, has the wrong type or lies outside its range."""
+
+    code = "bad_argument"
+
+
+class BadPacket(ClipsonicError):
+    """Bytes that are not an OSC packet."""
+
+    code = "bad_packet"
+
+
+class UnknownAddress(ClipsonicError):
+    """An OSC address that no row of the table answers."""
+
+    code = "unknown_address"
+
+
+class UnknownJob(ClipsonicError):
+    """No queued or running job has this id."""
+
+    code = "unknown_job"
+
+
+class DuplicateJob(ClipsonicError):
+    """A queued or running job already has the id that a client chose."""
+
+    code = "duplicate_job"
+
+
+class QueueFull(ClipsonicError):
+    """The queue holds as many jobs as it may."""
+
+    code = "queue_full"
+
+
+class Cancelled(ClipsonicError):
+    """The job was cancelled before it was done."""
+
+    code = "cancelled"
+
+
+class UnknownModel(ClipsonicError):
+    """No installed bundle has this name."""
+
+    code = "unknown_model"
+
+
+class BundleDamaged(ClipsonicError):
+    """A bundle's card or files are not what they should be."""
+
+    code = "bundle_damaged"
+
+
+class EngineCrashed(ClipsonicError):
+    """The engine process died in the middle of a job."""
+
+    code = "engine_crashed"
+
+
+class EngineFailed(ClipsonicError):
+    """onnxruntime, or the model, refused to run."""
+
+    code = "engine_failed"
+
+
+class FolderNotWritable(ClipsonicError):
+    """The sample folder cannot be made or written."""
+
+    code = "folder_not_writable"
+
+
+class PortTaken(ClipsonicError):
+    """Another program listens on the port."""
+
+    code = "port_taken"
+
+
+class BadFile(ClipsonicError):
+    """A file is missing, is not of the expected kind, or lacks what is needed."""
+
+    code = "bad_file"
+
+
+class BadSettings(ClipsonicError):
+    """The settings file or an environment variable cannot be understood."""
+
+    code = "bad_settings"
