@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from onnx_export.training import precision
 from onnx_export.torchvision_ops import declare_missing_operators
 
 log = logging.getLogger(__name__)
@@ -40,7 +41,8 @@ class SentenceEncoder:
             tokens = self.tokenizer(
                 [sentences[i] for i in chosen], padding=True, truncation=True, max_length=96, return_tensors="pt"
             )
-            hidden = self.model(**tokens).last_hidden_state
+            with precision(torch.device("cpu")):
+                hidden = self.model(**tokens).last_hidden_state.float()
             mask = tokens["attention_mask"][..., None]
             pooled = (hidden * mask).sum(1) / mask.sum(1)
             out[chosen] = torch.nn.functional.normalize(pooled, dim=-1).numpy()

@@ -1,0 +1,133 @@
+"""Trained checkpoints to the bundle that the daemon serves."""
+
+import logging
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+import torch
+
+from onnx_export.clipsonic.denoiser import Denoiser, DenoiserSize
+from onnx_export.clipsonic.text_tower import TextTower, TextTowerSize
+from onnx_export.clipsonic.train_denoiser import MelNormalisation
+from onnx_export.clipsonic.vocoder import Vocoder, VocoderSize
+from onnx_export.graphs import ByteEmbedding, Exported, export_graph
+from onnx_export.training import load_average
+from plugin_server.audio.spectral import MelSettings
+from plugin_server.engine.bundles import file_sha256
+from plugin_server.engine.card import CARD_NAME, Card, Embedding, Lengths, Sampling
+from plugin_server.engine.families.clipsonic import TOKENIZER_FILE
+
+log = logging.getLogger(__name__)
+
+EMBEDDING_NAME = "clipsonic-mini-384"
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Shapes of the three networks."""
+
+    mel: MelSettings = MelSettings()
+    text: TextTowerSize = TextTowerSize()
+    denoiser: DenoiserSize = DenoiserSize()
+    vocoder: VocoderSize = VocoderSize()
+
+
+@dataclass(frozen=True, slots=True)
+class Networks:
+    """The three networks and what the denoiser's numbers stand for."""
+
+    text: TextTower
+    denoiser: Denoiser
+    vocoder: Vocoder
+    norm: MelNormalisation
+
+
+def load_networks(runs: Path, sizes: Sizes, norm: MelNormalisation) -> Networks:
+    """Averaged weights of `text.pt`, `denoiser.pt` and `vocoder.pt` in a folder of runs."""
+    networks = Networks(
+        TextTower(sizes.text), Denoiser(sizes.denoiser), Vocoder(sizes.mel, sizes.vocoder), norm
+    )
+    for name in ("text", "denoiser", "vocoder"):
+        step = load_average(runs / f"{name}.pt", getattr(networks, name))
+        log.info("%s: step %d", name, step)
+    return networks
+
+
+def graphs_of(networks: Networks, sizes: Sizes) -> dict[str, Exported]:
+    """The three graphs by the names that the card gives them."""
+    n_frames, n_embedding = 64 * sizes.denoiser.patch, sizes.denoiser.n_embedding
+    batch = {0: "batch"}
+    tower = networks.text
+    tower.transformer.token_embedding = ByteEmbedding(tower.transformer.token_embedding.weight.detach())
+    tokens = torch.zeros(2, sizes.text.context_length, dtype=torch.int64)
+    tokens[0, :3], tokens[1, :5] = torch.tensor([0, 7, 9]), torch.tensor([0, 3, 5, 6, 9])
+    tokens[tokens == 9] = sizes.text.vocab_size - 1
+    noised = torch.randn(2, sizes.denoiser.n_mels, n_frames)
+    return {
+        "text_tower": Exported(tower, {"tokens": tokens}, ["embedding"], {"tokens": batch}),
+        "denoiser": Exported(
+            networks.denoiser,
+            {
+                "noised": noised,
+                "sigma": torch.tensor([0.9, 0.3]),
+                "embedding": torch.nn.functional.normalize(torch.randn(2, n_embedding), dim=-1),
+                "seconds": torch.tensor([3.0, 5.0]),
+            },
+            ["clean"],
+            {"noised": {0: "batch", 2: "frames"}, "sigma": batch, "embedding": batch, "seconds": batch},
+        ),
+        "vocoder": Exported(
+            networks.vocoder,
+            {"log_mel": noised * 2 - 5},
+            ["spectrum"],
+            {"log_mel": {0: "batch", 2: "frames"}},
+        ),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Title:
+    """What a bundle says of itself."""
+
+    name: str
+    version: str
+    licence: str
+    description: str
+
+
+def write_bundle(
+    folder: Path, title: Title, networks: Networks, sizes: Sizes, sampling: Sampling, lengths: Lengths
+) -> Card:
+    """Export everything into `folder` and write its card last: a folder without a card is no bundle."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / CARD_NAME).unlink(missing_ok=True)
+    graphs = {name: export_graph(what, folder / f"{name}.onnx") for name, what in graphs_of(networks, sizes).items()}
+    shutil.copyfile(str(files("open_clip") / "bpe_simple_vocab_16e6.txt.gz"), folder / TOKENIZER_FILE)
+    names = [TOKENIZER_FILE, *(graph.file for graph in graphs.values())]
+    card = Card(
+        name=title.name,
+        family="clipsonic",
+        verb="generate",
+        version=title.version,
+        licence=title.licence,
+        description=title.description,
+        embedding=Embedding(EMBEDDING_NAME, sizes.text.n_embedding),
+        mel=sizes.mel,
+        mel_mean=_numbers(networks.norm.mean),
+        mel_std=_numbers(networks.norm.std),
+        frame_multiple=sizes.denoiser.patch,
+        context_length=sizes.text.context_length,
+        sampling=sampling,
+        lengths=lengths,
+        graphs=graphs,
+        files={name: file_sha256(folder / name) for name in names},
+    )
+    (folder / CARD_NAME).write_text(card.to_json(), "utf-8")
+    return card
+
+
+def _numbers(values: Sequence[float]) -> tuple[float, ...]:
+    return tuple(round(float(value), 4) for value in values)

@@ -1,0 +1,78 @@
+"""Words to the joint embedding: open_clip's text transformer in a small configuration, with CLIP's own tokenizer.
+
+Official CLIP text towers are the same class in larger sizes, so they take the same road to ONNX.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from onnx_export.torchvision_ops import declare_missing_operators
+
+
+@dataclass(frozen=True, slots=True)
+class TextTowerSize:
+    """Shape of the network, in open_clip's terms."""
+
+    context_length: int = 77
+    vocab_size: int = 49408
+    width: int = 256
+    heads: int = 4
+    layers: int = 4
+    n_embedding: int = 384
+
+
+class TextTower(nn.Module):
+    """Token ids (batch, context_length or fewer), closed by CLIP's end-of-text id, to unit vectors (batch, n_embedding)."""
+
+    def __init__(self, size: TextTowerSize):
+        super().__init__()
+        self._operators = declare_missing_operators()
+        from open_clip.transformer import TextTransformer
+
+        self.size = size
+        self.transformer = TextTransformer(
+            context_length=size.context_length,
+            vocab_size=size.vocab_size,
+            width=size.width,
+            heads=size.heads,
+            layers=size.layers,
+            output_dim=size.n_embedding,
+        )
+
+        self._mask = self.transformer.attn_mask
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        # open_clip's mask has the full context length; shorter batches train several times faster.
+        length = tokens.shape[1]
+        self.transformer.attn_mask = self._mask[:length, :length].to(tokens.device)
+        return nn.functional.normalize(self.transformer(tokens).float(), dim=-1)
+
+    @torch.no_grad()
+    def start_from_words(self, vectors: np.ndarray) -> None:
+        """Begin with the principal components of the teacher's vectors (vocab_size, n) for each token's own text.
+
+        A word that no training sentence holds then still has a sensible place.
+        """
+        centred = torch.from_numpy(vectors - vectors.mean(axis=0))
+        _, _, components = torch.linalg.svd(centred[:: max(1, len(centred) // 8000)], full_matrices=False)
+        reduced = centred @ components[: self.size.width].T
+        self.transformer.token_embedding.weight.copy_(reduced / reduced.std() * 0.05)
+
+
+def token_texts() -> list[str]:
+    """What each id of CLIP's vocabulary stands for, as plain text."""
+    from open_clip import get_tokenizer
+
+    tokenizer = get_tokenizer("ViT-B-32")
+    return [tokenizer.decode([i]).strip() or "." for i in range(tokenizer.vocab_size)]
+
+
+def tokenize(texts: list[str], context_length: int) -> torch.Tensor:
+    """open_clip's own tokenizer: ids (len(texts), longest text), trailing padding cut away."""
+    from open_clip import get_tokenizer
+
+    ids = get_tokenizer("ViT-B-32")(texts, context_length=context_length)
+    return ids[:, : int((ids != 0).sum(dim=1).max())]

@@ -1,0 +1,57 @@
+"""A clip: samples and their rate."""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """Sound as a value. Raises ValueError when the parts do not make one."""
+
+    samples: np.ndarray
+    """Float32 (frames, channels), full scale at -1 and 1."""
+    sample_rate: int
+    """Hertz."""
+
+    def __post_init__(self) -> None:
+        if self.samples.ndim != 2 or self.samples.dtype != np.float32 or not 1 <= self.samples.shape[1] <= 64:
+            raise ValueError(
+                f"samples: got {self.samples.dtype} {self.samples.shape}, expected float32 (frames, channels)"
+            )
+        if self.sample_rate <= 0:
+            raise ValueError(f"sample_rate: got {self.sample_rate}, expected a positive number of Hertz")
+
+    @classmethod
+    def mono(cls, samples: np.ndarray, sample_rate: int) -> "Clip":
+        """A clip of one channel from samples (frames,)."""
+        return cls(np.asarray(samples, np.float32)[:, None], sample_rate)
+
+    @property
+    def n_frames(self) -> int:
+        """Samples in a channel."""
+        return self.samples.shape[0]
+
+    @property
+    def n_channels(self) -> int:
+        """1 for mono, 2 for stereo."""
+        return self.samples.shape[1]
+
+    @property
+    def seconds(self) -> float:
+        """Length."""
+        return self.n_frames / self.sample_rate
+
+    def fingerprint(self) -> str:
+        """Twelve hexadecimal digits of the sound at 24 bits: the same before writing and after reading."""
+        digest = hashlib.blake2s(f"{self.sample_rate} {self.n_channels}".encode(), digest_size=6)
+        digest.update(to_integers(self.samples, 24).tobytes())
+        return digest.hexdigest()
+
+
+def to_integers(samples: np.ndarray, bits: int) -> np.ndarray:
+    """Float samples rounded to integers of `bits` bits, int32 of the same shape, clipped at full scale."""
+    scale = 2 ** (bits - 1) - 1
+    # float64: a float32 has 24 bits, and rounding in it would touch the last one.
+    return np.clip(np.rint(samples.astype(np.float64) * scale), -scale - 1, scale).astype(np.int32)

@@ -1,0 +1,158 @@
+"""What makes raw model output a sample: length, rate, level and ends. Pure functions from clip to clip."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import soxr
+
+from plugin_server.audio.clip import Clip
+
+SILENCE_LUFS = -70.0
+"""BS.1770's absolute gate: nothing quieter counts."""
+OVERSAMPLING = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """How every clip is finished."""
+
+    sample_rate: int = 48000
+    """Hertz."""
+    loudness_lufs: float = -18.0
+    """Integrated loudness that is aimed at."""
+    peak_db: float = -1.0
+    """True peak that is not reached, dBTP."""
+    fade_in_s: float = 0.003
+    fade_out_s: float = 0.012
+
+
+def finish(clip: Clip, seconds: float, settings: Finish) -> Clip:
+    """Exactly `seconds` long at the host's rate, without DC, with faded ends, at its loudness."""
+    n_frames = round(seconds * settings.sample_rate)
+    whole = fit(resample(remove_dc(clip), settings.sample_rate), n_frames)
+    faded = fade(whole, settings.fade_in_s, settings.fade_out_s)
+    # Level last: neither a fade nor a resampler can lift a peak again.
+    return set_loudness(faded, settings.loudness_lufs, settings.peak_db)
+
+
+def remove_dc(clip: Clip) -> Clip:
+    """Each channel's mean taken away."""
+    return Clip(clip.samples - clip.samples.mean(axis=0, dtype=np.float64).astype(np.float32), clip.sample_rate)
+
+
+def resample(clip: Clip, sample_rate: int) -> Clip:
+    """At another rate, by soxr's high quality; the same clip where the rate is right already."""
+    if clip.sample_rate == sample_rate:
+        return clip
+    return Clip(soxr.resample(clip.samples, clip.sample_rate, sample_rate, quality="HQ"), sample_rate)
+
+
+def fit(clip: Clip, n_frames: int) -> Clip:
+    """Exactly `n_frames` long: cut, or silence added, at the end."""
+    missing = max(0, n_frames - clip.n_frames)
+    return Clip(np.pad(clip.samples[:n_frames], ((0, missing), (0, 0))), clip.sample_rate)
+
+
+def fade(clip: Clip, in_s: float, out_s: float) -> Clip:
+    """Raised-cosine ends that begin and end at exactly zero; each takes a quarter of the clip at most."""
+    samples = clip.samples.copy()
+    for seconds, part in ((in_s, samples), (out_s, samples[::-1])):
+        n = min(round(seconds * clip.sample_rate), clip.n_frames // 4)
+        if n > 0:
+            part[:n] *= (0.5 - 0.5 * np.cos(np.pi * np.arange(n) / n)).astype(np.float32)[:, None]
+    return Clip(samples, clip.sample_rate)
+
+
+def set_loudness(clip: Clip, lufs: float, peak_db: float) -> Clip:
+    """Gain to `lufs`, or to a true peak just under `peak_db` where that comes first.
+
+    One gain for the whole clip: a limiter would change the sound. So a clip of few peaks ends up quieter than
+    `lufs`. Silence stays silence.
+    """
+    loudness = loudness_lufs(clip)
+    if loudness <= SILENCE_LUFS:
+        return clip
+    headroom_db = peak_db - 0.05 - true_peak_db(clip)
+    gain = np.float32(10 ** (min(lufs - loudness, headroom_db) / 20))
+    return Clip(clip.samples * gain, clip.sample_rate)
+
+
+def true_peak_db(clip: Clip) -> float:
+    """Highest level between the samples too, dBTP, by fourfold oversampling (ITU-R BS.1770-4, annex 2)."""
+    if not clip.samples.any():
+        return -np.inf
+    over = soxr.resample(clip.samples, clip.sample_rate, OVERSAMPLING * clip.sample_rate, quality="MQ")
+    peak = max(float(np.abs(over).max()), float(np.abs(clip.samples).max()))
+    return 20 * float(np.log10(peak))
+
+
+def loudness_lufs(clip: Clip) -> float:
+    """Integrated loudness of ITU-R BS.1770-4: K-weighting, blocks of 400 ms every 100 ms, two gates.
+
+    A clip shorter than a block is measured as one block. Gives -inf for silence.
+    """
+    weighted = _k_weighted(clip)
+    hop = round(0.1 * clip.sample_rate)
+    n_hops = weighted.shape[0] // hop
+    if n_hops < 4:
+        return _lufs(np.mean(weighted**2, axis=0).sum())
+    power = (weighted[: n_hops * hop].reshape(n_hops, hop, -1) ** 2).mean(axis=1).sum(axis=1)
+    blocks = np.convolve(power, np.full(4, 0.25), "valid")
+    loud = blocks[blocks > _power(SILENCE_LUFS)]
+    if not len(loud):
+        return -np.inf
+    return _lufs(loud[loud > loud.mean() / 10].mean())
+
+
+def _lufs(power: float) -> float:
+    return -0.691 + 10 * float(np.log10(power)) if power > 0 else -np.inf
+
+
+def _power(lufs: float) -> float:
+    return 10 ** ((lufs + 0.691) / 10)
+
+
+def _k_weighted(clip: Clip) -> np.ndarray:
+    """Samples through the K-weighting filter, float32 (frames, channels), by their spectrum.
+
+    The filter's memory is a few hundredths of a second; half a second of padding keeps its tail from the start.
+    """
+    n = fast_length(clip.n_frames + clip.sample_rate // 2)
+    response = _k_response(n, clip.sample_rate)
+    spectrum = np.fft.rfft(clip.samples, n, axis=0) * response[:, None]
+    return np.fft.irfft(spectrum, n, axis=0)[: clip.n_frames].astype(np.float32)
+
+
+def fast_length(n: int) -> int:
+    """The next length with no prime factor above 5, for which Fourier transforms are fast."""
+    best = 1 << (n - 1).bit_length()
+    for threes in (1, 3, 9, 27):
+        for fives in (1, 5, 25, 125):
+            odd = threes * fives
+            best = min(best, odd << max(0, (-(-n // odd) - 1).bit_length()))
+    return best
+
+
+@lru_cache(maxsize=16)
+def _k_response(n: int, sample_rate: int) -> np.ndarray:
+    """Complex response of both K-weighting stages at the bins of a transform of `n` samples."""
+    z = np.exp(-2j * np.pi * np.arange(n // 2 + 1) / n)
+    shelf, high_pass = k_weighting(sample_rate)
+    return np.prod([np.polyval(b[::-1], z) / np.polyval(a[::-1], z) for b, a in (shelf, high_pass)], axis=0)
+
+
+def k_weighting(sample_rate: int) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """Coefficients (b, a) of the high shelf and the high pass at any rate.
+
+    The analogue prototypes are those whose bilinear transform at 48 kHz gives BS.1770's table (De Man 2014).
+    """
+    k, q, gain = np.tan(np.pi * 1681.9744509555319 / sample_rate), 0.7071752369554193, 10 ** (3.99984385397 / 20)
+    root = gain**0.499666774155
+    a0 = 1 + k / q + k * k
+    shelf_b = np.array([gain + root * k / q + k * k, 2 * (k * k - gain), gain - root * k / q + k * k]) / a0
+    shelf_a = np.array([a0, 2 * (k * k - 1), 1 - k / q + k * k]) / a0
+    k, q = np.tan(np.pi * 38.13547087613982 / sample_rate), 0.5003270373253953
+    a0 = 1 + k / q + k * k
+    pass_a = np.array([a0, 2 * (k * k - 1), 1 - k / q + k * k]) / a0
+    return (shelf_b, shelf_a), (np.array([1.0, -2.0, 1.0]), pass_a)

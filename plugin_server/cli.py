@@ -1,0 +1,130 @@
+"""The command `clipsonic`: parses, calls one function, prints. What each command needs is imported when it runs, so
+that `--help` answers at once."""
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from plugin_server import __version__
+from plugin_server.errors import ClipsonicError
+from plugin_server.settings import Settings, bundle_folders, load_settings
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; 0 when it worked, 1 with one sentence on standard error when it did not."""
+    options = _parser().parse_args(arguments)
+    level = logging.DEBUG if options.verbose else logging.WARNING
+    logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        options.run(options)
+    except ClipsonicError as error:
+        print(f"clipsonic: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader of our output went away, as `| head` does; nothing more can be said to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="clipsonic", description="Words into sound, for people who make music.")
+    parser.add_argument("--version", action="version", version=f"clipsonic-live {__version__}")
+    parser.add_argument("-v", "--verbose", action="store_true", help="say more on standard error")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for add in (_add_serve, _add_generate, _add_demo, _add_models, _add_doctor):
+        add(commands)
+    return parser
+
+
+def _common(parser: argparse.ArgumentParser) -> None:
+    """Flags that set Settings; None leaves the file, the environment or the default in force."""
+    parser.add_argument("--folder", type=Path, metavar="DIR", help="sample folder (default: Live's User Library or your music folder)")
+    parser.add_argument("--model", metavar="NAME", help="bundle that makes the sound (see: clipsonic models)")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda", "coreml"), help="what runs the model (default: auto)")
+    parser.add_argument("--rate", dest="sample_rate", type=int, choices=(44100, 48000), help="sample rate of clips (default: 48000)")
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    names = ("osc_port", "http_port", "folder", "model", "device", "sample_rate")
+    return load_settings({name: getattr(options, name, None) for name in names})
+
+
+def _add_serve(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("serve", help="run the daemon until Ctrl-C")
+    parser.add_argument("--osc-port", type=int, metavar="PORT", help="UDP and TCP port for OSC (default: 9460; 0: a free one)")
+    parser.add_argument("--http-port", type=int, metavar="PORT", help="kept for the control page (default: 9461)")
+    _common(parser)
+    parser.set_defaults(run=_serve)
+
+
+def _serve(options: argparse.Namespace) -> None:
+    from plugin_server.server import serve
+
+    asyncio.run(serve(_settings(options), lambda line: print(line, flush=True)))
+
+
+def _add_generate(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("generate", help="make clips without a daemon")
+    parser.add_argument("prompt", nargs="*", help="words for the sound")
+    parser.add_argument("--seconds", type=float, help="length of the clip (default: the model's, 5)")
+    parser.add_argument("--seed", type=int, help="a number that makes the same sound again")
+    parser.add_argument("--takes", type=int, default=1, help="how many clips, from seed, seed + 1, ... (default: 1)")
+    parser.add_argument("--steps", type=int, help="steps of the sampler: more is slower and finer")
+    parser.add_argument("--guidance", type=float, help="how far the prompt is followed")
+    parser.add_argument("--negative", help="what the sound should keep away from")
+    parser.add_argument("--name", help="first part of the file name")
+    parser.add_argument("--like", type=Path, metavar="FILE", help="make the clip in FILE again; other flags change it")
+    _common(parser)
+    parser.set_defaults(run=_generate)
+
+
+def _generate(options: argparse.Namespace) -> None:
+    from plugin_server.commands import generate_clips
+
+    given = {"prompt": " ".join(options.prompt) or None, "variations": options.takes}
+    given |= {name: getattr(options, name) for name in ("seconds", "seed", "steps", "guidance", "negative", "name")}
+    generate_clips(_settings(options), options.like, {k: v for k, v in given.items() if v is not None})
+
+
+def _add_demo(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("demo", help="start a daemon, send it one prompt over OSC, show the clip")
+    parser.add_argument("prompt", nargs="*", help="words for the sound (default: sea waves)")
+    parser.add_argument("--seconds", type=float, help="length of the clip")
+    parser.add_argument("--folder", type=Path, metavar="DIR", help="sample folder")
+    parser.set_defaults(run=_demo)
+
+
+def _demo(options: argparse.Namespace) -> None:
+    from plugin_server.demo import run_demo
+
+    run_demo(" ".join(options.prompt) or "sea waves", options.seconds, options.folder)
+
+
+def _add_models(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("models", help="list the installed bundles")
+    parser.add_argument("--verify", action="store_true", help="compare every file with its checksum")
+    parser.set_defaults(run=_models)
+
+
+def _models(options: argparse.Namespace) -> None:
+    from plugin_server.commands import print_models
+
+    print_models(bundle_folders(), options.verify)
+
+
+def _add_doctor(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("doctor", help="report what is installed and how fast it is here")
+    _common(parser)
+    parser.set_defaults(run=_doctor)
+
+
+def _doctor(options: argparse.Namespace) -> None:
+    from plugin_server.doctor import print_report
+
+    print_report(_settings(options))

@@ -1,0 +1,77 @@
+"""A client in Python: send a prompt, follow its events. The tests and the demo use it too."""
+
+import socket
+import time
+import uuid
+from collections.abc import Iterator
+
+from plugin_server.errors import ClipsonicError
+from plugin_server.protocol.packets import Atom, Message, decode_packet, encode_message
+
+
+class Client:
+    """Talks OSC over UDP with a daemon on this machine; use it in a `with` block."""
+
+    def __init__(self, port: int = 9460, host: str = "127.0.0.1"):
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind((host, 0))
+        self._server = (host, port)
+        self.port = self._socket.getsockname()[1]
+        """Port that replies come to."""
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the port back."""
+        self._socket.close()
+
+    def send(self, address: str, *arguments: str | int | float) -> None:
+        """Send one message."""
+        self.send_packet(encode_message(address, *arguments))
+
+    def send_packet(self, packet: bytes) -> None:
+        """Send bytes as they are."""
+        self._socket.sendto(packet, self._server)
+
+    def receive(self, timeout_s: float = 5.0) -> Message:
+        """The next message. Raises TimeoutError when none comes in time."""
+        self._socket.settimeout(max(timeout_s, 1e-3))
+        return decode_packet(self._socket.recv(65536))[0]
+
+    def ask(self, address: str, *arguments: str | int | float, reply: str, timeout_s: float = 5.0) -> tuple[Atom, ...]:
+        """Arguments of the first message with address `reply`. Raises ClipsonicError for a /fail, or TimeoutError."""
+        self.send(address, *arguments)
+        until = time.monotonic() + timeout_s
+        while True:
+            message = self.receive(until - time.monotonic())
+            if message.address == reply:
+                return message.arguments
+            if message.address == "/fail" and message.arguments[0] == address:
+                raise ClipsonicError(str(message.arguments[2]))
+
+    def generate(
+        self, prompt: str, seconds: float | None = None, timeout_s: float = 120.0, **attributes: str | int | float
+    ) -> Iterator[Message]:
+        """Ask for a clip and yield every message about it, until /done or /fail, which are yielded too.
+
+        Attributes are those of `/generate`: `seed=42, variations=4`. Raises TimeoutError when the daemon is silent.
+        """
+        attributes.setdefault("id", uuid.uuid4().hex[:12])
+        positional = (prompt,) if seconds is None else (prompt, float(seconds))
+        flat = [atom for name, value in attributes.items() for atom in (f"@{name}", value)]
+        self.send("/generate", *positional, *flat)
+        while True:
+            message = self.receive(timeout_s)
+            if message.address in ("/queued", "/progress", "/clip") and message.arguments[0] == attributes["id"]:
+                yield message
+            elif message.address == "/done" and message.arguments[:2] == ("/generate", attributes["id"]):
+                yield message
+                return
+            elif message.address == "/fail" and message.arguments[0] == "/generate":
+                if message.arguments[3] in ("", attributes["id"]):
+                    yield message
+                    return

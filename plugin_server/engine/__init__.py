@@ -1,0 +1,1 @@
+"""Models to sound. Knows nothing of OSC, folders or clips' names."""

@@ -1,0 +1,79 @@
+"""Find, list and verify bundles: folders that hold a card, its graphs and its tokenizer."""
+
+import hashlib
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from plugin_server.engine.card import CARD_NAME, Card, read_card
+from plugin_server.errors import BundleDamaged, UnknownModel
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A model on disk."""
+
+    folder: Path
+    card: Card
+
+    def path(self, graph: str) -> Path:
+        """File of one graph. Raises BundleDamaged when the card does not list it."""
+        if graph not in self.card.graphs:
+            raise BundleDamaged(f"{self.folder / CARD_NAME} lists no graph {graph!r}")
+        return self.folder / self.card.graphs[graph].file
+
+    def checksum(self) -> str:
+        """Sixteen hexadecimal digits that stand for all files: what a recipe names the model by."""
+        lines = "".join(f"{name} {digest}\n" for name, digest in sorted(self.card.files.items()))
+        return hashlib.sha256(lines.encode()).hexdigest()[:16]
+
+
+def list_bundles(folders: Iterable[Path]) -> dict[str, Bundle]:
+    """Name to bundle; the first of two with one name wins, and a damaged one is left out with a warning."""
+    found: dict[str, Bundle] = {}
+    for place in _places(folders):
+        try:
+            bundle = Bundle(place, read_card(place))
+        except BundleDamaged as error:
+            log.warning("%s", error)
+            continue
+        found.setdefault(bundle.card.name, bundle)
+    return found
+
+
+def find_bundle(folders: Iterable[Path], name: str) -> Bundle:
+    """The bundle called `name`. Raises UnknownModel with the names there are, or BundleDamaged when its card is bad."""
+    folders = tuple(folders)
+    for place in _places(folders):
+        # A damaged bundle of this very name must say so, and not let another one of the name step in.
+        if place.name == name:
+            return Bundle(place, read_card(place))
+    found = list_bundles(folders)
+    if name not in found:
+        raise UnknownModel(f"model: got {name!r}, expected one of {', '.join(sorted(found)) or '(none installed)'}")
+    return found[name]
+
+
+def _places(folders: Iterable[Path]) -> list[Path]:
+    return [card.parent for folder in folders for card in sorted(folder.glob(f"*/{CARD_NAME}"))]
+
+
+def verify_bundle(bundle: Bundle) -> None:
+    """Compare every file with its checksum. Raises BundleDamaged naming the first that is missing or differs."""
+    for name, digest in bundle.card.files.items():
+        path = bundle.folder / name
+        try:
+            found = file_sha256(path)
+        except OSError as error:
+            raise BundleDamaged(f"{path} cannot be read: {error.strerror}") from error
+        if found != digest:
+            raise BundleDamaged(f"{path} has sha256 {found[:12]}..., the card says {digest[:12]}...; install it again")
+
+
+def file_sha256(path: Path) -> str:
+    """Checksum of a file's bytes, as hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

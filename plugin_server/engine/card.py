@@ -1,0 +1,148 @@
+"""The card beside a bundle's graphs: what the model is. The only contract with the code that makes bundles."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from plugin_server.audio.spectral import MelSettings
+from plugin_server.errors import BundleDamaged
+
+FORMAT = 1
+CARD_NAME = "card.json"
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """One input or output of a graph."""
+
+    name: str
+    type: str
+    """As onnxruntime writes it: 'tensor(float)'."""
+    shape: tuple[int | str, ...]
+    """A number where the size is fixed, a name where it is free."""
+
+
+@dataclass(frozen=True, slots=True)
+class GraphSpec:
+    """One ONNX graph."""
+
+    file: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    parity: float | None = None
+    """Largest relative difference from PyTorch that was seen at export."""
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """The space that conditions the denoiser. Two models fit together only when the name is the same."""
+
+    name: str
+    size: int
+    """Numbers in a vector; vectors have unit length, zeros mean no condition."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How the denoiser is used when a request does not say otherwise."""
+
+    parametrisation: str = "clean"
+    """What the graph predicts: 'clean' is the noiseless spectrogram."""
+    solver: str = "dpmpp_2m"
+    shift: float = 1.0
+    """Above 1 spends more steps where there is much noise (Esser et al. 2024)."""
+    steps: int = 16
+    guidance: float = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Lengths:
+    """Seconds that the model can make."""
+
+    least: float = 0.5
+    most: float = 30.0
+    usual: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What a bundle is."""
+
+    name: str
+    family: str
+    verb: str
+    """The OSC verb it serves: 'generate'."""
+    version: str
+    licence: str
+    description: str
+    embedding: Embedding
+    mel: MelSettings
+    mel_mean: tuple[float, ...]
+    """Per band, of the log-mel that the denoiser's numbers stand for."""
+    mel_std: tuple[float, ...]
+    frame_multiple: int
+    """The denoiser takes multiples of this many frames."""
+    context_length: int
+    """Tokens of a prompt, end marks included."""
+    sampling: Sampling = field(default_factory=Sampling)
+    lengths: Lengths = field(default_factory=Lengths)
+    graphs: Mapping[str, GraphSpec] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+    """File name to sha256."""
+    format: int = FORMAT
+
+    def to_json(self) -> str:
+        """Text of the card's file."""
+        return json.dumps(asdict(self), indent=1) + "\n"
+
+
+def read_card(folder: Path) -> Card:
+    """The card in `folder`. Raises BundleDamaged naming the file and the key that is wrong."""
+    path = folder / CARD_NAME
+    try:
+        return _parse(json.loads(path.read_text("utf-8")))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise BundleDamaged(f"{path} cannot be read: {error}") from error
+    except KeyError as error:
+        raise BundleDamaged(f"{path} lacks {error}") from error
+    except (TypeError, ValueError, AttributeError) as error:
+        raise BundleDamaged(f"{path} is not a card: {error}") from error
+
+
+def _parse(values: Mapping) -> Card:
+    if values["format"] != FORMAT:
+        raise ValueError(f"format {values['format']!r}; this version reads format {FORMAT}")
+    parts = dict(values)
+    parts["embedding"] = Embedding(**values["embedding"])
+    parts["mel"] = MelSettings(**values["mel"])
+    parts["sampling"] = Sampling(**values["sampling"])
+    parts["lengths"] = Lengths(**values["lengths"])
+    parts["mel_mean"], parts["mel_std"] = tuple(values["mel_mean"]), tuple(values["mel_std"])
+    parts["graphs"] = {name: _graph(spec) for name, spec in values["graphs"].items()}
+    card = Card(**parts)
+    _check(card)
+    return card
+
+
+def _graph(values: Mapping) -> GraphSpec:
+    inputs, outputs = (
+        tuple(TensorSpec(t["name"], t["type"], tuple(t["shape"])) for t in values[side])
+        for side in ("inputs", "outputs")
+    )
+    return GraphSpec(values["file"], inputs, outputs, values.get("parity"))
+
+
+def _check(card: Card) -> None:
+    for name, numbers in (("mel_mean", card.mel_mean), ("mel_std", card.mel_std)):
+        if len(numbers) != card.mel.n_mels:
+            raise ValueError(f"{name} has {len(numbers)} numbers, expected {card.mel.n_mels}")
+    if min(card.mel_std) <= 0:
+        raise ValueError("mel_std holds a number that is not positive")
+    for graph in card.graphs.values():
+        if graph.file not in card.files:
+            raise ValueError(f"files lacks {graph.file!r}")
+    # A card must not lead out of its folder.
+    for name in card.files:
+        if Path(name).name != name:
+            raise ValueError(f"files names {name!r}, expected a name without folders")

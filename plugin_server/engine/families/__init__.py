@@ -1,0 +1,27 @@
+"""One file a model family, all with the same face, listed by the name that cards use."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+
+from plugin_server.engine.bundles import Bundle
+from plugin_server.engine.families import clipsonic
+from plugin_server.engine.order import Report, TakeOrder
+from plugin_server.engine.sessions import Cancellation, SessionOptions
+
+
+class Model(Protocol):
+    """A loaded bundle."""
+
+    provider: str
+    """Of onnxruntime, which runs the heaviest graph."""
+    sample_rate: int
+    """Hertz of what `run` gives."""
+
+    def run(self, order: TakeOrder, report: Report, cancellation: Cancellation) -> np.ndarray:
+        """Samples, float32 (frames, channels), at least `order.seconds` long. Raises Cancelled or EngineFailed."""
+        ...
+
+
+LOADERS: dict[str, Callable[[Bundle, SessionOptions], Model]] = {"clipsonic": clipsonic.load}

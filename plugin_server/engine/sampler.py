@@ -1,0 +1,68 @@
+"""Sampling in numpy: a schedule of noise levels, a guided denoiser, and a loop over both.
+
+A level sigma means (1 - sigma) * clean + sigma * noise (rectified flow, Liu et al. 2023). `denoise(x, sigma)`
+estimates the clean array; solvers know nothing else of the model.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+Denoise = Callable[[np.ndarray, float], np.ndarray]
+OnStep = Callable[[int], None]
+
+
+def flow_sigmas(n_steps: int, shift: float = 1.0) -> np.ndarray:
+    """Noise levels from 1 down to 0, float64 (n_steps + 1,). `shift` above 1 spends more steps at high noise."""
+    sigmas = np.linspace(1.0, 0.0, n_steps + 1)
+    return shift * sigmas / (1 + (shift - 1) * sigmas)
+
+
+def guided(denoise_pair: Callable[[np.ndarray, float], tuple[np.ndarray, np.ndarray]], guidance: float) -> Denoise:
+    """Classifier-free guidance (Ho and Salimans 2022).
+
+    `denoise_pair` gives estimates with the prompt and without; 1 is the prompt alone, more follows it further.
+    """
+
+    def denoise(x: np.ndarray, sigma: float) -> np.ndarray:
+        wanted, plain = denoise_pair(x, sigma)
+        return plain + np.float32(guidance) * (wanted - plain)
+
+    return denoise
+
+
+def sample_euler(denoise: Denoise, noise: np.ndarray, sigmas: np.ndarray, on_step: OnStep) -> np.ndarray:
+    """First order: straight towards each estimate. `on_step(i)` is called after each step, counted from 1."""
+    x = noise
+    for i, (now, then) in enumerate(zip(sigmas[:-1], sigmas[1:], strict=True)):
+        ratio = np.float32(then / now)
+        x = ratio * x + (1 - ratio) * denoise(x, float(now))
+        on_step(i + 1)
+    return x
+
+
+def sample_dpmpp_2m(denoise: Denoise, noise: np.ndarray, sigmas: np.ndarray, on_step: OnStep) -> np.ndarray:
+    """DPM-Solver++(2M), second order with one call a step (Lu et al. 2022, algorithm 2).
+
+    First order where the half logarithmic signal-to-noise ratio is infinite: at the first step and the last.
+    """
+    x, before, step_before = noise, None, 0.0
+    for i, (now, then) in enumerate(zip(sigmas[:-1], sigmas[1:], strict=True)):
+        clean = denoise(x, float(now))
+        step = _half_log_snr(then) - _half_log_snr(now)
+        estimate = clean
+        if before is not None and np.isfinite(step) and np.isfinite(step_before):
+            estimate = clean + np.float32(step / step_before / 2) * (clean - before)
+        ratio = np.float32(then / now)
+        x = ratio * x + np.float32(1 - then - ratio * (1 - now)) * estimate
+        before, step_before = clean, step
+        on_step(i + 1)
+    return x
+
+
+def _half_log_snr(sigma: float) -> float:
+    with np.errstate(divide="ignore"):
+        return float(np.log1p(-sigma) - np.log(sigma))
+
+
+SOLVERS = {"euler": sample_euler, "dpmpp_2m": sample_dpmpp_2m}

@@ -1,0 +1,131 @@
+"""onnxruntime in one place: providers, sessions checked against the card, cancelling, errors in our own words."""
+
+import ctypes
+import logging
+import sys
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+
+from plugin_server.engine.card import GraphSpec
+from plugin_server.errors import BundleDamaged, Cancelled, EngineFailed
+
+log = logging.getLogger(__name__)
+
+CPU, CUDA, COREML = "CPUExecutionProvider", "CUDAExecutionProvider", "CoreMLExecutionProvider"
+FATAL_ONLY = 4
+
+
+def choose_provider(device: str) -> str:
+    """Name of the provider for 'auto', 'cpu', 'cuda' or 'coreml'.
+
+    Raises EngineFailed when one that was asked for by name is not there; 'auto' takes CUDA, then CoreML, then the CPU.
+    """
+    offered = ort.get_available_providers()
+    usable = {CPU: True, CUDA: CUDA in offered and count_cuda_devices() > 0, COREML: COREML in offered}
+    if device == "auto":
+        return next(provider for provider in (CUDA, COREML, CPU) if usable[provider])
+    wanted = {"cpu": CPU, "cuda": CUDA, "coreml": COREML}[device]
+    if not usable[wanted]:
+        why = "no NVIDIA driver or GPU was found" if wanted == CUDA and CUDA in offered else "onnxruntime lacks it"
+        raise EngineFailed(f"device: got {device!r}, but {why}; use --device auto or cpu")
+    return wanted
+
+
+def count_cuda_devices() -> int:
+    """GPUs that NVIDIA's driver lists; 0 without a driver. Asked of the driver itself, since onnxruntime's GPU
+    build offers CUDA on every machine and complains at length when a session then fails."""
+    try:
+        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+        count = ctypes.c_int(0)
+        if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
+            return 0
+        return count.value
+    except (OSError, AttributeError):
+        return 0
+
+
+class Cancellation:
+    """Stops one run: between steps by a flag, inside a long graph by onnxruntime's terminate."""
+
+    def __init__(self) -> None:
+        self._wanted = threading.Event()
+        self.run_options = ort.RunOptions()
+        self.run_options.log_severity_level = FATAL_ONLY
+
+    def cancel(self) -> None:
+        """Ask the run to stop; from any thread, as often as one likes."""
+        self._wanted.set()
+        self.run_options.terminate = True
+
+    def check(self) -> None:
+        """Raises Cancelled once it was asked for."""
+        if self._wanted.is_set():
+            raise Cancelled("the job was cancelled")
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOptions:
+    """How sessions are opened."""
+
+    provider: str = CPU
+    threads: int = 0
+    """0 leaves the choice to onnxruntime: one for every core."""
+
+
+class GraphSession:
+    """One graph, open and known to be what its card says."""
+
+    def __init__(self, path: Path, spec: GraphSpec, options: SessionOptions):
+        """Raises BundleDamaged when the file cannot be opened or its inputs or outputs differ from `spec`."""
+        self._session = _open(path, options)
+        self.provider = self._session.get_providers()[0]
+        self._outputs = [tensor.name for tensor in spec.outputs]
+        for side, tensors, found in (
+            ("inputs", spec.inputs, self._session.get_inputs()),
+            ("outputs", spec.outputs, self._session.get_outputs()),
+        ):
+            has = [(t.name, t.type, _shape(t.shape)) for t in found]
+            wants = [(t.name, t.type, _shape(t.shape)) for t in tensors]
+            if has != wants:
+                raise BundleDamaged(f"{path}: {side} are {has}, the card says {wants}")
+
+    def run(self, feeds: Mapping[str, np.ndarray], cancellation: Cancellation) -> list[np.ndarray]:
+        """Outputs in the card's order. Raises Cancelled, or EngineFailed with onnxruntime's sentence."""
+        cancellation.check()
+        try:
+            return self._session.run(self._outputs, dict(feeds), cancellation.run_options)
+        except Exception as error:  # onnxruntime raises classes of its extension module that share no base
+            cancellation.check()
+            raise EngineFailed(f"onnxruntime: {_first_line(error)}") from error
+
+
+def _open(path: Path, options: SessionOptions) -> ort.InferenceSession:
+    settings = ort.SessionOptions()
+    settings.intra_op_num_threads = options.threads
+    # Idle threads that spin would take the processor from the audio callback and from the host.
+    settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    settings.log_severity_level = FATAL_ONLY
+    # Graphs are optimised once more here for this very processor; the cost is part of start-up and is measured.
+    settings.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+    providers = [options.provider] if options.provider == CPU else [options.provider, CPU]
+    if options.provider == CUDA:
+        ort.preload_dlls()
+    try:
+        return ort.InferenceSession(str(path), settings, providers=providers)
+    except Exception as error:  # as above
+        raise BundleDamaged(f"{path} cannot be opened: {_first_line(error)}") from error
+
+
+def _shape(shape: tuple | list) -> tuple[int | str, ...]:
+    """Free sizes count as equal, however they are named."""
+    return tuple(size if isinstance(size, int) else "free" for size in shape)
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0][:300] if text else type(error).__name__

@@ -1,0 +1,90 @@
+"""CLIP's byte-pair tokenizer (Sennrich et al. 2016; Radford et al. 2021), for serving without torch."""
+
+import gzip
+import html
+import re
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from plugin_server.errors import BundleDamaged
+
+START, END = "<start_of_text>", "<end_of_text>"
+N_MERGES = 49152 - 256 - 2
+
+# CLIP asks the regex package for letters (\p{L}) and single numbers (\p{N}); the standard library's classes for
+# the same: a word character that is no digit and no underscore, then any digit.
+_PIECES = re.compile(r"'s|'t|'re|'ve|'m|'ll|'d|[^\W\d_]+|\d|(?:[^\s\w]|_)+", re.IGNORECASE)
+
+
+class Tokenizer:
+    """Prompts to token ids."""
+
+    def __init__(self, merges_path: Path, context_length: int):
+        """`merges_path` is CLIP's gzipped list of merges; raises BundleDamaged when it is not."""
+        self.context_length = context_length
+        self._bytes = _byte_characters()
+        merges = _read_merges(merges_path)
+        letters = list(self._bytes.values())
+        tokens = [*letters, *(f"{c}</w>" for c in letters), *(a + b for a, b in merges), START, END]
+        self._ids = {token: i for i, token in enumerate(tokens)}
+        self._ranks = {pair: rank for rank, pair in enumerate(merges)}
+        self._merge = cache(self._merge_word)
+
+    def __call__(self, prompt: str) -> np.ndarray:
+        """Ids, int64 (1, context_length): start, tokens, end, zeros. What does not fit is cut before the end mark."""
+        ids = [self._ids[token] for piece in _pieces(prompt) for token in self._merge(self._spell(piece))]
+        row = np.zeros((1, self.context_length), np.int64)
+        whole = [self._ids[START], *ids[: self.context_length - 2], self._ids[END]]
+        row[0, : len(whole)] = whole
+        return row
+
+    def _spell(self, piece: str) -> str:
+        return "".join(self._bytes[byte] for byte in piece.encode())
+
+    def _merge_word(self, word: str) -> tuple[str, ...]:
+        """Join the pair that was learnt first, again and again."""
+        parts = [*word[:-1], f"{word[-1]}</w>"]
+        while len(parts) > 1:
+            pair = min(pairwise(parts), key=lambda p: self._ranks.get(p, N_MERGES))
+            if pair not in self._ranks:
+                break
+            parts = _join(parts, pair)
+        return tuple(parts)
+
+
+def _pieces(prompt: str) -> list[str]:
+    clean = html.unescape(html.unescape(prompt))
+    return _PIECES.findall(re.sub(r"\s+", " ", clean).strip().lower())
+
+
+def _join(parts: list[str], pair: tuple[str, str]) -> list[str]:
+    joined, i = [], 0
+    while i < len(parts):
+        if tuple(parts[i : i + 2]) == pair:
+            joined.append(parts[i] + parts[i + 1])
+            i += 2
+        else:
+            joined.append(parts[i])
+            i += 1
+    return joined
+
+
+def _byte_characters() -> dict[int, str]:
+    """A visible character for each byte, in the order that CLIP's vocabulary counts them."""
+    visible = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
+    hidden = [byte for byte in range(256) if byte not in visible]
+    return {byte: chr(byte) for byte in visible} | {byte: chr(256 + i) for i, byte in enumerate(hidden)}
+
+
+def _read_merges(path: Path) -> list[tuple[str, str]]:
+    try:
+        lines = gzip.decompress(path.read_bytes()).decode("utf-8").split("\n")
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        raise BundleDamaged(f"{path} cannot be read: {error}") from error
+    merges = [tuple(line.split()) for line in lines[1 : N_MERGES + 1]]
+    if len(merges) != N_MERGES or any(len(pair) != 2 for pair in merges):
+        raise BundleDamaged(f"{path} holds {len(merges)} merges, expected {N_MERGES} pairs")
+    return merges

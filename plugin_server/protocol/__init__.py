@@ -1,0 +1,1 @@
+"""Faces of the daemon: they parse, submit and answer; they never compute."""

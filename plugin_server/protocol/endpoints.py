@@ -1,0 +1,148 @@
+"""The sockets: OSC over UDP and over TCP, on one port number."""
+
+import asyncio
+import errno
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from plugin_server.errors import BadPacket, ClipsonicError, PortTaken
+from plugin_server.protocol.packets import Framing
+from plugin_server.protocol.subscribers import Peer
+
+log = logging.getLogger(__name__)
+
+HOST = "127.0.0.1"
+MAX_UNSENT = 1 << 20
+"""Bytes that may wait for a slow TCP client before it is dropped."""
+
+
+class Service(Protocol):
+    """What packets are given to."""
+
+    def receive(self, packet: bytes, peer: Peer) -> None: ...
+
+    def refuse(self, peer: Peer, error: ClipsonicError) -> None: ...
+
+    def left(self, peer: Peer) -> None: ...
+
+    def reach_ports_by(self, peer_on_port: Callable[[Peer, int], Peer]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class UdpPeer:
+    """A UDP address; equal when host and port are."""
+
+    host: str
+    port: int
+    transport: asyncio.DatagramTransport
+
+    def send(self, packet: bytes) -> None:
+        """One datagram; nobody knows whether it arrives."""
+        if not self.transport.is_closing():
+            self.transport.sendto(packet, (self.host, self.port))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TcpPeer:
+    """A TCP connection, answered in the framing that it uses."""
+
+    host: str
+    transport: asyncio.Transport
+    framing: Framing
+
+    def send(self, packet: bytes) -> None:
+        """Queue for sending; a client that does not read is cut off."""
+        if self.transport.is_closing():
+            return
+        if self.transport.get_write_buffer_size() > MAX_UNSENT:
+            log.warning("a TCP client does not read its replies and was dropped")
+            self.transport.abort()
+            return
+        self.transport.write(self.framing.wrap(packet))
+
+
+class _Udp(asyncio.DatagramProtocol):
+    def __init__(self, service: Service):
+        self._service = service
+        self._transport: asyncio.DatagramTransport | None = None
+
+    def connection_made(self, transport: asyncio.DatagramTransport) -> None:
+        self._transport = transport
+        self._service.reach_ports_by(lambda peer, port: UdpPeer(peer.host, port, transport))
+
+    def datagram_received(self, data: bytes, address: tuple[str, int]) -> None:
+        self._service.receive(data, UdpPeer(address[0], address[1], self._transport))
+
+    def error_received(self, error: OSError) -> None:
+        # A client that went away answers by ICMP; others must not suffer from it.
+        log.debug("UDP: %s", error)
+
+
+class _Tcp(asyncio.Protocol):
+    def __init__(self, service: Service, peers: set[TcpPeer]):
+        self._service, self._peers = service, peers
+        self._peer: TcpPeer | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        self._peer = TcpPeer(transport.get_extra_info("peername")[0], transport, Framing())
+        self._peers.add(self._peer)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            for packet in self._peer.framing.feed(data):
+                self._service.receive(packet, self._peer)
+        except BadPacket as error:
+            self._service.refuse(self._peer, error)
+            self._peer.transport.close()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._peers.discard(self._peer)
+        self._service.left(self._peer)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """Both open sockets."""
+
+    port: int
+    udp: asyncio.DatagramTransport
+    tcp: asyncio.Server
+    peers: set[TcpPeer]
+
+    async def close(self) -> None:
+        """Close both, connections included."""
+        self.udp.close()
+        self.tcp.close()
+        for peer in list(self.peers):
+            peer.transport.close()
+        # One turn of the loop lets transports say goodbye.
+        await asyncio.sleep(0)
+
+
+async def open_endpoints(service: Service, port: int) -> Endpoints:
+    """Listen on UDP and TCP of one port number on this machine; 0 takes a free one. Raises PortTaken."""
+    loop = asyncio.get_running_loop()
+    for _attempt in range(1 if port else 20):
+        peers: set[TcpPeer] = set()
+        try:
+            tcp = await loop.create_server(lambda: _Tcp(service, peers), HOST, port)
+        except OSError as error:
+            raise _taken(port, error) from error
+        number = tcp.sockets[0].getsockname()[1]
+        try:
+            udp, _ = await loop.create_datagram_endpoint(lambda: _Udp(service), (HOST, number))
+        except OSError as error:
+            tcp.close()
+            if port == 0:
+                continue  # free for TCP, taken for UDP: try another
+            raise _taken(port, error) from error
+        return Endpoints(number, udp, tcp, peers)
+    raise PortTaken("no port was found that is free for both UDP and TCP")
+
+
+def _taken(port: int, error: OSError) -> PortTaken:
+    if error.errno == errno.EACCES:
+        return PortTaken(f"port {port} may not be opened by this user; choose one above 1023 with --osc-port")
+    return PortTaken(f"port {port} is taken by another program (perhaps a daemon that runs already); choose --osc-port")

@@ -1,0 +1,176 @@
+"""The address table, the coercion of arguments, and the replies."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from plugin_server.errors import BadArgument, UnknownAddress
+from plugin_server.protocol.packets import Atom
+from plugin_server.studio.requests import Generate
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One address that is answered."""
+
+    address: str
+    arguments: str
+    """As README shows them; square brackets mean optional."""
+    replies: str
+    help: str
+
+
+TABLE = (
+    Row(
+        "/generate",
+        "prompt [seconds] [@negative @seed @steps @guidance @variations @name @model @id]",
+        "/queued /progress /clip /done",
+        "make a clip, or several takes, from words",
+    ),
+    Row("/cancel", "[job | all]", "/done", "stop one job, the running one, or all"),
+    Row("/status", "", "/status.reply", "what the daemon is doing"),
+    Row("/version", "", "/version.reply", "name and version"),
+    Row("/sync", "[id]", "/synced", "answered when every job asked for before has ended"),
+    Row("/notify", "0 | 1 [port]", "/done", "hear of every job, here or on another port"),
+    Row("/help", "[address]", "/help.reply /done", "this table"),
+    Row("/model/list", "", "/model /done", "installed models"),
+)
+ADDRESSES = {row.address: row for row in TABLE}
+
+_TEXT = {"negative", "name", "model", "id"}
+_WHOLE = {"seed", "steps", "variations"}
+_NUMBER = {"guidance"}
+ATTRIBUTES = ("negative", "seed", "steps", "guidance", "variations", "name", "model", "id")
+
+
+def match_addresses(pattern: str) -> list[str]:
+    """Addresses of the table that an OSC 1.0 address pattern matches. Raises UnknownAddress when there is none."""
+    if pattern in ADDRESSES:
+        return [pattern]
+    found = [address for address in ADDRESSES if _regex(pattern).fullmatch(address)] if set(pattern) & set("?*[{") else []
+    if not found:
+        raise UnknownAddress(f"address: got {pattern[:80]!r}, expected one of {' '.join(ADDRESSES)}")
+    return found
+
+
+@cache
+def _regex(pattern: str) -> re.Pattern[str]:
+    """`?` one character, `*` any number, `[a-z]` and `[!a]` sets, `{one,two}` choices; none crosses a slash."""
+    out, rest = "", pattern
+    tokens = r"\?|\*|\[(!?)([^\]]+)\]|\{([^}]*)\}|."
+    for token in re.finditer(tokens, rest, re.DOTALL):
+        text, negated, members, choices = token[0], token[1], token[2], token[3]
+        if text == "?":
+            out += "[^/]"
+        elif text == "*":
+            out += "[^/]*"
+        elif members is not None:
+            inner = re.sub(r"([\\\]\[^&~|])", r"\\\1", members)
+            out += f"[{'^/' if negated else ''}{inner}]"
+        elif choices is not None:
+            out += "(?:" + "|".join(re.escape(choice) for choice in choices.split(",")) + ")"
+        else:
+            out += re.escape(text)
+    try:
+        return re.compile(out)
+    except re.error:
+        return re.compile(r"(?!)")
+
+
+def parse_generate(arguments: Sequence[Atom]) -> Generate:
+    """A checked request from what came after `/generate`. Raises BadArgument."""
+    positional, attributes = split_attributes(arguments)
+    prompt, seconds = _prompt_and_seconds(positional)
+    values: dict[str, object] = {}
+    for name, atoms in attributes.items():
+        if name not in ATTRIBUTES:
+            known = " ".join(f"@{attribute}" for attribute in ATTRIBUTES)
+            raise BadArgument(f"attribute: got @{name[:40]}, expected one of {known}")
+        values[name] = _attribute(name, atoms)
+    return Generate(prompt=prompt, seconds=seconds, **values)
+
+
+def split_attributes(arguments: Sequence[Atom]) -> tuple[list[Atom], dict[str, list[Atom]]]:
+    """Positional atoms, then Max-style attributes: '@seed 42' gives {'seed': [42]}. Raises BadArgument when one
+    attribute comes twice."""
+    positional: list[Atom] = []
+    attributes: dict[str, list[Atom]] = {}
+    into = positional
+    for atom in arguments:
+        if isinstance(atom, str) and len(atom) > 1 and atom.startswith("@"):
+            if atom[1:] in attributes:
+                raise BadArgument(f"attribute: got {atom[:40]} twice, expected it once")
+            into = attributes[atom[1:]] = []
+        else:
+            into.append(atom)
+    return positional, attributes
+
+
+def _prompt_and_seconds(atoms: list[Atom]) -> tuple[str, float | None]:
+    """Leading atoms are the prompt; a number at the end, with words before it, is the length."""
+    if not atoms:
+        raise BadArgument('prompt: got nothing, expected words, as in /generate "sea waves" 5')
+    seconds = None
+    if len(atoms) > 1 and is_number(atoms[-1]):
+        seconds, atoms = float(atoms[-1]), atoms[:-1]
+    words = [as_text("prompt", atom) for atom in atoms]
+    if all(is_number(atom) for atom in atoms):
+        raise BadArgument(f"prompt: got the number {' '.join(words)}, expected words")
+    return " ".join(words).strip(), seconds
+
+
+def _attribute(name: str, atoms: list[Atom]) -> object:
+    if not atoms:
+        raise BadArgument(f"{name}: got nothing, expected a value after @{name}")
+    if name in _TEXT:
+        return " ".join(as_text(name, atom) for atom in atoms)
+    if len(atoms) > 1:
+        raise BadArgument(f"{name}: got {len(atoms)} values, expected one")
+    return as_whole(name, atoms[0]) if name in _WHOLE else as_number(name, atoms[0])
+
+
+def is_number(atom: Atom) -> bool:
+    """True for ints and floats; Python's bools, which are OSC's T and F, are none."""
+    return isinstance(atom, int | float) and not isinstance(atom, bool)
+
+
+def as_text(name: str, atom: Atom) -> str:
+    """Text of a string, a UTF-8 blob or a number. Raises BadArgument."""
+    if isinstance(atom, str):
+        return atom
+    if isinstance(atom, bytes):
+        return atom.decode("utf-8", "replace")
+    if is_number(atom):
+        return f"{atom:g}" if isinstance(atom, float) else str(atom)
+    raise BadArgument(f"{name}: got {describe(atom)}, expected text")
+
+
+def as_number(name: str, atom: Atom) -> float:
+    """A float of an int, a float, or text that spells one. Raises BadArgument."""
+    if isinstance(atom, str):
+        try:
+            return float(atom)
+        except ValueError as error:
+            raise BadArgument(f"{name}: got {atom[:40]!r}, expected a number") from error
+    if not is_number(atom):
+        raise BadArgument(f"{name}: got {describe(atom)}, expected a number")
+    return float(atom)
+
+
+def as_whole(name: str, atom: Atom) -> int:
+    """A whole number; floats without a fraction count, since some clients send nothing else. Raises BadArgument."""
+    if isinstance(atom, int) and not isinstance(atom, bool):
+        return atom
+    number = as_number(name, atom)
+    if not number.is_integer():
+        raise BadArgument(f"{name}: got {number:g}, expected a whole number")
+    return int(number)
+
+
+def describe(atom: Atom) -> str:
+    """An argument in the words of a sentence."""
+    kinds = {bytes: "a blob", bool: "true or false", type(None): "nil", list: "an array"}
+    return kinds.get(type(atom), repr(atom))
+
+

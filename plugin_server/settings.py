@@ -1,0 +1,126 @@
+"""Settings of the daemon: defaults, then the settings file, then the environment, then flags."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import platformdirs
+
+from plugin_server.errors import BadSettings
+
+APP = "clipsonic"
+SHIPPED_BUNDLES = Path(__file__).parent / "bundles"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the daemon is told once, at its start."""
+
+    osc_port: int = 9460
+    """UDP and TCP port; 0 takes a free one."""
+    http_port: int = 9461
+    """Kept for the control page."""
+    folder: Path | None = None
+    """Sample folder; None means `default_folder()`."""
+    model: str = "clipsonic-mini"
+    """Name of the bundle that answers when a request names none."""
+    device: str = "auto"
+    """'auto' (CUDA, then CoreML, then the CPU), 'cuda', 'coreml' or 'cpu'."""
+    sample_rate: int = 48000
+    """Hertz of the clips: the host's, 44100 or 48000."""
+    bits: int = 24
+    """Bits of a sample in a clip's file: 16 or 24."""
+    loudness_lufs: float = -18.0
+    queue_size: int = 64
+    """Jobs that may wait."""
+    threads: int = 0
+    """Threads of the engine; 0 takes one for every core."""
+
+    def __post_init__(self) -> None:
+        _between("osc_port", self.osc_port, 0, 65535)
+        _between("http_port", self.http_port, 0, 65535)
+        _one_of("device", self.device, ("auto", "cuda", "coreml", "cpu"))
+        _one_of("sample_rate", self.sample_rate, (44100, 48000))
+        _one_of("bits", self.bits, (16, 24))
+        _between("loudness_lufs", self.loudness_lufs, -60, -6)
+        _between("queue_size", self.queue_size, 1, 10_000)
+        _between("threads", self.threads, 0, 256)
+
+    @property
+    def clip_folder(self) -> Path:
+        """Where clips go, absolute."""
+        return (self.folder or default_folder()).expanduser().absolute()
+
+
+def _between(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise BadSettings(f"{name}: got {value}, expected {low} to {high}")
+
+
+def _one_of(name: str, value: object, allowed: tuple) -> None:
+    if value not in allowed:
+        raise BadSettings(f"{name}: got {value!r}, expected one of {', '.join(map(str, allowed))}")
+
+
+def load_settings(flags: Mapping[str, object] | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+    """Settings from `settings.toml`, `CLIPSONIC_*` variables and `flags` (None values are skipped), later ones winning.
+
+    Raises BadSettings with the name of the setting, and of the file where it came from.
+    """
+    environ = os.environ if environ is None else environ
+    path = Path(environ.get("CLIPSONIC_SETTINGS") or default_settings_path())
+    values = _from_file(path)
+    values |= {f.name: environ[_variable(f.name)] for f in fields(Settings) if environ.get(_variable(f.name))}
+    values |= {name: value for name, value in (flags or {}).items() if value is not None}
+    return Settings(**{name: _typed(name, value) for name, value in values.items()})
+
+
+def _variable(name: str) -> str:
+    return f"CLIPSONIC_{name.upper()}"
+
+
+def _from_file(path: Path) -> dict[str, object]:
+    if not path.is_file():
+        return {}
+    try:
+        values = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BadSettings(f"{path} cannot be read: {error}") from error
+    known = [f.name for f in fields(Settings)]
+    for name in values:
+        if name not in known:
+            raise BadSettings(f"{path}: unknown setting {name!r}; known are {', '.join(known)}")
+    return values
+
+
+def _typed(name: str, value: object) -> object:
+    kinds = {"folder": Path, "model": str, "device": str, "loudness_lufs": float}
+    kind = kinds.get(name, int)
+    try:
+        return kind(value)
+    except (TypeError, ValueError) as error:
+        raise BadSettings(f"{name}: got {value!r}, expected {kind.__name__}") from error
+
+
+def default_settings_path() -> Path:
+    """The settings file of this user."""
+    return platformdirs.user_config_path(APP, appauthor=False) / "settings.toml"
+
+
+def default_folder(home: Path | None = None) -> Path:
+    """Samples/Clipsonic in Ableton's User Library where there is one, else Clipsonic in the music folder.
+
+    Live watches its User Library, so new clips appear in its browser by themselves.
+    """
+    home = home or Path.home()
+    for library in (home / "Music/Ableton/User Library", home / "Documents/Ableton/User Library"):
+        if library.is_dir():
+            return library / "Samples" / "Clipsonic"
+    return platformdirs.user_music_path() / "Clipsonic"
+
+
+def bundle_folders() -> tuple[Path, ...]:
+    """Folders of bundles, own ones first: they win over shipped ones of the same name."""
+    return (platformdirs.user_data_path(APP, appauthor=False) / "bundles", SHIPPED_BUNDLES)

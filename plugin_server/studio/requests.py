@@ -1,0 +1,80 @@
+"""One frozen dataclass a verb. Every rule about ranges and combinations is here, and nowhere else."""
+
+import math
+import re
+from dataclasses import dataclass
+
+from plugin_server.errors import BadArgument
+
+SEED_LIMIT = 2**31 - 1
+"""OSC integers are signed and 32 bits wide, so that every seed can be sent back."""
+MAX_PROMPT = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Generate:
+    """`/generate`: words to one clip or several takes. None means: the model's own choice.
+
+    Raises BadArgument that names the argument, what came and what was expected.
+    """
+
+    prompt: str
+    seconds: float | None = None
+    """Length of the clip, 0.5 to 30 s for the shipped model; the card has the last word."""
+    negative: str = ""
+    """What the sound should keep away from."""
+    seed: int | None = None
+    """0 to 2147483647; take i uses seed + i. None draws one, which the reply names."""
+    steps: int | None = None
+    """1 to 100 calls of the sampler."""
+    guidance: float | None = None
+    """0 to 20: how far the prompt is followed; 1 is the model's plain answer and twice as fast."""
+    variations: int = 1
+    """1 to 16 takes."""
+    name: str = ""
+    """First part of the file name; made from the prompt when empty."""
+    model: str = ""
+    """Name of a bundle; the daemon's own choice when empty."""
+    id: str = ""
+    """A job id that the client chose: asking twice with one id makes one job."""
+
+    def __post_init__(self) -> None:
+        _text("prompt", self.prompt)
+        _text("negative", self.negative, empty=True)
+        _text("name", self.name, empty=True)
+        _text("model", self.model, empty=True)
+        if self.id and not re.fullmatch(r"[\w.:-]{1,64}", self.id):
+            raise BadArgument(f"id: got {self.id!r}, expected at most 64 letters, digits and . : _ -")
+        # The widest length any model could have: keeps nonsense out before a model is asked.
+        _number("seconds", self.seconds, 0.01, 3600)
+        _number("guidance", self.guidance, 0, 20)
+        _whole("seed", self.seed, 0, SEED_LIMIT)
+        _whole("steps", self.steps, 1, 100)
+        _whole("variations", self.variations, 1, 16)
+
+
+def _text(name: str, value: object, empty: bool = False) -> None:
+    if not isinstance(value, str):
+        raise BadArgument(f"{name}: got {value!r}, expected text")
+    if not empty and not value.strip():
+        raise BadArgument(f"{name}: got nothing, expected words")
+    if len(value) > MAX_PROMPT:
+        raise BadArgument(f"{name}: got {len(value)} characters, expected at most {MAX_PROMPT}")
+
+
+def _number(name: str, value: object, low: float, high: float) -> None:
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise BadArgument(f"{name}: got {value!r}, expected a number from {low:g} to {high:g}")
+    if not math.isfinite(value) or not low <= value <= high:
+        raise BadArgument(f"{name}: got {value:g}, expected {low:g} to {high:g}")
+
+
+def _whole(name: str, value: object, low: int, high: int) -> None:
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise BadArgument(f"{name}: got {value!r}, expected a whole number from {low} to {high}")
+    if not low <= value <= high:
+        raise BadArgument(f"{name}: got {value}, expected {low} to {high}")

@@ -1,0 +1,139 @@
+"""From a request to files: engine, finish, write."""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from datetime import date
+from pathlib import Path
+
+from plugin_server import __version__
+from plugin_server.audio.clip import Clip
+from plugin_server.audio.finish import Finish, finish
+from plugin_server.audio.names import safe_stem, unique_path
+from plugin_server.audio.wav import read_recipe, write_clip
+from plugin_server.engine.bundles import find_bundle
+from plugin_server.engine.card import Card
+from plugin_server.engine.order import Report, TakeOrder
+from plugin_server.engine.worker import Engine, Take
+from plugin_server.errors import BadArgument, BadFile, FolderNotWritable
+from plugin_server.studio.jobs import ClipMade
+from plugin_server.studio.requests import SEED_LIMIT, Generate
+
+SOFTWARE = f"Clipsonic Live {__version__}"
+
+
+@dataclass(frozen=True, slots=True)
+class StudioSettings:
+    """What the studio needs to know of the daemon's settings."""
+
+    folder: Path
+    """Sample folder, absolute."""
+    bundle_folders: tuple[Path, ...]
+    model: str
+    bits: int
+    finish: Finish
+
+
+class Studio:
+    """Makes clips, one request at a time."""
+
+    def __init__(self, settings: StudioSettings, engine: Engine):
+        self.settings = settings
+        self._engine = engine
+        self.n_clips = 0
+        """Clips made since the start."""
+        self.model_seconds = 0.0
+        """Time that models took for them."""
+
+    def resolve(self, request: Generate) -> tuple[Card, TakeOrder]:
+        """The model's card, and the first take with every choice made.
+
+        Raises UnknownModel, BundleDamaged, or BadArgument when the model cannot make that length.
+        """
+        card = find_bundle(self.settings.bundle_folders, request.model or self.settings.model).card
+        lengths, sampling = card.lengths, card.sampling
+        seconds = lengths.usual if request.seconds is None else float(request.seconds)
+        if not lengths.least <= seconds <= lengths.most:
+            wanted = f"{lengths.least:g} to {lengths.most:g} s for {card.name}"
+            raise BadArgument(f"seconds: got {seconds:g}, expected {wanted}")
+        return card, TakeOrder(
+            prompt=request.prompt,
+            negative=request.negative,
+            seconds=seconds,
+            seed=secrets.randbelow(SEED_LIMIT - 15) if request.seed is None else request.seed,
+            steps=sampling.steps if request.steps is None else request.steps,
+            guidance=sampling.guidance if request.guidance is None else float(request.guidance),
+        )
+
+    def make(self, request: Generate, report: Report, on_clip: Callable[[ClipMade], None]) -> None:
+        """Every take of a request, each announced as soon as it lies in the folder.
+
+        Raises what `resolve` and the engine raise, and FolderNotWritable. Takes made before that stay.
+        """
+        card, first = self.resolve(request)
+        check_folder(self.settings.folder)
+        n = request.variations
+        for i in range(n):
+            order = replace(first, seed=(first.seed + i) % (SEED_LIMIT + 1))
+            take = self._engine.run(card.name, order, lambda fraction, stage: report((i + fraction) / n, stage))
+            report((i + 1) / n, "writing")
+            on_clip(self._keep(request, order, take, i + 1))
+
+    def cancel(self) -> None:
+        """Let the running `make` raise Cancelled soon."""
+        self._engine.cancel()
+
+    def _keep(self, request: Generate, order: TakeOrder, take: Take, number: int) -> ClipMade:
+        clip = finish(Clip(take.samples, take.sample_rate), order.seconds, self.settings.finish)
+        recipe = {**asdict(order), "model": take.model, "checksum": take.checksum, "take": number}
+        tags = {
+            "title": request.name or order.prompt,
+            "artist": SOFTWARE,
+            "software": SOFTWARE,
+            "comment": f"seed {order.seed}, {order.steps} steps, guidance {order.guidance:g}, {take.model}",
+            "date": date.today().isoformat(),
+        }
+        path = self._write(clip, file_stem(request.name or order.prompt, order, number), tags, recipe)
+        self.n_clips += 1
+        self.model_seconds += take.seconds_spent
+        return ClipMade(clip.fingerprint(), path, clip.seconds, number, order.seed)
+
+    def _write(self, clip: Clip, stem: str, tags: dict[str, str], recipe: dict[str, object]) -> Path:
+        """Write under the first free name. Another program may take a name between the look and the write."""
+        for _ in range(100):
+            path = unique_path(self.settings.folder, stem)
+            try:
+                write_clip(path, clip, tags, recipe, self.settings.bits)
+                return path
+            except FileExistsError:
+                continue
+        raise FolderNotWritable(f"{self.settings.folder}: no free name for {stem}.wav")
+
+
+def file_stem(name: str, order: TakeOrder, take: int) -> str:
+    """'sea-waves_8s_s42_t1': what it is, how long, from which seed, which take."""
+    return f"{safe_stem(name)}_{order.seconds:g}s_s{order.seed}_t{take}"
+
+
+def check_folder(folder: Path) -> None:
+    """Make the folder where it is missing. Raises FolderNotWritable."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".clipsonic-{secrets.token_hex(4)}.part"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise FolderNotWritable(f"the sample folder {folder} cannot be written: {error.strerror}") from error
+
+
+def request_like(path: Path) -> tuple[Generate, str]:
+    """The request that makes the clip in a file again, and the checksum of the model that made it.
+
+    Raises BadFile when the file holds no recipe, or not one that can be asked for again.
+    """
+    recipe = read_recipe(path)
+    names = ("prompt", "negative", "seconds", "seed", "steps", "guidance", "model")
+    try:
+        return Generate(**{name: recipe[name] for name in names}), str(recipe["checksum"])
+    except (KeyError, TypeError, BadArgument) as error:
+        raise BadFile(f"{path}: its recipe cannot be used: {error}") from error
