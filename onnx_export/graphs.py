@@ -57,15 +57,22 @@ def export_graph(what: Exported, path: Path, halve: bool = True) -> GraphSpec:
     log.info("%s: largest relative difference from PyTorch %.2e", path.name, parity)
     if parity > 0.01:
         raise ValueError(f"{path}: differs from PyTorch by {parity:.2e} of its largest number")
-    tensors = [
-        tuple(TensorSpec(t.name, t.type, tuple(t.shape)) for t in side)
-        for side in (session.get_inputs(), session.get_outputs())
-    ]
-    return GraphSpec(path.name, *tensors, parity=float(f"{parity:.3g}"))
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    return GraphSpec(path.name, _specs(inputs), _specs(outputs), parity=float(f"{parity:.3g}"))
+
+
+def _specs(tensors: Sequence[onnxruntime.NodeArg]) -> tuple[TensorSpec, ...]:
+    """Rows of the card. Exporters give free sizes names of their own: here the first is the batch, others frames."""
+
+    def shape(sizes: list[int | str]) -> tuple[int | str, ...]:
+        names = ("batch" if axis == 0 else "frames" for axis in range(len(sizes)))
+        return tuple(size if isinstance(size, int) else name for size, name in zip(sizes, names, strict=True))
+
+    return tuple(TensorSpec(t.name, t.type, shape(t.shape)) for t in tensors)
 
 
 def _dimensions(what: Exported, name: str) -> dict[int, object]:
-    return {axis: torch.export.Dim.DYNAMIC for axis in what.free.get(name, {})}
+    return dict.fromkeys(what.free.get(name, {}), torch.export.Dim.DYNAMIC)
 
 
 def _shorter(what: Exported) -> dict[str, torch.Tensor]:

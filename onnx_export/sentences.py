@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from onnx_export.training import precision
 from onnx_export.torchvision_ops import declare_missing_operators
+from onnx_export.training import precision
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,11 @@ class SentenceEncoder:
         for start in range(0, len(order), batch):
             chosen = order[start : start + batch]
             tokens = self.tokenizer(
-                [sentences[i] for i in chosen], padding=True, truncation=True, max_length=96, return_tensors="pt"
+                [sentences[i] for i in chosen],
+                padding=True,
+                truncation=True,
+                max_length=96,
+                return_tensors="pt",
             )
             with precision(torch.device("cpu")):
                 hidden = self.model(**tokens).last_hidden_state.float()

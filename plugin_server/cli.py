@@ -44,10 +44,23 @@ def _parser() -> argparse.ArgumentParser:
 
 def _common(parser: argparse.ArgumentParser) -> None:
     """Flags that set Settings; None leaves the file, the environment or the default in force."""
-    parser.add_argument("--folder", type=Path, metavar="DIR", help="sample folder (default: Live's User Library or your music folder)")
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        metavar="DIR",
+        help="sample folder (default: Live's User Library or your music folder)",
+    )
     parser.add_argument("--model", metavar="NAME", help="bundle that makes the sound (see: clipsonic models)")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda", "coreml"), help="what runs the model (default: auto)")
-    parser.add_argument("--rate", dest="sample_rate", type=int, choices=(44100, 48000), help="sample rate of clips (default: 48000)")
+    parser.add_argument(
+        "--device", choices=("auto", "cpu", "cuda", "coreml"), help="what runs the model (default: auto)"
+    )
+    parser.add_argument(
+        "--rate",
+        dest="sample_rate",
+        type=int,
+        choices=(44100, 48000),
+        help="sample rate of clips (default: 48000)",
+    )
 
 
 def _settings(options: argparse.Namespace) -> Settings:
@@ -57,7 +70,9 @@ def _settings(options: argparse.Namespace) -> Settings:
 
 def _add_serve(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("serve", help="run the daemon until Ctrl-C")
-    parser.add_argument("--osc-port", type=int, metavar="PORT", help="UDP and TCP port for OSC (default: 9460; 0: a free one)")
+    parser.add_argument(
+        "--osc-port", type=int, metavar="PORT", help="UDP and TCP port for OSC (default: 9460; 0: a free one)"
+    )
     parser.add_argument("--http-port", type=int, metavar="PORT", help="kept for the control page (default: 9461)")
     _common(parser)
     parser.set_defaults(run=_serve)

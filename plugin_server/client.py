@@ -54,7 +54,11 @@ class Client:
                 raise ClipsonicError(str(message.arguments[2]))
 
     def generate(
-        self, prompt: str, seconds: float | None = None, timeout_s: float = 120.0, **attributes: str | int | float
+        self,
+        prompt: str,
+        seconds: float | None = None,
+        timeout_s: float = 120.0,
+        **attributes: str | int | float,
     ) -> Iterator[Message]:
         """Ask for a clip and yield every message about it, until /done or /fail, which are yielded too.
 

@@ -22,7 +22,9 @@ def run_demo(prompt: str, seconds: float | None, folder: Path | None) -> None:
     """
     command = [sys.executable, "-m", "plugin_server", "serve", "--osc-port", "0"]
     command += ["--folder", str(folder)] if folder else []
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"}) as daemon:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"}
+    ) as daemon:
         try:
             path = _ask(_port(daemon), prompt, seconds)
         finally:

@@ -42,9 +42,7 @@ def build_engine(settings: Settings) -> Engine:
 def build_studio(settings: Settings, engine: Engine) -> Studio:
     """The studio of these settings."""
     finish = Finish(sample_rate=settings.sample_rate, loudness_lufs=settings.loudness_lufs)
-    studio_settings = StudioSettings(
-        settings.clip_folder, bundle_folders(), settings.model, settings.bits, finish
-    )
+    studio_settings = StudioSettings(settings.clip_folder, bundle_folders(), settings.model, settings.bits, finish)
     return Studio(studio_settings, engine)
 
 

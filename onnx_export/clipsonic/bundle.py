@@ -3,7 +3,7 @@
 import logging
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 
@@ -29,10 +29,10 @@ EMBEDDING_NAME = "clipsonic-mini-384"
 class Sizes:
     """Shapes of the three networks."""
 
-    mel: MelSettings = MelSettings()
-    text: TextTowerSize = TextTowerSize()
-    denoiser: DenoiserSize = DenoiserSize()
-    vocoder: VocoderSize = VocoderSize()
+    mel: MelSettings = field(default_factory=MelSettings)
+    text: TextTowerSize = field(default_factory=TextTowerSize)
+    denoiser: DenoiserSize = field(default_factory=DenoiserSize)
+    vocoder: VocoderSize = field(default_factory=VocoderSize)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +47,7 @@ class Networks:
 
 def load_networks(runs: Path, sizes: Sizes, norm: MelNormalisation) -> Networks:
     """Averaged weights of `text.pt`, `denoiser.pt` and `vocoder.pt` in a folder of runs."""
-    networks = Networks(
-        TextTower(sizes.text), Denoiser(sizes.denoiser), Vocoder(sizes.mel, sizes.vocoder), norm
-    )
+    networks = Networks(TextTower(sizes.text), Denoiser(sizes.denoiser), Vocoder(sizes.mel, sizes.vocoder), norm)
     for name in ("text", "denoiser", "vocoder"):
         step = load_average(runs / f"{name}.pt", getattr(networks, name))
         log.info("%s: step %d", name, step)
@@ -90,17 +88,26 @@ def graphs_of(networks: Networks, sizes: Sizes) -> dict[str, Exported]:
 
 @dataclass(frozen=True, slots=True)
 class Title:
-    """What a bundle says of itself."""
+    """What a bundle says of itself, and how it is meant to be used."""
 
     name: str
     version: str
     licence: str
     description: str
 
+    sampling: Sampling = field(default_factory=Sampling)
+    lengths: Lengths = field(default_factory=Lengths)
 
-def write_bundle(
-    folder: Path, title: Title, networks: Networks, sizes: Sizes, sampling: Sampling, lengths: Lengths
-) -> Card:
+
+MINI = Title(
+    name="clipsonic-mini",
+    version="0.1.0",
+    licence="CC BY-SA 4.0 for the weights; see ATTRIBUTIONS.md for the sounds behind them",
+    description="CLIPSonic in small: text to sound, trained on 4.9 hours of free recordings",
+)
+
+
+def write_bundle(folder: Path, title: Title, networks: Networks, sizes: Sizes) -> Card:
     """Export everything into `folder` and write its card last: a folder without a card is no bundle."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CARD_NAME).unlink(missing_ok=True)
@@ -120,8 +127,8 @@ def write_bundle(
         mel_std=_numbers(networks.norm.std),
         frame_multiple=sizes.denoiser.patch,
         context_length=sizes.text.context_length,
-        sampling=sampling,
-        lengths=lengths,
+        sampling=title.sampling,
+        lengths=title.lengths,
         graphs=graphs,
         files={name: file_sha256(folder / name) for name in names},
     )

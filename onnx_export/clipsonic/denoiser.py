@@ -30,7 +30,7 @@ class DenoiserSize:
 
 
 def fourier_features(values: torch.Tensor, n: int, fastest: float) -> torch.Tensor:
-    """Cosines and sines of (batch,) values at `n` frequencies from `fastest` down to a thousandth of it: (batch, 2n)."""
+    """(batch, 2n) cosines and sines of (batch,) values at `n` frequencies, from `fastest` to a thousandth of it."""
     frequencies = fastest * torch.exp(torch.linspace(0, -math.log(1000.0), n, device=values.device))
     angles = values[:, None].float() * frequencies[None]
     return torch.cat([torch.cos(angles), torch.sin(angles)], dim=-1)

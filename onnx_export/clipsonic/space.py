@@ -58,7 +58,11 @@ def own_wordings(sounds: Sequence[Sound]) -> dict[str, list[str]]:
 
 
 def borrowed_wordings(
-    labels: Sequence[str], anchors: np.ndarray, captions: Sequence[str], embedded: np.ndarray, least: float = 0.5
+    labels: Sequence[str],
+    anchors: np.ndarray,
+    captions: Sequence[str],
+    embedded: np.ndarray,
+    least: float = 0.5,
 ) -> dict[str, list[str]]:
     """Human captions of other recordings whose nearest label is this one, at a cosine of at least `least`; the
     closest 40 a label."""

@@ -25,7 +25,7 @@ class TextTowerSize:
 
 
 class TextTower(nn.Module):
-    """Token ids (batch, context_length or fewer), closed by CLIP's end-of-text id, to unit vectors (batch, n_embedding)."""
+    """Token ids (batch, up to context_length), ended by CLIP's end-of-text id, to unit vectors (batch, n_embedding)."""
 
     def __init__(self, size: TextTowerSize):
         super().__init__()

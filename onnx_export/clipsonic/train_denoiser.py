@@ -132,7 +132,7 @@ class Examples:
 def flow_loss(
     model: Denoiser, clean: torch.Tensor, embedding: torch.Tensor, seconds: torch.Tensor, device: torch.device
 ) -> torch.Tensor:
-    """Squared error of the velocity, from the estimate of the clean mel; noise levels logit-normal (Esser et al. 2024)."""
+    """Squared error of the velocity; noise levels are logit-normal (Esser et al. 2024)."""
     sigma = torch.sigmoid(torch.randn(len(clean), device=device) + 0.3)
     noise = torch.randn_like(clean)
     level = sigma[:, None, None]

@@ -42,26 +42,39 @@ def tower_loss(made: torch.Tensor, wanted: torch.Tensor, likeness_weight: float)
     return angle + likeness_weight * likeness
 
 
+LENGTH_CAPS = (8, 12, 18, 32)
+"""Most tokens of a text in a batch: batches of short texts are cheap, and prompts are short."""
+
+
 class Sentences:
-    """Batches drawn from the lessons, tokenised once."""
+    """Batches drawn from the lessons, tokenised once. Texts longer than the last cap are left out."""
 
     def __init__(self, lessons: Sequence[Lesson], training: TextTraining, context_length: int):
-        self.lessons, self.training = lessons, training
-        self.tokens = [tokenize(list(lesson.texts), context_length).numpy().astype(np.int32) for lesson in lessons]
+        self.training = training
+        self.shares = [lesson.share for lesson in lessons]
         self.rng = np.random.default_rng()
+        self.rows = []
+        for lesson in lessons:
+            tokens = tokenize(list(lesson.texts), context_length).numpy()
+            lengths = (tokens != 0).sum(axis=1)
+            order = np.argsort(lengths, kind="stable")
+            ids = np.zeros((len(tokens), LENGTH_CAPS[-1]), np.int32)
+            width = min(tokens.shape[1], LENGTH_CAPS[-1])
+            ids[:, :width] = tokens[:, :width]
+            ends = [int(np.searchsorted(lengths[order], cap, "right")) for cap in LENGTH_CAPS]
+            self.rows.append((ids[order], lesson.vectors[order].astype(np.float16), ends))
 
     def draw(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Ids (batch, longest) and vectors (batch, n_embedding)."""
-        rows = []
-        for lesson, tokens in zip(self.lessons, self.tokens, strict=True):
-            chosen = self.rng.integers(0, len(tokens), round(self.training.batch * lesson.share))
-            rows += [(tokens[i], lesson.vectors[i]) for i in chosen]
-        longest = max(int((ids != 0).sum()) for ids, _ in rows)
-        ids = np.zeros((len(rows), longest), np.int64)
-        for row, (tokens, _) in enumerate(rows):
-            part = tokens[:longest]
-            ids[row, : len(part)] = part
-        return torch.from_numpy(ids), torch.from_numpy(np.stack([vector for _, vector in rows]).astype(np.float32))
+        level = self.rng.integers(len(LENGTH_CAPS))
+        parts = []
+        for share, (ids, vectors, ends) in zip(self.shares, self.rows, strict=True):
+            if ends[level]:
+                chosen = self.rng.integers(0, ends[level], round(self.training.batch * share))
+                parts.append((ids[chosen], vectors[chosen]))
+        ids, vectors = (np.concatenate(column) for column in zip(*parts, strict=True))
+        longest = int((ids != 0).sum(axis=1).max())
+        return torch.from_numpy(ids[:, :longest].astype(np.int64)), torch.from_numpy(vectors.astype(np.float32))
 
 
 def train_text(

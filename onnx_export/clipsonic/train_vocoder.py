@@ -127,10 +127,18 @@ class Crops:
 
 
 def train_vocoder(
-    cache: Cache, mel: MelSettings, size: VocoderSize, training: VocoderTraining, path: Path, device: torch.device
+    cache: Cache,
+    mel: MelSettings,
+    size: VocoderSize,
+    training: VocoderTraining,
+    path: Path,
+    device: torch.device,
 ) -> None:
     """Train until `training.steps`, going on from `path` where it exists."""
-    vocoder, judges = Vocoder(mel, size).to(device), Discriminators(training.discriminator_channels).to(device)
+    vocoder, judges = (
+        Vocoder(mel, size).to(device),
+        Discriminators(training.discriminator_channels).to(device),
+    )
     average = Average(vocoder)
     log_mel = LogMel(mel).to(device)
     own = torch.optim.AdamW(vocoder.parameters(), lr=training.learning_rate, betas=(0.8, 0.95))

@@ -21,7 +21,7 @@ class VocoderSize:
 
 
 class ConvNeXtBlock(nn.Module):
-    """Depthwise convolution over time, then a pointwise network (Liu et al. 2022); (batch, width, frames) in and out."""
+    """Depthwise convolution, then a pointwise network (Liu et al. 2022): (batch, width, frames) in and out."""
 
     def __init__(self, size: VocoderSize):
         super().__init__()

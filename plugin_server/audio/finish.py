@@ -147,7 +147,11 @@ def k_weighting(sample_rate: int) -> tuple[tuple[np.ndarray, np.ndarray], tuple[
 
     The analogue prototypes are those whose bilinear transform at 48 kHz gives BS.1770's table (De Man 2014).
     """
-    k, q, gain = np.tan(np.pi * 1681.9744509555319 / sample_rate), 0.7071752369554193, 10 ** (3.99984385397 / 20)
+    k, q, gain = (
+        np.tan(np.pi * 1681.9744509555319 / sample_rate),
+        0.7071752369554193,
+        10 ** (3.99984385397 / 20),
+    )
     root = gain**0.499666774155
     a0 = 1 + k / q + k * k
     shelf_b = np.array([gain + root * k / q + k * k, 2 * (k * k - gain), gain - root * k / q + k * k]) / a0

@@ -138,7 +138,9 @@ def _from_pcm(path: Path, form: _Format, data: bytes) -> np.ndarray:
         return np.frombuffer(data[: len(data) // 4 * 4], "<f4").astype(np.float32)
     width = form.bits // 8
     if form.kind != PCM or form.bits not in (16, 24, 32):
-        raise BadFile(f"{path}: encoding {form.kind} with {form.bits} bits cannot be read; expected PCM or 32-bit float")
+        raise BadFile(
+            f"{path}: encoding {form.kind} with {form.bits} bits cannot be read; expected PCM or 32-bit float"
+        )
     raw = np.frombuffer(data[: len(data) // width * width], np.uint8).reshape(-1, width)
     padded = np.zeros((len(raw), 4), np.uint8)
     padded[:, 4 - width :] = raw

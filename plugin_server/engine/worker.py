@@ -19,7 +19,14 @@ from pathlib import Path
 import numpy as np
 
 from plugin_server.engine.order import Report, TakeOrder
-from plugin_server.errors import BundleDamaged, Cancelled, ClipsonicError, EngineCrashed, EngineFailed, UnknownModel
+from plugin_server.errors import (
+    BundleDamaged,
+    Cancelled,
+    ClipsonicError,
+    EngineCrashed,
+    EngineFailed,
+    UnknownModel,
+)
 
 log = logging.getLogger(__name__)
 

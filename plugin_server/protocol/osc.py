@@ -48,7 +48,9 @@ def match_addresses(pattern: str) -> list[str]:
     """Addresses of the table that an OSC 1.0 address pattern matches. Raises UnknownAddress when there is none."""
     if pattern in ADDRESSES:
         return [pattern]
-    found = [address for address in ADDRESSES if _regex(pattern).fullmatch(address)] if set(pattern) & set("?*[{") else []
+    found = (
+        [address for address in ADDRESSES if _regex(pattern).fullmatch(address)] if set(pattern) & set("?*[{") else []
+    )
     if not found:
         raise UnknownAddress(f"address: got {pattern[:80]!r}, expected one of {' '.join(ADDRESSES)}")
     return found
@@ -172,5 +174,3 @@ def describe(atom: Atom) -> str:
     """An argument in the words of a sentence."""
     kinds = {bytes: "a blob", bool: "true or false", type(None): "nil", list: "an array"}
     return kinds.get(type(atom), repr(atom))
-
-

@@ -116,7 +116,7 @@ class OscService:
         parts = self._parts
         active, loaded = parts.jobs.active(), parts.engine.loaded
         running = [job for job in active if job.state == "running"]
-        # The first nine stand where SuperCollider's server has its own: units, synths, groups, definitions, loads, rates.
+        # Nine that stand where SuperCollider's server has units, synths, groups, definitions, loads and rates.
         self._reply(
             peer,
             "/status.reply",
@@ -133,6 +133,7 @@ class OscService:
             loaded.model if loaded else parts.studio.settings.model,
             loaded.provider if loaded else "",
             str(parts.studio.settings.folder),
+            float(parts.studio.model_seconds),
         )
 
     def _version(self, peer: Peer, arguments: Sequence[Atom]) -> None:

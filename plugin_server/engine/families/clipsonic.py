@@ -62,7 +62,12 @@ class Clipsonic:
         return self.text_tower.run({"tokens": self.tokenizer(prompt)}, cancellation)[0]
 
     def sample(
-        self, order: TakeOrder, wanted: np.ndarray, unwanted: np.ndarray, report: Report, cancellation: Cancellation
+        self,
+        order: TakeOrder,
+        wanted: np.ndarray,
+        unwanted: np.ndarray,
+        report: Report,
+        cancellation: Cancellation,
     ) -> np.ndarray:
         """Log-mel, float32 (n_mels, frames), from noise of the order's seed."""
         card = self.card
@@ -81,9 +86,7 @@ class Clipsonic:
         mean, std = (np.array(numbers, np.float32)[:, None] for numbers in (card.mel_mean, card.mel_std))
         return normal * std + mean
 
-    def _denoise(
-        self, conditions: np.ndarray, guidance: float, seconds: float, cancellation: Cancellation
-    ) -> Denoise:
+    def _denoise(self, conditions: np.ndarray, guidance: float, seconds: float, cancellation: Cancellation) -> Denoise:
         """The denoiser with its conditions (2, size), guided unless `guidance` is 1, which needs one call only."""
 
         def call(x: np.ndarray, sigma: float, embedding: np.ndarray) -> np.ndarray:

@@ -1,0 +1,140 @@
+"""`python -m onnx_export`: train, export and evaluate, one parser for all."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from plugin_server.errors import ClipsonicError
+from plugin_server.settings import SHIPPED_BUNDLES
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; 0 when it worked, 1 with a sentence on standard error when it did not."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    # The exporter tells every node it folds.
+    logging.getLogger("onnxscript").setLevel(logging.WARNING)
+    logging.getLogger("onnx_ir").setLevel(logging.WARNING)
+    try:
+        options.run(options)
+    except (ClipsonicError, ValueError, OSError) as error:
+        print(f"onnx_export: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m onnx_export", description="Train, export and evaluate models.")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    train = commands.add_parser("train", help="train one network; run again to go on where it stopped")
+    train.add_argument("network", choices=("text", "denoiser", "vocoder"))
+    train.add_argument("--steps", type=int, required=True, help="steps in all, those done before included")
+    train.add_argument("--device", default="cpu", help="torch device (default: cpu)")
+    train.add_argument("--threads", type=int, help="processor threads")
+    train.add_argument("--adversarial-from", type=int, help="vocoder: first step with discriminators")
+    _add_sources(train)
+    train.set_defaults(run=_train)
+    export = commands.add_parser("export", help="checkpoints to a bundle, compared with PyTorch graph by graph")
+    export.add_argument("name", choices=("clipsonic-mini",))
+    export.add_argument("--out", type=Path, default=SHIPPED_BUNDLES, help="folder that gets the bundle's folder")
+    export.add_argument("--bundle-version", default="0.1.0")
+    _add_sources(export)
+    export.set_defaults(run=_export)
+    evaluate = commands.add_parser("evaluate", help="figures of a bundle on recordings it was not trained on")
+    evaluate.add_argument("bundle", type=Path, help="the bundle's folder")
+    evaluate.add_argument("--takes", type=int, default=2, help="clips made for each prompt (default: 2)")
+    evaluate.add_argument("--json", type=Path, help="also write the figures here")
+    _add_sources(evaluate)
+    evaluate.set_defaults(run=_evaluate)
+    return parser
+
+
+def _add_sources(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--corpus", type=Path, required=True, help="folder with catalog.csv and its sounds")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="checkpoints and caches (default: runs)")
+    parser.add_argument("--licences", choices=("all", "permissive"), default="all", help="which clips to use")
+    for name, what in (
+        ("minilm", "folder of the sentence encoder that teaches"),
+        ("captions", "captions of sounds, one a line"),
+        ("ontology", "the AudioSet ontology's JSON"),
+        ("labels", "VGGSound's class names"),
+        ("wordnet", "WordNet's dict folder"),
+    ):
+        parser.add_argument(f"--{name}", type=Path, help=what)
+
+
+def _sources(options: argparse.Namespace):
+    from onnx_export.clipsonic.lessons import Sources
+
+    names = ("corpus", "runs", "minilm", "captions", "ontology", "labels", "wordnet", "licences")
+    return Sources(**{name: getattr(options, name) for name in names})
+
+
+def _train(options: argparse.Namespace) -> None:
+    import torch
+
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    trainers = {"text": _train_text, "denoiser": _train_denoiser, "vocoder": _train_vocoder}
+    path = options.runs / f"{options.network}.pt"
+    trainers[options.network](_sources(options), options, path, torch.device(options.device))
+
+
+def _train_text(sources, options: argparse.Namespace, path: Path, device) -> None:
+    from onnx_export.clipsonic.lessons import Material
+    from onnx_export.clipsonic.text_tower import TextTowerSize
+    from onnx_export.clipsonic.train_text import TextTraining, train_text
+
+    material = Material(sources)
+    training = TextTraining(steps=options.steps)
+    train_text(material.lessons(), material.word_vectors(), TextTowerSize(), training, path, device)
+
+
+def _train_denoiser(sources, options: argparse.Namespace, path: Path, device) -> None:
+    from onnx_export.clipsonic.denoiser import DenoiserSize
+    from onnx_export.clipsonic.lessons import Material
+    from onnx_export.clipsonic.train_denoiser import DenoiserTraining, train_denoiser
+    from plugin_server.audio.spectral import MelSettings
+
+    training = DenoiserTraining(steps=options.steps)
+    wordings = Material(sources).wordings()
+    train_denoiser(sources.cache(), wordings, MelSettings(), DenoiserSize(), training, path, device)
+
+
+def _train_vocoder(sources, options: argparse.Namespace, path: Path, device) -> None:
+    from onnx_export.clipsonic.train_vocoder import VocoderTraining, train_vocoder
+    from onnx_export.clipsonic.vocoder import VocoderSize
+    from plugin_server.audio.spectral import MelSettings
+
+    training = VocoderTraining(steps=options.steps)
+    if options.adversarial_from is not None:
+        training = replace(training, adversarial_from=options.adversarial_from)
+    train_vocoder(sources.cache(), MelSettings(), VocoderSize(), training, path, device)
+
+
+def _export(options: argparse.Namespace) -> None:
+    from onnx_export.attributions import write_attributions
+    from onnx_export.clipsonic.bundle import MINI, Sizes, load_networks, write_bundle
+    from onnx_export.clipsonic.train_denoiser import MelNormalisation
+
+    sources, sizes = _sources(options), Sizes()
+    cache = sources.cache()
+    networks = load_networks(options.runs, sizes, MelNormalisation.measure(cache))
+    folder = options.out / options.name
+    card = write_bundle(folder, replace(MINI, version=options.bundle_version), networks, sizes)
+    write_attributions([cache.sounds[i] for i in cache.indices("train")], folder / "ATTRIBUTIONS.md")
+    for name, graph in card.graphs.items():
+        print(f"{name:12} {graph.parity:.2e} largest relative difference from PyTorch")
+    print(f"bundle: {folder.absolute()}")
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from onnx_export.evaluate import evaluate_bundle
+
+    report = evaluate_bundle(options.bundle, _sources(options), options.takes)
+    print(report.table())
+    if options.json:
+        options.json.write_text(report.to_json(), "utf-8")

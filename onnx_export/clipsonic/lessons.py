@@ -1,0 +1,112 @@
+"""What the family is taught with: the corpus, the space its words live in, and texts for the tower."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from onnx_export.clipsonic.space import SoundSpace, borrowed_wordings, own_wordings, unit
+from onnx_export.clipsonic.text_tower import token_texts
+from onnx_export.clipsonic.train_text import Lesson
+from onnx_export.corpus import Cache, Sound, open_cache, read_catalog
+from onnx_export.sentences import SentenceEncoder
+from onnx_export.texts import read_captions, read_labels, read_ontology, read_wordnet
+from plugin_server.audio.spectral import MelSettings
+
+CACHE = "cache"
+EVERY_GLOSS = 3
+"""One gloss in three of WordNet is enough; all its words are used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where the material lies. None is part of the project, and none is needed for serving."""
+
+    corpus: Path
+    """Folder with catalog.csv and its sounds."""
+    runs: Path
+    """Folder for checkpoints and caches."""
+    minilm: Path | None = None
+    """Folder with MiniLM's config.json, tokenizer.json and model.safetensors."""
+    captions: Path | None = None
+    """Captions of sounds, one a line."""
+    ontology: Path | None = None
+    """The AudioSet ontology's JSON."""
+    labels: Path | None = None
+    """VGGSound's table of class names."""
+    wordnet: Path | None = None
+    """WordNet's `dict` folder."""
+    licences: str = "all"
+    """'all' that may be shared, or 'permissive'."""
+
+    def sounds(self) -> list[Sound]:
+        """The catalogue's rows that may be used."""
+        return read_catalog(self.corpus, self.licences)
+
+    def cache(self) -> Cache:
+        """Features of all sounds."""
+        return open_cache(self.sounds(), self.runs / CACHE, MelSettings())
+
+
+class Material:
+    """Sentences with their vectors, made when asked for and kept on disk."""
+
+    def __init__(self, sources: Sources):
+        """Raises ValueError when the teacher or the captions are not named."""
+        if sources.minilm is None or sources.captions is None:
+            raise ValueError("--minilm and --captions are needed to train the text tower or the denoiser")
+        self.sources = sources
+        self.own = own_wordings(sources.sounds())
+        self.labels = sorted(self.own)
+        self.captions = read_captions(sources.captions)
+
+    @cached_property
+    def _encoder(self) -> SentenceEncoder:
+        return SentenceEncoder(self.sources.minilm)
+
+    def vectors(self, texts: Sequence[str]) -> np.ndarray:
+        """Sentence embeddings, float32 (n, 384)."""
+        return self._encoder.encode_cached(texts, self.sources.runs / CACHE)
+
+    @cached_property
+    def _own_vectors(self) -> dict[str, np.ndarray]:
+        flat = [text for label in self.labels for text in self.own[label]]
+        ends = np.cumsum([len(self.own[label]) for label in self.labels])[:-1]
+        return dict(zip(self.labels, np.split(self.vectors(flat), ends), strict=True))
+
+    @cached_property
+    def space(self) -> SoundSpace:
+        """The joint embedding, anchored at the corpus' labels."""
+        return SoundSpace(unit(np.stack([self._own_vectors[label].mean(axis=0) for label in self.labels])))
+
+    def wordings(self) -> Mapping[str, np.ndarray]:
+        """Label to the embeddings (n, 384) of its own wordings and of captions that others wrote for the like."""
+        embedded = self.vectors(self.captions)
+        borrowed = borrowed_wordings(self.labels, self.space.anchors, self.captions, embedded)
+        row = {caption: i for i, caption in enumerate(self.captions)}
+        return {
+            label: self.space.place(
+                np.concatenate([self._own_vectors[label], embedded[[row[text] for text in borrowed.get(label, [])]]])
+            )
+            for label in self.labels
+        }
+
+    def lessons(self) -> list[Lesson]:
+        """Texts for the tower with their places, and their share of a batch."""
+        flat = [text for label in self.labels for text in self.own[label]]
+        parts = [(flat, 0.30), (self.captions, 0.35)]
+        classes = read_ontology(self.sources.ontology) if self.sources.ontology else []
+        classes += read_labels(self.sources.labels) if self.sources.labels else []
+        if classes:
+            parts.append((classes, 0.08))
+        if self.sources.wordnet:
+            entries = read_wordnet(self.sources.wordnet)
+            parts.append(([text for text in entries if ":" not in text], 0.17))
+            parts.append(([text for text in entries if ":" in text][::EVERY_GLOSS], 0.10))
+        return [Lesson(texts, self.space.place(self.vectors(texts)), share) for texts, share in parts]
+
+    def word_vectors(self) -> np.ndarray:
+        """The teacher's vector for each token of CLIP's vocabulary, (49408, 384)."""
+        return self.vectors(token_texts())

@@ -1,0 +1,220 @@
+"""`python -m plugin_server.bench`: how fast it is here, and where the time goes.
+
+All figures of one run are taken on one machine, one after another. Compare runs by ratios only.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+from plugin_server.audio.clip import Clip
+from plugin_server.audio.finish import Finish, finish
+from plugin_server.audio.wav import write_clip
+from plugin_server.client import Client
+from plugin_server.engine.bundles import find_bundle
+from plugin_server.engine.families.clipsonic import Clipsonic, load
+from plugin_server.engine.order import TakeOrder
+from plugin_server.engine.sessions import Cancellation, SessionOptions, choose_provider
+from plugin_server.settings import Settings, bundle_folders, load_settings
+
+LENGTHS = (1.0, 5.0, 10.0, 30.0)
+
+
+@dataclass(slots=True)
+class Figures:
+    """All times in seconds, medians."""
+
+    machine: dict[str, str] = field(default_factory=dict)
+    daemon_ready: float = 0.0
+    """From starting the process to the answer to /status."""
+    model_ready: float = 0.0
+    """From starting the process to the line 'ready': the model is loaded."""
+    clips: list[dict[str, float]] = field(default_factory=list)
+    """Length, steps, packet in to /done, the model's own time, and the difference."""
+    stages: dict[str, float] = field(default_factory=dict)
+    """Parts of a clip of 10 s with the model's own settings."""
+    peak_memory_mib: float = 0.0
+    """Daemon and engine together, after all of the above."""
+    eager: dict[str, float] = field(default_factory=dict)
+    """One call of the denoiser, batch of two at 10 s: onnxruntime and, where torch is installed, eager PyTorch."""
+
+    def table(self) -> str:
+        """Markdown."""
+        lines = [f"{key}: {value}" for key, value in self.machine.items()]
+        lines += [
+            f"daemon answers /status after {self.daemon_ready:.2f} s, model loaded after {self.model_ready:.2f} s"
+        ]
+        lines += [
+            "",
+            "| length | steps | packet to /done | model | added | times real time |",
+            "|---|---|---|---|---|---|",
+        ]
+        for row in self.clips:
+            lines.append(
+                f"| {row['seconds']:g} s | {row['steps']:g} | {row['total']:.3f} s | {row['model']:.3f} s "
+                f"| {1000 * row['added']:.0f} ms | {row['seconds'] / row['total']:.1f} |"
+            )
+        lines += ["", "| stage of a 10 s clip | time |", "|---|---|"]
+        lines += [f"| {name} | {1000 * value:.1f} ms |" for name, value in self.stages.items()]
+        lines += ["", f"peak memory of daemon and engine: {self.peak_memory_mib:.0f} MiB"]
+        lines += [f"one denoiser call, {name}: {1000 * value:.1f} ms" for name, value in self.eager.items()]
+        return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure and print a table; `--json FILE` keeps the figures."""
+    parser = argparse.ArgumentParser(prog="python -m plugin_server.bench", description=__doc__)
+    parser.add_argument("--json", type=Path, help="also write the figures here")
+    parser.add_argument("--rounds", type=int, default=3, help="runs of which the median is taken (default: 3)")
+    parser.add_argument("--lengths", type=float, nargs="+", default=LENGTHS, help="seconds (default: 1 5 10 30)")
+    parser.add_argument("--steps", type=int, nargs="+", default=[8], help="steps beside the model's own (default: 8)")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda", "coreml"))
+    options = parser.parse_args(arguments)
+    figures = measure(load_settings({"device": options.device}), options.lengths, options.steps, options.rounds)
+    print(figures.table())
+    if options.json:
+        options.json.write_text(json.dumps(asdict(figures), indent=1) + "\n", "utf-8")
+    return 0
+
+
+def measure(settings: Settings, lengths: Sequence[float], steps: Sequence[int], rounds: int) -> Figures:
+    """All figures of this machine."""
+    figures = Figures(machine=_machine(settings))
+    card = find_bundle(bundle_folders(), settings.model).card
+    with tempfile.TemporaryDirectory() as folder:
+        _measure_daemon(figures, settings, Path(folder), lengths, [card.sampling.steps, *steps], rounds)
+        _measure_stages(figures, settings, Path(folder), rounds)
+    return figures
+
+
+def _machine(settings: Settings) -> dict[str, str]:
+    return {
+        "machine": f"{platform.machine()}, {os.cpu_count()} processors, {platform.system()}",
+        "python": platform.python_version(),
+        "onnxruntime": onnxruntime.__version__,
+        "provider": choose_provider(settings.device),
+    }
+
+
+def _measure_daemon(
+    figures: Figures, settings: Settings, folder: Path, lengths: Sequence[float], steps: Sequence[int], rounds: int
+) -> None:
+    """A daemon in its own process, asked by a client over UDP, as a musician's patch would."""
+    command = [sys.executable, "-m", "plugin_server", "serve", "--osc-port", "0", "--folder", str(folder)]
+    command += ["--device", settings.device, "--model", settings.model]
+    began = time.perf_counter()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as daemon:
+        try:
+            port = int(daemon.stdout.readline().split("127.0.0.1:")[1].split()[0])
+            with Client(port) as client:
+                client.ask("/status", reply="/status.reply", timeout_s=30)
+                figures.daemon_ready = time.perf_counter() - began
+                while not daemon.stdout.readline().startswith("ready"):
+                    pass
+                figures.model_ready = time.perf_counter() - began
+                _ask_once(client, 1.0, 2)
+                for seconds in lengths:
+                    for n_steps in steps:
+                        figures.clips.append(_time_clip(client, seconds, n_steps, rounds))
+            figures.peak_memory_mib = _peak_memory_mib(daemon.pid)
+        finally:
+            daemon.terminate()
+
+
+def _time_clip(client: Client, seconds: float, steps: int, rounds: int) -> dict[str, float]:
+    runs = [_ask_once(client, seconds, steps) for _ in range(rounds)]
+    total = statistics.median(total for total, _ in runs)
+    model = statistics.median(model for _, model in runs)
+    added = statistics.median(total - model for total, model in runs)
+    return {"seconds": seconds, "steps": steps, "total": total, "model": model, "added": added}
+
+
+def _ask_once(client: Client, seconds: float, steps: int) -> tuple[float, float]:
+    """Time from the packet to /done, and what the model itself took of it, as the daemon says."""
+    before = float(client.ask("/status", reply="/status.reply")[13])
+    began = time.perf_counter()
+    for message in client.generate("sea waves", seconds, seed=1, steps=steps):
+        if message.address == "/fail":
+            raise SystemExit(f"the daemon said: {message.arguments[2]}")
+    total = time.perf_counter() - began
+    return total, float(client.ask("/status", reply="/status.reply")[13]) - before
+
+
+def _peak_memory_mib(pid: int) -> float:
+    """Highest resident memory of a process and its children, where the system tells (Linux)."""
+    total = 0.0
+    for status in Path("/proc").glob("[0-9]*/status"):
+        try:
+            lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
+        except (OSError, ValueError):
+            continue
+        if str(pid) in (lines["Pid"].strip(), lines["PPid"].strip()) and "VmHWM" in lines:
+            total += int(lines["VmHWM"].split()[0]) / 1024
+    return total
+
+
+def _measure_stages(figures: Figures, settings: Settings, folder: Path, rounds: int) -> None:
+    bundle = find_bundle(bundle_folders(), settings.model)
+    model = load(bundle, SessionOptions(choose_provider(settings.device), settings.threads))
+    card, stop = bundle.card, Cancellation()
+    order = TakeOrder("sea waves", "", min(10.0, card.lengths.most), 1, card.sampling.steps, card.sampling.guidance)
+    embedding = model.embed(order.prompt, stop)
+    mel = model.sample(order, embedding, np.zeros_like(embedding), lambda fraction, stage: None, stop)
+    samples = Clip.mono(model.vocode(mel, stop), model.sample_rate)
+    clip = finish(samples, order.seconds, Finish(settings.sample_rate))
+    names = iter(range(1_000_000))
+    stages: dict[str, Callable[[], object]] = {
+        "text": lambda: model.embed(order.prompt, stop),
+        f"denoiser, {order.steps} steps": lambda: model.sample(
+            order, embedding, np.zeros_like(embedding), lambda fraction, stage: None, stop
+        ),
+        "vocoder": lambda: model.vocode(mel, stop),
+        "finishing": lambda: finish(samples, order.seconds, Finish(settings.sample_rate)),
+        "writing": lambda: write_clip(folder / f"bench{next(names)}.wav", clip, None, {"seed": 1}),
+    }
+    figures.stages = {name: _median(stage, rounds) for name, stage in stages.items()}
+    figures.eager = _compare_eager(model, mel.shape[1], rounds)
+
+
+def _compare_eager(model: Clipsonic, n_frames: int, rounds: int) -> dict[str, float]:
+    """The same weights in onnxruntime and in eager PyTorch; only onnxruntime where the train extra is missing."""
+    card = model.card
+    feeds = {
+        "noised": np.zeros((2, card.mel.n_mels, n_frames // card.frame_multiple * card.frame_multiple), np.float32),
+        "sigma": np.full(2, 0.5, np.float32),
+        "embedding": np.zeros((2, card.embedding.size), np.float32),
+        "seconds": np.full(2, 10, np.float32),
+    }
+    times = {"onnxruntime": _median(lambda: model.denoiser.run(feeds, Cancellation()), rounds)}
+    # The training package knows how to run its own networks; serving never imports it.
+    probe = [sys.executable, "-m", "onnx_export.eager", str(n_frames), str(rounds)]
+    found = subprocess.run(probe, capture_output=True, text=True)
+    if found.returncode == 0:
+        times["eager PyTorch"] = float(found.stdout)
+    return times
+
+
+def _median(work: Callable[[], object], rounds: int) -> float:
+    work()
+    times = []
+    for _ in range(rounds):
+        began = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - began)
+    return statistics.median(times)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

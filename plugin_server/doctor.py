@@ -1,0 +1,82 @@
+"""`clipsonic doctor`: what is installed, what is missing, and how fast it is here."""
+
+import platform
+import time
+from collections.abc import Callable, Iterator
+
+import onnxruntime
+
+from plugin_server import __version__
+from plugin_server.engine.bundles import list_bundles, verify_bundle
+from plugin_server.engine.order import TakeOrder
+from plugin_server.engine.sessions import choose_provider, count_cuda_devices
+from plugin_server.errors import ClipsonicError
+from plugin_server.server import PROVIDERS, build_engine
+from plugin_server.settings import Settings, bundle_folders
+from plugin_server.studio.studio import check_folder
+
+TRIAL_SECONDS = 10.0
+
+
+def print_report(settings: Settings) -> None:
+    """A line a subject, 'ok' or what is wrong with it. Raises ClipsonicError at the end when something is wrong."""
+    wrong = []
+    for name, look in _subjects(settings):
+        try:
+            print(f"{name:14} ok   {look()}", flush=True)
+        except ClipsonicError as error:
+            wrong.append(name)
+            print(f"{name:14} BAD  {error}", flush=True)
+    if wrong:
+        raise ClipsonicError(f"not everything is well: {', '.join(wrong)}")
+
+
+def _subjects(settings: Settings) -> Iterator[tuple[str, Callable[[], str]]]:
+    yield "clipsonic", lambda: __version__
+    yield "python", lambda: f"{platform.python_version()} on {platform.platform()}"
+    yield "onnxruntime", lambda: f"{onnxruntime.__version__}; {', '.join(onnxruntime.get_available_providers())}"
+    yield "gpu", _gpu
+    yield "device", lambda: PROVIDERS[choose_provider(settings.device)]
+    yield "portaudio", _portaudio
+    yield "sample folder", lambda: _folder(settings)
+    for name, bundle in sorted(list_bundles(bundle_folders()).items()):
+        yield f"bundle {name}"[:14], lambda bundle=bundle: verify_bundle(bundle) or bundle.checksum()
+    yield "speed", lambda: _speed(settings)
+
+
+def _gpu() -> str:
+    count = count_cuda_devices()
+    return f"{count} CUDA device{'s' * (count > 1)}" if count else "none with CUDA; the CPU is used"
+
+
+def _portaudio() -> str:
+    """Live output is a convenience: without it clips are made all the same, so nothing here is called bad."""
+    try:
+        import sounddevice
+    except OSError:
+        return "not found; clips are made, but cannot be played by the daemon"
+    outputs = [device for device in sounddevice.query_devices() if device["max_output_channels"] > 0]
+    return f"{sounddevice.get_portaudio_version()[1]}; {len(outputs)} output devices"
+
+
+def _folder(settings: Settings) -> str:
+    check_folder(settings.clip_folder)
+    return str(settings.clip_folder)
+
+
+def _speed(settings: Settings) -> str:
+    """Time of a clip of 10 s with the model's own settings, warm."""
+    bundles = list_bundles(bundle_folders())
+    engine = build_engine(settings)
+    try:
+        began = time.perf_counter()
+        loaded = engine.load(settings.model)
+        start_s = time.perf_counter() - began
+        sampling = bundles[settings.model].card.sampling
+        seconds = min(TRIAL_SECONDS, bundles[settings.model].card.lengths.most)
+        order = TakeOrder("sea waves", "", seconds, 0, sampling.steps, sampling.guidance)
+        spent = [engine.run(settings.model, order, lambda fraction, stage: None).seconds_spent for _ in range(2)][-1]
+    finally:
+        engine.stop()
+    where = PROVIDERS.get(loaded.provider, loaded.provider)
+    return f"{seconds:g} s of sound in {spent:.2f} s on {where}; the engine starts in {start_s:.2f} s"
