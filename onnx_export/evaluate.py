@@ -140,7 +140,7 @@ def read_paraphrases() -> list[tuple[str, str]]:
 
 
 def judge_clips(report: Report, model: Clipsonic, cache: Cache, listener: Listener, n_takes: int) -> None:
-    """What the listener hears in real test recordings, their resynthesis, and clips made from labels and paraphrases."""
+    """What the listener hears in real recordings, in their resynthesis, and in clips made from words."""
     real = [i for i in cache.indices("test") if cache.sounds[i].label in listener.labels]
     mels = {i: cache.mel(i) for i in real}
     names = {i: cache.sounds[i].label for i in real}

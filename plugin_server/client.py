@@ -12,7 +12,7 @@ from plugin_server.protocol.packets import Atom, Message, decode_packet, encode_
 class Client:
     """Talks OSC over UDP with a daemon on this machine; use it in a `with` block."""
 
-    def __init__(self, port: int = 9460, host: str = "127.0.0.1"):
+    def __init__(self, port: int = 9460, host: str = "127.0.0.1") -> None:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind((host, 0))
         self._server = (host, port)
@@ -76,6 +76,7 @@ class Client:
                 yield message
                 return
             elif message.address == "/fail" and message.arguments[0] == "/generate":
-                if message.arguments[3] in ("", attributes["id"]):
-                    yield message
-                    return
+                if message.arguments[3] not in ("", attributes["id"]):
+                    continue
+                yield message
+                return

@@ -23,10 +23,10 @@ def print_report(settings: Settings) -> None:
     wrong = []
     for name, look in _subjects(settings):
         try:
-            print(f"{name:14} ok   {look()}", flush=True)
+            print(f"{name:22} ok   {look()}", flush=True)
         except ClipsonicError as error:
             wrong.append(name)
-            print(f"{name:14} BAD  {error}", flush=True)
+            print(f"{name:22} BAD  {error}", flush=True)
     if wrong:
         raise ClipsonicError(f"not everything is well: {', '.join(wrong)}")
 
@@ -40,7 +40,7 @@ def _subjects(settings: Settings) -> Iterator[tuple[str, Callable[[], str]]]:
     yield "portaudio", _portaudio
     yield "sample folder", lambda: _folder(settings)
     for name, bundle in sorted(list_bundles(bundle_folders()).items()):
-        yield f"bundle {name}"[:14], lambda bundle=bundle: verify_bundle(bundle) or bundle.checksum()
+        yield f"bundle {name}", lambda bundle=bundle: verify_bundle(bundle) or bundle.checksum()
     yield "speed", lambda: _speed(settings)
 
 

@@ -17,7 +17,7 @@ FLOOR_DB = -60.0
 class ProgressBar:
     """One line that is drawn over again; lines of text where the output is no terminal."""
 
-    def __init__(self, stream: TextIO = sys.stderr, width: int = 32):
+    def __init__(self, stream: TextIO = sys.stderr, width: int = 32) -> None:
         self._stream, self._width = stream, width
         self._live = stream.isatty()
         self._last = -1

@@ -51,7 +51,10 @@ class Clip:
 
 
 def to_integers(samples: np.ndarray, bits: int) -> np.ndarray:
-    """Float samples rounded to integers of `bits` bits, int32 of the same shape, clipped at full scale."""
-    scale = 2 ** (bits - 1) - 1
+    """Float samples rounded to integers of `bits` bits, int32 of the same shape, clipped at full scale.
+
+    1.0 stands for 2 ** (bits - 1), as in libsndfile.
+    """
+    scale = 2 ** (bits - 1)
     # float64: a float32 has 24 bits, and rounding in it would touch the last one.
-    return np.clip(np.rint(samples.astype(np.float64) * scale), -scale - 1, scale).astype(np.int32)
+    return np.clip(np.rint(samples.astype(np.float64) * scale), -scale, scale - 1).astype(np.int32)

@@ -76,7 +76,7 @@ def _rename_new(old: Path, new: Path) -> None:
     except OSError:
         if new.exists():
             raise FileExistsError(new) from None
-        os.rename(old, new)
+        old.rename(new)
 
 
 def _chunk(name: bytes, content: bytes) -> bytes:
@@ -145,7 +145,7 @@ def _from_pcm(path: Path, form: _Format, data: bytes) -> np.ndarray:
     padded = np.zeros((len(raw), 4), np.uint8)
     padded[:, 4 - width :] = raw
     integers = padded.view("<i4")[:, 0] >> (32 - form.bits)
-    return (integers / (2 ** (form.bits - 1) - 1)).astype(np.float32)
+    return (integers / 2 ** (form.bits - 1)).astype(np.float32)
 
 
 def read_recipe(path: Path) -> dict[str, object]:

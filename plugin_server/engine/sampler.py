@@ -4,6 +4,7 @@ A level sigma means (1 - sigma) * clean + sigma * noise (rectified flow, Liu et 
 estimates the clean array; solvers know nothing else of the model.
 """
 
+import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -34,7 +35,7 @@ def guided(denoise_pair: Callable[[np.ndarray, float], tuple[np.ndarray, np.ndar
 def sample_euler(denoise: Denoise, noise: np.ndarray, sigmas: np.ndarray, on_step: OnStep) -> np.ndarray:
     """First order: straight towards each estimate. `on_step(i)` is called after each step, counted from 1."""
     x = noise
-    for i, (now, then) in enumerate(zip(sigmas[:-1], sigmas[1:], strict=True)):
+    for i, (now, then) in enumerate(itertools.pairwise(sigmas)):
         ratio = np.float32(then / now)
         x = ratio * x + (1 - ratio) * denoise(x, float(now))
         on_step(i + 1)
@@ -47,7 +48,7 @@ def sample_dpmpp_2m(denoise: Denoise, noise: np.ndarray, sigmas: np.ndarray, on_
     First order where the half logarithmic signal-to-noise ratio is infinite: at the first step and the last.
     """
     x, before, step_before = noise, None, 0.0
-    for i, (now, then) in enumerate(zip(sigmas[:-1], sigmas[1:], strict=True)):
+    for i, (now, then) in enumerate(itertools.pairwise(sigmas)):
         clean = denoise(x, float(now))
         step = _half_log_snr(then) - _half_log_snr(now)
         estimate = clean

@@ -80,7 +80,7 @@ class SessionOptions:
 class GraphSession:
     """One graph, open and known to be what its card says."""
 
-    def __init__(self, path: Path, spec: GraphSpec, options: SessionOptions):
+    def __init__(self, path: Path, spec: GraphSpec, options: SessionOptions) -> None:
         """Raises BundleDamaged when the file cannot be opened or its inputs or outputs differ from `spec`."""
         self._session = _open(path, options)
         self.provider = self._session.get_providers()[0]

@@ -3,6 +3,7 @@
 import gzip
 import html
 import re
+import unicodedata
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -14,15 +15,15 @@ from plugin_server.errors import BundleDamaged
 START, END = "<start_of_text>", "<end_of_text>"
 N_MERGES = 49152 - 256 - 2
 
-# CLIP asks the regex package for letters (\p{L}) and single numbers (\p{N}); the standard library's classes for
-# the same: a word character that is no digit and no underscore, then any digit.
+# CLIP asks the regex package for letters and for single numbers by Unicode category. Here numbers of every kind
+# stand between spaces already, so that a word character which is no digit and no underscore is a letter.
 _PIECES = re.compile(r"'s|'t|'re|'ve|'m|'ll|'d|[^\W\d_]+|\d|(?:[^\s\w]|_)+", re.IGNORECASE)
 
 
 class Tokenizer:
     """Prompts to token ids."""
 
-    def __init__(self, merges_path: Path, context_length: int):
+    def __init__(self, merges_path: Path, context_length: int) -> None:
         """`merges_path` is CLIP's gzipped list of merges; raises BundleDamaged when it is not."""
         self.context_length = context_length
         self._bytes = _byte_characters()
@@ -56,8 +57,8 @@ class Tokenizer:
 
 
 def _pieces(prompt: str) -> list[str]:
-    clean = html.unescape(html.unescape(prompt))
-    return _PIECES.findall(re.sub(r"\s+", " ", clean).strip().lower())
+    clean = html.unescape(html.unescape(prompt)).lower()
+    return _PIECES.findall("".join(f" {c} " if unicodedata.category(c)[0] == "N" else c for c in clean))
 
 
 def _join(parts: list[str], pair: tuple[str, str]) -> list[str]:

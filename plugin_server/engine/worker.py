@@ -73,7 +73,7 @@ class Engine:
     A listening thread takes what the process says, so that a crash is noticed and mended also when nobody waits.
     """
 
-    def __init__(self, options: EngineOptions):
+    def __init__(self, options: EngineOptions) -> None:
         self._options = options
         self._context = multiprocessing.get_context("spawn")
         self._changed = threading.Condition(threading.RLock())
@@ -236,7 +236,7 @@ def serve_engine(pipe: Connection, options: EngineOptions) -> None:
 class _Server:
     """A reading thread takes messages, so that a cancel is heard while the main thread runs a model."""
 
-    def __init__(self, pipe: Connection, options: EngineOptions):
+    def __init__(self, pipe: Connection, options: EngineOptions) -> None:
         from plugin_server.engine.sessions import Cancellation
 
         self._pipe, self._options = pipe, options

@@ -64,7 +64,7 @@ class TcpPeer:
 
 
 class _Udp(asyncio.DatagramProtocol):
-    def __init__(self, service: Service):
+    def __init__(self, service: Service) -> None:
         self._service = service
         self._transport: asyncio.DatagramTransport | None = None
 
@@ -81,7 +81,7 @@ class _Udp(asyncio.DatagramProtocol):
 
 
 class _Tcp(asyncio.Protocol):
-    def __init__(self, service: Service, peers: set[TcpPeer]):
+    def __init__(self, service: Service, peers: set[TcpPeer]) -> None:
         self._service, self._peers = service, peers
         self._peer: TcpPeer | None = None
 
@@ -123,23 +123,26 @@ class Endpoints:
 
 async def open_endpoints(service: Service, port: int) -> Endpoints:
     """Listen on UDP and TCP of one port number on this machine; 0 takes a free one. Raises PortTaken."""
-    loop = asyncio.get_running_loop()
-    for _attempt in range(1 if port else 20):
-        peers: set[TcpPeer] = set()
+    for _attempt in range(20):
         try:
-            tcp = await loop.create_server(lambda: _Tcp(service, peers), HOST, port)
+            return await _open_both(service, port)
         except OSError as error:
-            raise _taken(port, error) from error
-        number = tcp.sockets[0].getsockname()[1]
-        try:
-            udp, _ = await loop.create_datagram_endpoint(lambda: _Udp(service), (HOST, number))
-        except OSError as error:
-            tcp.close()
-            if port == 0:
-                continue  # free for TCP, taken for UDP: try another
-            raise _taken(port, error) from error
-        return Endpoints(number, udp, tcp, peers)
+            # A free port was found for TCP that is taken for UDP: try another.
+            if port != 0:
+                raise _taken(port, error) from error
     raise PortTaken("no port was found that is free for both UDP and TCP")
+
+
+async def _open_both(service: Service, port: int) -> Endpoints:
+    loop, peers = asyncio.get_running_loop(), set()
+    tcp = await loop.create_server(lambda: _Tcp(service, peers), HOST, port)
+    number = tcp.sockets[0].getsockname()[1]
+    try:
+        udp, _ = await loop.create_datagram_endpoint(lambda: _Udp(service), (HOST, number))
+    except OSError:
+        tcp.close()
+        raise
+    return Endpoints(number, udp, tcp, peers)
 
 
 def _taken(port: int, error: OSError) -> PortTaken:

@@ -54,6 +54,9 @@ def _messages(parsed: OscMessage | OscBundle, depth: int) -> Iterator[Message]:
     if depth > MAX_DEPTH:
         raise ParseError(f"bundles are nested more than {MAX_DEPTH} deep")
     if isinstance(parsed, OscBundle):
+        # python-osc passes over elements that it cannot read; a command must not be lost without an answer.
+        if parsed.num_contents != _count_elements(parsed.dgram):
+            raise ParseError("an element of the bundle is no message")
         for part in parsed:
             yield from _messages(part, depth + 1)
         return
@@ -70,6 +73,15 @@ def encode_message(address: str, *arguments: str | int | float) -> bytes:
 def _plain(argument: str | int | float) -> str | int | float:
     # A NUL would end the string early, and what follows it would be read as arguments.
     return argument.replace("\0", "") if isinstance(argument, str) else argument
+
+
+def _count_elements(bundle: bytes) -> int:
+    """Elements by their size fields, after the mark and the time tag of 8 bytes each."""
+    place, count = 16, 0
+    while place < len(bundle):
+        place += 4 + int.from_bytes(bundle[place : place + 4], "big")
+        count += 1
+    return count
 
 
 class Framing:

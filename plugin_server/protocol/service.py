@@ -36,7 +36,7 @@ class Parts:
 class OscService:
     """Answers packets. Every command answers, also when it cannot be parsed, and to the one who asked."""
 
-    def __init__(self, parts: Parts, subscribers: Subscribers, loop: asyncio.AbstractEventLoop):
+    def __init__(self, parts: Parts, subscribers: Subscribers, loop: asyncio.AbstractEventLoop) -> None:
         self._parts, self._subscribers, self._loop = parts, subscribers, loop
         self._tasks: set[asyncio.Task] = set()
         self._on_port: PeerOnPort = lambda peer, port: peer

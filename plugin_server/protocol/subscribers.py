@@ -29,7 +29,7 @@ class _Subscription:
 class Subscribers:
     """Peers that asked by /notify to hear of every job."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic):
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._table: dict[Peer, _Subscription] = {}
 

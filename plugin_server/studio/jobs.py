@@ -98,7 +98,7 @@ class Maker(Protocol):
 class Jobs:
     """The queue and its worker thread. Listeners are called from that thread, and from `submit` for /queued."""
 
-    def __init__(self, maker: Maker, size: int):
+    def __init__(self, maker: Maker, size: int) -> None:
         self._maker, self._size = maker, size
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)

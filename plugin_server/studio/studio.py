@@ -37,7 +37,7 @@ class StudioSettings:
 class Studio:
     """Makes clips, one request at a time."""
 
-    def __init__(self, settings: StudioSettings, engine: Engine):
+    def __init__(self, settings: StudioSettings, engine: Engine) -> None:
         self.settings = settings
         self._engine = engine
         self.n_clips = 0
@@ -75,8 +75,12 @@ class Studio:
         n = request.variations
         for i in range(n):
             order = replace(first, seed=(first.seed + i) % (SEED_LIMIT + 1))
-            take = self._engine.run(card.name, order, lambda fraction, stage: report((i + fraction) / n, stage))
-            report((i + 1) / n, "writing")
+
+            def report_take(fraction: float, stage: str, before: int = i) -> None:
+                report((before + fraction) / n, stage)
+
+            take = self._engine.run(card.name, order, report_take)
+            report_take(1.0, "writing")
             on_clip(self._keep(request, order, take, i + 1))
 
     def cancel(self) -> None:

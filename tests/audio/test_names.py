@@ -1,0 +1,39 @@
+import pytest
+
+from plugin_server.audio.names import safe_stem, unique_path
+
+
+@pytest.mark.parametrize(
+    ("text", "stem"),
+    [
+        ("Sea Waves!", "sea-waves"),
+        ("a dog's bark, loud", "a-dogs-bark-loud"),
+        ("Möwen über'm Meer", "mowen-uberm-meer"),
+        ("波の音", "波の音"),
+        ("../../etc/passwd", "etc-passwd"),
+        ('a/b\\c:d*e?"f<g>h|i', "a-b-c-d-e-f-g-h-i"),
+        ("CON", "con-clip"),
+        ("lpt1", "lpt1-clip"),
+        ("...", "clip"),
+        ("", "clip"),
+        ("🌊", "clip"),
+        ("trailing. ", "trailing"),
+        ("tab\tnew\nline\0nul", "tab-new-line-nul"),
+    ],
+)
+def test_names_are_safe_everywhere_and_readable(text, stem):
+    assert safe_stem(text) == stem
+
+
+def test_long_names_end_at_a_word_and_fit_file_systems():
+    stem = safe_stem("very long words in a prompt " * 20)
+    assert len(stem) <= 60 and stem.endswith(("very", "long", "words", "in", "a", "prompt"))
+    assert len(safe_stem("x" * 300)) == 60
+    assert len(safe_stem("波" * 300).encode()) <= 180
+
+
+def test_a_taken_name_is_counted_on(tmp_path):
+    assert unique_path(tmp_path, "x").name == "x.wav"
+    for name in ("x.wav", "x_2.wav"):
+        (tmp_path / name).touch()
+    assert unique_path(tmp_path, "x").name == "x_3.wav"

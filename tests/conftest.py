@@ -1,0 +1,99 @@
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from plugin_server import server
+from plugin_server.client import Client
+from plugin_server.engine.worker import Engine, EngineOptions
+from plugin_server.settings import Settings
+from tests.toys import write_toy
+
+
+@pytest.fixture(scope="session")
+def toys(tmp_path_factory) -> Path:
+    """A folder with 'toy', which is quick, and 'slow-toy', which takes some 10 ms a step."""
+    folder = tmp_path_factory.mktemp("bundles")
+    write_toy(folder)
+    write_toy(folder, "slow-toy", burn=700)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def own_settings(monkeypatch, tmp_path):
+    """No test sees the settings of the person who runs it."""
+    monkeypatch.setenv("CLIPSONIC_SETTINGS", str(tmp_path / "no-settings.toml"))
+
+
+@pytest.fixture(scope="module")
+def engine(toys) -> Iterator[Engine]:
+    """One engine process for a module's tests."""
+    engine = Engine(EngineOptions((toys,), device="cpu", threads=1))
+    engine.start("toy")
+    yield engine
+    engine.stop()
+
+
+@dataclass
+class Running:
+    """A daemon in a thread of this process; its engine is a real process."""
+
+    daemon: server.Daemon
+    port: int
+    folder: Path
+
+    @contextmanager
+    def client(self) -> Iterator[Client]:
+        with Client(self.port) as client:
+            yield client
+
+
+@contextmanager
+def running_daemon(settings: Settings, toys: Path) -> Iterator[Running]:
+    """Run a daemon with the toys as its bundles, and stop it at the end."""
+    loop, ready = asyncio.new_event_loop(), threading.Event()
+    box: dict = {}
+
+    async def run() -> None:
+        box["stop"] = asyncio.Event()
+        async with server.run_daemon(settings) as daemon:
+            box["daemon"] = daemon
+            ready.set()
+            await box["stop"].wait()
+
+    def body() -> None:
+        try:
+            loop.run_until_complete(run())
+        except Exception as error:
+            box["error"] = error
+            ready.set()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(server, "bundle_folders", lambda: (toys,))
+        thread = threading.Thread(target=body, daemon=True)
+        thread.start()
+        assert ready.wait(20)
+        if "error" in box:
+            raise box["error"]
+        daemon = box["daemon"]
+        try:
+            yield Running(daemon, daemon.endpoints.port, settings.clip_folder)
+        finally:
+            loop.call_soon_threadsafe(box["stop"].set)
+            thread.join(10)
+            loop.close()
+        if "error" in box:
+            raise box["error"]
+
+
+@pytest.fixture(scope="module")
+def daemon(toys, tmp_path_factory) -> Iterator[Running]:
+    """One daemon for a module's tests."""
+    folder = tmp_path_factory.mktemp("clips")
+    settings = Settings(osc_port=0, folder=folder, model="toy", device="cpu", threads=1, queue_size=4)
+    with running_daemon(settings, toys) as running:
+        yield running

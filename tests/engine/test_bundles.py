@@ -1,0 +1,118 @@
+import json
+import logging
+import shutil
+
+import pytest
+
+from plugin_server.engine.bundles import find_bundle, list_bundles, verify_bundle
+from plugin_server.engine.card import CARD_NAME, read_card
+from plugin_server.errors import BundleDamaged, UnknownModel
+from plugin_server.settings import SHIPPED_BUNDLES
+from tests.toys import write_toy
+
+
+@pytest.fixture
+def toy(tmp_path):
+    return write_toy(tmp_path)
+
+
+def edit(place, **changes):
+    values = json.loads((place / CARD_NAME).read_text())
+    (place / CARD_NAME).write_text(json.dumps(values | changes))
+
+
+def test_a_card_is_read_as_it_was_written(toy):
+    card = read_card(toy)
+    (toy / CARD_NAME).write_text(card.to_json())
+    assert read_card(toy) == card
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"format": 99}, "format 99"),
+        ({"mel_mean": [0.0]}, "mel_mean has 1"),
+        ({"mel_std": [0.0] * 8}, "not positive"),
+        ({"embedding": {"name": "x"}}, "size"),
+        ({"surprise": 1}, "surprise"),
+        ({"files": {}}, "files lacks"),
+        ({"graphs": {"denoiser": {"file": "x"}}}, "inputs"),
+    ],
+)
+def test_a_card_that_is_wrong_says_where(toy, changes, word):
+    edit(toy, **changes)
+    with pytest.raises(BundleDamaged, match=word):
+        read_card(toy)
+
+
+def test_a_card_cannot_lead_out_of_its_folder(toy):
+    values = json.loads((toy / CARD_NAME).read_text())
+    edit(toy, files=values["files"] | {"../secret": "0"})
+    with pytest.raises(BundleDamaged, match="secret"):
+        read_card(toy)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe", b"null"])
+def test_a_card_that_is_no_json_object_is_damaged(toy, content):
+    (toy / CARD_NAME).write_bytes(content)
+    with pytest.raises(BundleDamaged, match=CARD_NAME):
+        read_card(toy)
+
+
+def test_own_bundles_win_over_shipped_ones_of_the_same_name(tmp_path):
+    first, second = tmp_path / "own", tmp_path / "shipped"
+    write_toy(first)
+    write_toy(second)
+    assert find_bundle((first, second), "toy").folder == first / "toy"
+    assert list_bundles((first, second))["toy"].folder == first / "toy"
+
+
+def test_an_unknown_name_is_told_with_those_there_are(toy):
+    with pytest.raises(UnknownModel, match="'moon'.*toy"):
+        find_bundle((toy.parent,), "moon")
+
+
+def test_a_damaged_bundle_is_never_replaced_by_another_of_its_name(tmp_path):
+    first, second = tmp_path / "own", tmp_path / "shipped"
+    write_toy(second)
+    edit(write_toy(first), format=99)
+    with pytest.raises(BundleDamaged):
+        find_bundle((first, second), "toy")
+
+
+def test_listing_leaves_a_damaged_bundle_out_and_warns(toy, caplog):
+    edit(write_toy(toy.parent, "bad"), format=99)
+    with caplog.at_level(logging.WARNING):
+        assert list(list_bundles((toy.parent,))) == ["toy"]
+    assert "format 99" in caplog.text
+
+
+def test_a_changed_or_missing_file_fails_verification(toy):
+    bundle = find_bundle((toy.parent,), "toy")
+    verify_bundle(bundle)
+    path = toy / "vocoder.onnx"
+    content = bytearray(path.read_bytes())
+    content[100] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(BundleDamaged, match=r"vocoder\.onnx has sha256"):
+        verify_bundle(bundle)
+    path.unlink()
+    with pytest.raises(BundleDamaged, match="cannot be read"):
+        verify_bundle(bundle)
+
+
+def test_the_checksum_stands_for_the_files_and_not_for_the_folder(toy, tmp_path):
+    other = tmp_path / "elsewhere" / "toy"
+    shutil.copytree(toy, other)
+    one, two = find_bundle((toy.parent,), "toy"), find_bundle((other.parent,), "toy")
+    assert one.checksum() == two.checksum()
+
+
+def test_the_shipped_bundle_is_whole_and_fits_its_limit():
+    bundle = find_bundle((SHIPPED_BUNDLES,), "clipsonic-mini")
+    verify_bundle(bundle)
+    size = sum((bundle.folder / name).stat().st_size for name in bundle.card.files)
+    assert size <= 64 * 2**20
+    assert all(graph.parity < 0.01 for graph in bundle.card.graphs.values())
+    assert (bundle.folder / "MODEL_CARD.md").is_file()
+    assert (bundle.folder / "ATTRIBUTIONS.md").is_file()

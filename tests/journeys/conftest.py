@@ -1,0 +1,61 @@
+"""The real daemon as a process of its own, and real clients beside it."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+
+@dataclass
+class Process:
+    """A daemon that was started by its command."""
+
+    port: int
+    folder: Path
+    pid: int
+    lines: list[str]
+
+
+def environment(tmp: Path, **more: str) -> dict[str, str]:
+    """Nothing of the person's own settings."""
+    return os.environ | {"CLIPSONIC_SETTINGS": str(tmp / "none.toml"), "PYTHONUNBUFFERED": "1"} | more
+
+
+@contextmanager
+def serving(tmp: Path, **more: str) -> Iterator[Process]:
+    """`python -m plugin_server serve` on a free port until the block ends."""
+    folder = tmp / "clips"
+    command = [sys.executable, "-m", "plugin_server", "serve", "--osc-port", "0", "--folder", str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment(tmp, **more)) as process:
+        lines = []
+        try:
+            for line in process.stdout:
+                lines.append(line.strip())
+                if line.startswith("ready"):
+                    break
+            port = int(re.search(r"127\.0\.0\.1:(\d+)", lines[0])[1])
+            yield Process(port, folder, process.pid, lines)
+        finally:
+            process.terminate()
+            process.wait(10)
+
+
+@pytest.fixture(scope="module")
+def daemon(tmp_path_factory) -> Iterator[Process]:
+    with serving(tmp_path_factory.mktemp("daemon")) as process:
+        yield process
+
+
+def need(program: str, package: str) -> str:
+    """Path of a program; the test is skipped, with the Debian package's name, where it is missing."""
+    path = shutil.which(program)
+    if path is None:
+        pytest.skip(f"{program} is not installed (Debian package {package})")
+    return path

@@ -1,0 +1,54 @@
+"""The commands as a person types them."""
+
+import subprocess
+import sys
+import wave
+from pathlib import Path
+
+import pytest
+
+from tests.journeys.conftest import environment
+
+
+def run(tmp_path: Path, *arguments: str, status: int = 0) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "plugin_server", *arguments]
+    ended = subprocess.run(command, capture_output=True, text=True, env=environment(tmp_path), timeout=60)
+    assert ended.returncode == status, ended.stderr
+    return ended
+
+
+@pytest.mark.parametrize("command", [[], ["serve"], ["generate"], ["demo"], ["models"], ["doctor"]])
+def test_help_is_everywhere(tmp_path, command):
+    assert "usage: clipsonic" in run(tmp_path, *command, "--help").stdout
+
+
+def test_the_demo_ends_with_the_clips_path(tmp_path):
+    lines = run(tmp_path, "demo", "sea", "waves", "--seconds", "0.5", "--folder", str(tmp_path)).stdout.splitlines()
+    assert lines[-1].startswith("clip: /")
+    with wave.open(lines[-1].removeprefix("clip: ")) as file:
+        assert file.getnframes() == 24000
+    assert any("16 kHz" in line for line in lines)
+
+
+def test_takes_are_made_without_a_daemon_and_one_is_made_again(tmp_path):
+    common = ["--seconds", "0.5", "--steps", "2", "--folder", str(tmp_path)]
+    out = run(tmp_path, "generate", "sea", "waves", "--seed", "7", "--takes", "2", *common).stdout
+    paths = sorted(tmp_path.glob("sea-waves_*.wav"))
+    assert [path.name for path in paths] == ["sea-waves_0.5s_s7_t1.wav", "sea-waves_0.5s_s8_t2.wav"]
+    assert all(str(path) in out for path in paths)
+    run(tmp_path, "generate", "--like", str(paths[1]), "--folder", str(tmp_path / "again"))
+    (again,) = (tmp_path / "again").glob("*.wav")
+    with wave.open(str(again)) as one, wave.open(str(paths[1])) as two:
+        assert one.readframes(99999) == two.readframes(99999)
+
+
+def test_bundles_are_listed_and_verified(tmp_path):
+    out = run(tmp_path, "models", "--verify").stdout
+    assert out.startswith("clipsonic-mini") and "every file is as it should be" in out
+
+
+def test_what_is_wrong_is_one_sentence(tmp_path):
+    said = run(tmp_path, "generate", "x", "--seconds", "99", "--folder", str(tmp_path), status=1).stderr
+    assert said == "clipsonic: seconds: got 99, expected 0.5 to 30 s for clipsonic-mini\n"
+    assert "prompt" in run(tmp_path, "generate", "--folder", str(tmp_path), status=1).stderr
+    assert "cannot be read" in run(tmp_path, "generate", "--like", str(tmp_path / "no.wav"), status=1).stderr

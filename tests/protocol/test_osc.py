@@ -1,0 +1,80 @@
+import pytest
+
+from plugin_server.errors import BadArgument, UnknownAddress
+from plugin_server.protocol.osc import ADDRESSES, ATTRIBUTES, TABLE, match_addresses, parse_generate
+from plugin_server.studio.requests import Generate
+
+
+@pytest.mark.parametrize(
+    ("arguments", "request_"),
+    [
+        (["sea waves"], Generate("sea waves")),
+        (["sea waves", 8], Generate("sea waves", 8.0)),
+        (["sea", "waves", 5.0], Generate("sea waves", 5.0)),
+        (["sea", "waves"], Generate("sea waves")),
+        ([808, "kick"], Generate("808 kick")),
+        ([808, "kick", 2], Generate("808 kick", 2.0)),
+        (["sea waves".encode(), 2], Generate("sea waves", 2.0)),
+        (["rain", "@seed", 42.0, "@steps", 8], Generate("rain", seed=42, steps=8)),
+        (["rain", "@seed", "42"], Generate("rain", seed=42)),
+        (["rain", 3, "@negative", "loud", "wind", "@guidance", 2], Generate("rain", 3.0, "loud wind", guidance=2.0)),
+        (["rain", "@variations", 4, "@name", "take 5", "@id", "x1"], Generate("rain", variations=4, name="take 5", id="x1")),
+        (["mail", "@"], Generate("mail @")),
+    ],
+)  # fmt: skip
+def test_arguments_become_a_request(arguments, request_):
+    assert parse_generate(arguments) == request_
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([], "prompt: got nothing"),
+        ([5], "prompt: got the number 5"),
+        ([""], "prompt: got nothing"),
+        (["@seed", 3], "prompt: got nothing"),
+        (["rain", "@sead", 3], "attribute: got @sead, expected one of .*@seed"),
+        (["rain", "@seed"], "seed: got nothing"),
+        (["rain", "@seed", 1, 2], "seed: got 2 values"),
+        (["rain", "@seed", 1.5], "seed: got 1.5, expected a whole number"),
+        (["rain", "@seed", "many"], "seed: got 'many', expected a number"),
+        (["rain", "@seed", 1, "@seed", 2], "@seed twice"),
+        (["rain", "@steps", True], "steps: got true or false"),
+        (["rain", None], "prompt: got nil, expected text"),
+        (["rain", [1, 2]], "prompt: got an array"),
+        (["rain", "@guidance", float("nan")], "guidance: got nan"),
+        (["rain", 1e9], "seconds: got 1e"),
+    ],
+)
+def test_bad_arguments_are_named(arguments, sentence):
+    with pytest.raises(BadArgument, match=sentence):
+        parse_generate(arguments)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [
+        ("/status", ["/status"]),
+        ("/s*", ["/status", "/sync"]),
+        ("/model/*", ["/model/list"]),
+        ("/{status,version}", ["/status", "/version"]),
+        ("/s?nc", ["/sync"]),
+        ("/[sv]*", ["/status", "/version", "/sync"]),
+        ("/[!s]elp", ["/help"]),
+        ("/[a-h]elp", ["/help"]),
+    ],
+)
+def test_address_patterns_match_as_osc_says(pattern, found):
+    assert match_addresses(pattern) == found
+
+
+@pytest.mark.parametrize("pattern", ["/nothing", "/*/*/*", "/[", "/{", "/[z-a]", "/model", "/generate/"])
+def test_an_address_that_nothing_answers_is_told(pattern):
+    with pytest.raises(UnknownAddress, match="expected one of /generate"):
+        match_addresses(pattern)
+
+
+def test_the_table_lists_every_attribute():
+    for attribute in ATTRIBUTES:
+        assert f"@{attribute}" in ADDRESSES["/generate"].arguments
+    assert len(ADDRESSES) == len(TABLE)

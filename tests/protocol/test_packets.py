@@ -1,0 +1,113 @@
+import struct
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pythonosc import slip
+from pythonosc.osc_bundle_builder import IMMEDIATELY, OscBundleBuilder
+from pythonosc.osc_message_builder import OscMessageBuilder
+
+from plugin_server.errors import BadPacket
+from plugin_server.protocol.packets import MAX_PACKET, Framing, Message, decode_packet, encode_message
+
+
+def message(address, *arguments):
+    builder = OscMessageBuilder(address)
+    for argument in arguments:
+        builder.add_arg(argument)
+    return builder.build()
+
+
+def test_a_message_comes_back_as_it_was_sent():
+    assert decode_packet(encode_message("/generate", "sea waves", 5, 0.5)) == [
+        Message("/generate", ("sea waves", 5, 0.5))
+    ]
+
+
+def test_only_types_that_every_client_reads_are_sent():
+    packet = encode_message("/clip", "j1", 3, 0.25)
+    assert b",sif\0" in packet
+
+
+def test_bundles_are_read_in_order_whatever_their_time_tags_say():
+    inner = OscBundleBuilder(2_000_000_000)
+    inner.add_content(message("/b"))
+    outer = OscBundleBuilder(IMMEDIATELY)
+    for part in (message("/a", 1), inner.build(), message("/c")):
+        outer.add_content(part)
+    assert [m.address for m in decode_packet(outer.build().dgram)] == ["/a", "/b", "/c"]
+
+
+def test_bytes_that_are_not_utf8_are_tolerated():
+    packet = encode_message("/generate", "sea_waves?", "@name", "m_we").replace(b"_", b"\xf6")
+    ((address, arguments),) = [(m.address, m.arguments) for m in decode_packet(packet)]
+    assert address == "/generate"
+    assert arguments == ("sea?waves?", "@name", "m?we")
+
+
+def test_utf8_comes_through():
+    assert decode_packet(encode_message("/generate", "Möwen 波"))[0].arguments == ("Möwen 波",)
+
+
+def test_a_nul_in_a_reply_cannot_end_it_early():
+    assert decode_packet(encode_message("/fail", "a\0b", "c"))[0].arguments == ("ab", "c")
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [b"", b"\0\0\0\0", b"generate\0\0\0\0,\0\0\0", b"/generate", b"/a\0\0,i\0\0", b"/a\0\0,s\0\0abc", b"#bundle\0",
+     b"#bundle\0" + bytes(8) + struct.pack(">i", 999)],
+)  # fmt: skip
+def test_what_is_no_packet_is_refused_with_a_sentence(packet):
+    with pytest.raises(BadPacket, match="expected a message"):
+        decode_packet(packet)
+
+
+def test_bundles_cannot_be_nested_without_end():
+    packet = message("/a").dgram
+    for _ in range(20):
+        packet = b"#bundle\0" + bytes(7) + b"\1" + struct.pack(">i", len(packet)) + packet
+    with pytest.raises(BadPacket):
+        decode_packet(packet)
+
+
+@given(st.binary(max_size=200))
+@settings(max_examples=300, deadline=None)
+def test_no_bytes_raise_anything_else(packet):
+    try:
+        decode_packet(packet)
+    except BadPacket:
+        pass
+
+
+def test_a_stream_is_cut_into_packets_however_it_arrives():
+    packets = [encode_message("/a", 1), encode_message("/b", "\u00db\u00c0" * 3), encode_message("/c")]
+    streams = {
+        "prefix": b"".join(len(p).to_bytes(4, "big") + p for p in packets),
+        "slip": b"".join(slip.encode(p) for p in packets),
+        "slip without a leading end": b"".join(slip.encode(p)[1:] for p in packets),
+    }
+    for stream in streams.values():
+        for size in (1, 3, 7, len(stream)):
+            framing, found = Framing(), []
+            for start in range(0, len(stream), size):
+                found += framing.feed(stream[start : start + size])
+            assert found == packets
+
+
+def test_replies_use_the_framing_of_the_other_side():
+    packet = encode_message("/a")
+    prefixed, slipped = Framing(), Framing()
+    list(prefixed.feed(len(packet).to_bytes(4, "big") + packet))
+    list(slipped.feed(slip.encode(packet)))
+    assert prefixed.wrap(packet) == len(packet).to_bytes(4, "big") + packet
+    assert slipped.wrap(packet) == slip.encode(packet)
+
+
+def test_a_stream_that_never_ends_is_refused():
+    with pytest.raises(BadPacket):
+        list(Framing().feed((MAX_PACKET + 1).to_bytes(4, "big")))
+    with pytest.raises(BadPacket):
+        list(Framing().feed(b"\xc0" + b"a" * (2 * MAX_PACKET + 2)))
+    with pytest.raises(BadPacket):
+        list(Framing().feed(b"\xc0/a\xdb\x01\xc0"))

@@ -1,0 +1,176 @@
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from plugin_server.errors import Cancelled, DuplicateJob, EngineCrashed, QueueFull, UnknownJob
+from plugin_server.studio.jobs import ClipMade, Done, Failed, Jobs, Progress, Queued
+from plugin_server.studio.requests import Generate
+
+
+class Maker:
+    """Makes nothing, one request at a time, when it is let."""
+
+    def __init__(self):
+        self.go = threading.Semaphore(0)
+        self.cancelled = threading.Event()
+        self.made = []
+        self.error = None
+
+    def make(self, request, report, on_clip):
+        self.cancelled.clear()
+        report(0.5, "sampling")
+        while not self.go.acquire(timeout=0.01):
+            if self.cancelled.is_set():
+                raise Cancelled("cancelled")
+        if self.error:
+            raise self.error
+        self.made.append(request.prompt)
+        on_clip(ClipMade("c1", Path("/x.wav"), 1.0, 1, 3))
+
+    def cancel(self):
+        self.cancelled.set()
+
+
+class Ear:
+    """Remembers events."""
+
+    def __init__(self):
+        self.heard = []
+
+    def __call__(self, job, event):
+        self.heard.append((job.id, event))
+
+    def of(self, job_id):
+        return [event for name, event in self.heard if name == job_id]
+
+
+@pytest.fixture
+def maker():
+    return Maker()
+
+
+@pytest.fixture
+def jobs(maker):
+    jobs = Jobs(maker, size=3)
+    jobs.start()
+    yield jobs
+    maker.go.release(100)
+    jobs.stop(lambda: None)
+
+
+def wait_until(condition, timeout=5.0):
+    until = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < until, "waited too long"
+        time.sleep(0.002)
+
+
+def test_a_job_is_queued_makes_clips_and_is_done(jobs, maker):
+    ear = Ear()
+    job = jobs.submit(Generate("rain"), ear)
+    maker.go.release()
+    assert jobs.wait([job], 5)
+    kinds = [type(event) for event in ear.of(job.id)]
+    assert kinds == [Queued, Progress, ClipMade, Done]
+    assert ear.of(job.id)[-1] == Done(1)
+
+
+def test_jobs_run_in_the_order_they_came_and_know_their_position(jobs, maker):
+    ear = Ear()
+    made = [jobs.submit(Generate(str(name)), ear) for name in "abc"]
+    positions = [ear.of(job.id)[0].position for job in made]
+    maker.go.release(3)
+    assert jobs.wait(made, 5)
+    assert maker.made == list("abc")
+    assert positions[1:] == [positions[0] + 1, positions[0] + 2]
+
+
+def test_a_full_queue_refuses_and_takes_more_later(jobs, maker):
+    first = jobs.submit(Generate("first"), Ear())
+    wait_until(lambda: first.state == "running")
+    waiting = [jobs.submit(Generate(f"w{i}"), Ear()) for i in range(3)]
+    with pytest.raises(QueueFull, match="3 jobs"):
+        jobs.submit(Generate("one too many"), Ear())
+    maker.go.release(4)
+    assert jobs.wait([first, *waiting], 5)
+    maker.go.release()
+    assert jobs.wait([jobs.submit(Generate("now"), Ear())], 5)
+
+
+def test_a_waiting_job_is_cancelled_without_running(jobs, maker):
+    ear = Ear()
+    first, second = jobs.submit(Generate("a"), ear), jobs.submit(Generate("b"), ear)
+    jobs.cancel(second.id)
+    maker.go.release()
+    assert jobs.wait([first, second], 5)
+    assert maker.made == ["a"]
+    assert ear.of(second.id)[-1].code == "cancelled"
+
+
+def test_a_running_job_is_cancelled(jobs):
+    ear = Ear()
+    job = jobs.submit(Generate("a"), ear)
+    wait_until(lambda: job.state == "running" and any(isinstance(e, Progress) for e in ear.of(job.id)))
+    jobs.cancel(job.id)
+    assert jobs.wait([job], 5)
+    assert ear.of(job.id)[-1].code == "cancelled"
+    with pytest.raises(UnknownJob):
+        jobs.cancel(job.id)
+
+
+def test_cancelling_all_counts_them(jobs):
+    ear = Ear()
+    made = [jobs.submit(Generate(name), ear) for name in "abc"]
+    assert jobs.cancel_all() == 3
+    assert jobs.wait(made, 5)
+    assert [ear.of(job.id)[-1].code for job in made] == ["cancelled"] * 3
+
+
+def test_an_error_costs_one_job(jobs, maker):
+    ear = Ear()
+    maker.error = EngineCrashed("gone")
+    bad = jobs.submit(Generate("a"), ear)
+    maker.go.release()
+    assert jobs.wait([bad], 5)
+    maker.error = None
+    good = jobs.submit(Generate("b"), ear)
+    maker.go.release()
+    assert jobs.wait([good], 5)
+    assert ear.of(bad.id)[-1] == Failed("engine_crashed", "gone")
+    assert ear.of(good.id)[-1] == Done(1)
+
+
+def test_what_nobody_foresaw_is_told_too(jobs, maker):
+    ear = Ear()
+    maker.error = ZeroDivisionError("oops")
+    job = jobs.submit(Generate("a"), ear)
+    maker.go.release()
+    assert jobs.wait([job], 5)
+    assert "oops" in ear.of(job.id)[-1].message
+
+
+def test_asking_twice_with_one_id_makes_one_job(jobs, maker):
+    one, two = Ear(), Ear()
+    job = jobs.submit(Generate("a", id="mine"), one)
+    assert jobs.submit(Generate("a", id="mine"), two) is job
+    maker.go.release()
+    assert jobs.wait([job], 5)
+    assert maker.made == ["a"]
+    assert two.of("mine")[-1] == Done(1)
+    late = Ear()
+    jobs.submit(Generate("a", id="mine"), late)
+    assert [type(event) for event in late.of("mine")] == [Queued, ClipMade, Done]
+    with pytest.raises(DuplicateJob, match="'mine'"):
+        jobs.submit(Generate("b", id="mine"), Ear())
+
+
+def test_a_listener_that_fails_harms_nobody(jobs, maker):
+    def broken(job, event):
+        raise RuntimeError("deaf")
+
+    job = jobs.submit(Generate("a"), broken)
+    maker.go.release()
+    assert jobs.wait([job], 5)
+    assert job.state == "done"

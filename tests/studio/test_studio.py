@@ -1,0 +1,123 @@
+import re
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from plugin_server.audio.clip import Clip
+from plugin_server.audio.finish import Finish, true_peak_db
+from plugin_server.audio.wav import read_clip, read_recipe, read_tags, write_clip
+from plugin_server.errors import BadArgument, BadFile, Cancelled, FolderNotWritable, UnknownModel
+from plugin_server.studio.requests import Generate
+from plugin_server.studio.studio import Studio, StudioSettings, check_folder, request_like
+
+
+@pytest.fixture
+def studio(engine, toys, tmp_path) -> Studio:
+    return Studio(StudioSettings(tmp_path / "clips", (toys,), "toy", 24, Finish()), engine)
+
+
+def ignore(fraction, stage):
+    pass
+
+
+def make(studio, **fields) -> list:
+    clips = []
+    studio.make(Generate(**({"prompt": "Sea Waves!"} | fields)), ignore, clips.append)
+    return clips
+
+
+@pytest.mark.parametrize("seconds", [0.25, 1.0, 1.2345])
+def test_a_clip_has_exactly_the_length_and_format_asked_for(studio, seconds):
+    (clip,) = make(studio, seconds=seconds, seed=42)
+    with wave.open(str(clip.path)) as file:
+        assert (file.getnframes(), file.getframerate()) == (round(seconds * 48000), 48000)
+        assert (file.getsampwidth(), file.getnchannels()) == (3, 1)
+
+
+def test_level_and_ends_are_as_promised(studio):
+    (made,) = make(studio, seconds=2)
+    clip = read_clip(made.path)
+    assert true_peak_db(clip) < -1
+    assert np.abs(clip.samples).max() > 0.05
+    assert clip.samples[0, 0] == clip.samples[-1, 0] == 0
+    assert abs(clip.samples.mean()) < 1e-4
+
+
+def test_names_are_readable_and_never_taken_twice(studio):
+    first = make(studio, seconds=1, seed=42)[0].path.name
+    second = make(studio, seconds=1, seed=42)[0].path.name
+    assert (first, second) == ("sea-waves_1s_s42_t1.wav", "sea-waves_1s_s42_t1_2.wav")
+
+
+def test_takes_have_seeds_of_their_own_and_are_announced_one_by_one(studio):
+    clips, seen = [], []
+
+    def on_clip(clip):
+        clips.append(clip)
+        seen.append(len(list(clip.path.parent.glob("*.wav"))))
+
+    studio.make(Generate("rain", seconds=0.5, seed=7, variations=3), ignore, on_clip)
+    assert [(clip.take, clip.seed) for clip in clips] == [(1, 7), (2, 8), (3, 9)]
+    assert seen == [1, 2, 3]
+    assert len({clip.id for clip in clips}) == 3
+
+
+def test_progress_of_all_takes_rises_to_one(studio):
+    heard = []
+    studio.make(Generate("rain", seconds=0.5, variations=2), lambda f, s: heard.append(f), lambda clip: None)
+    assert heard == sorted(heard)
+    assert heard[-1] == 1
+
+
+def test_a_clip_can_be_made_again_from_its_own_file(studio):
+    (clip,) = make(studio, seconds=1, seed=5, negative="wind", steps=3, guidance=1.5)
+    request, checksum = request_like(clip.path)
+    (again,) = make(studio, **{f: getattr(request, f) for f in ("prompt", "seconds", "seed", "negative", "steps",
+                                                               "guidance", "model")})  # fmt: skip
+    assert again.id == clip.id
+    assert np.array_equal(read_clip(again.path).samples, read_clip(clip.path).samples)
+    assert checksum == read_recipe(clip.path)["checksum"]
+
+
+def test_a_seed_that_was_drawn_is_in_the_file(studio):
+    (clip,) = make(studio, seconds=0.5)
+    assert read_recipe(clip.path)["seed"] == clip.seed
+    assert re.search(rf"_s{clip.seed}_", clip.path.name)
+    assert read_tags(clip.path)["title"] == "Sea Waves!"
+
+
+def test_what_the_model_cannot_make_is_refused_before_it_runs(studio):
+    with pytest.raises(BadArgument, match=r"seconds: got 31, expected 0\.25 to 30 s for toy"):
+        make(studio, seconds=31)
+    with pytest.raises(UnknownModel, match="moon"):
+        make(studio, model="moon")
+    assert not studio.settings.folder.exists()
+
+
+def test_a_cancelled_request_leaves_no_file(studio):
+    def refuse(fraction, stage):
+        if fraction > 0.5:
+            raise Cancelled("no")
+
+    with pytest.raises(Cancelled):
+        studio.make(Generate("rain", seconds=1), refuse, lambda clip: None)
+    assert list(studio.settings.folder.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FolderNotWritable, match="file"):
+        check_folder(tmp_path / "file" / "below")
+
+
+def test_a_file_without_a_usable_recipe_is_told(tmp_path):
+    clip = Clip.mono(np.zeros(10), 48000)
+    for name, recipe in (("none", None), ("part", {"prompt": "x"}), ("wild", {"prompt": "x", "seconds": "y"})):
+        path = tmp_path / f"{name}.wav"
+        write_clip(path, clip, None, recipe)
+        with pytest.raises(BadFile, match=name):
+            request_like(path)
+    with pytest.raises(BadFile):
+        request_like(Path(tmp_path / "missing.wav"))

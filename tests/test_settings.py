@@ -1,0 +1,52 @@
+from pathlib import Path
+
+import pytest
+
+from plugin_server.errors import BadSettings
+from plugin_server.settings import Settings, default_folder, load_settings
+
+
+def write(tmp_path, text):
+    path = tmp_path / "settings.toml"
+    path.write_text(text)
+    return {"CLIPSONIC_SETTINGS": str(path)}
+
+
+def test_later_sources_win(tmp_path):
+    environ = write(tmp_path, 'osc_port = 1111\nsample_rate = 44100\nfolder = "~/clips"\nmodel = "a"')
+    environ |= {"CLIPSONIC_OSC_PORT": "2222", "CLIPSONIC_MODEL": "b"}
+    settings = load_settings({"model": "c", "device": None}, environ)
+    assert (settings.sample_rate, settings.osc_port, settings.model) == (44100, 2222, "c")
+    assert settings.device == Settings().device
+    assert settings.clip_folder == Path.home() / "clips"
+
+
+def test_without_any_source_the_defaults_hold(tmp_path):
+    assert load_settings({}, {"CLIPSONIC_SETTINGS": str(tmp_path / "none")}) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("osc_prot = 1", "unknown setting 'osc_prot'; known are osc_port"),
+        ("osc_port = 70000", "osc_port: got 70000, expected 0 to 65535"),
+        ('osc_port = "many"', "osc_port: got 'many', expected int"),
+        ('device = "tpu"', "device: got 'tpu', expected one of auto, cuda"),
+        ("sample_rate = 96000", "sample_rate: got 96000, expected one of 44100, 48000"),
+        ("bits = 32", "bits: got 32"),
+        ("loudness_lufs = 0", "loudness_lufs: got 0.0, expected -60 to -6"),
+        ("not toml", "settings.toml cannot be read"),
+    ],
+)
+def test_a_wrong_setting_is_named(tmp_path, text, sentence):
+    with pytest.raises(BadSettings) as caught:
+        load_settings({}, write(tmp_path, text))
+    assert sentence in str(caught.value)
+
+
+def test_clips_go_to_lives_user_library_where_there_is_one(tmp_path):
+    assert default_folder(tmp_path).name == "Clipsonic"
+    for parent in ("Documents", "Music"):
+        library = tmp_path / parent / "Ableton" / "User Library"
+        library.mkdir(parents=True)
+        assert default_folder(tmp_path) == library / "Samples" / "Clipsonic"
