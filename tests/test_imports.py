@@ -9,7 +9,17 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 ROOMS = ["audio", "engine", "studio", "protocol"]
-TRAINING = {"torch", "torchvision", "diffusers", "open_clip", "transformers", "onnx_export", "onnx", "soundfile", "scipy"}
+TRAINING = {
+    "torch",
+    "torchvision",
+    "diffusers",
+    "open_clip",
+    "transformers",
+    "onnx_export",
+    "onnx",
+    "soundfile",
+    "scipy",
+}
 FILES = sorted((ROOT / "plugin_server").rglob("*.py"))
 
 

@@ -11,7 +11,7 @@ class Clip:
     """Sound as a value. Raises ValueError when the parts do not make one."""
 
     samples: np.ndarray
-    """Float32 (frames, channels), full scale at -1 and 1."""
+    """Float32 (frames, channels), C-contiguous, full scale at -1 and 1."""
     sample_rate: int
     """Hertz."""
 
@@ -20,13 +20,15 @@ class Clip:
             raise ValueError(
                 f"samples: got {self.samples.dtype} {self.samples.shape}, expected float32 (frames, channels)"
             )
-        if self.sample_rate <= 0:
-            raise ValueError(f"sample_rate: got {self.sample_rate}, expected a positive number of Hertz")
+        if not self.samples.flags.c_contiguous:
+            raise ValueError(f"samples: got strides {self.samples.strides}, expected a C-contiguous array")
+        if not isinstance(self.sample_rate, int) or self.sample_rate <= 0:
+            raise ValueError(f"sample_rate: got {self.sample_rate!r}, expected a whole number of Hertz above 0")
 
     @classmethod
     def mono(cls, samples: np.ndarray, sample_rate: int) -> "Clip":
         """A clip of one channel from samples (frames,)."""
-        return cls(np.asarray(samples, np.float32)[:, None], sample_rate)
+        return cls(np.ascontiguousarray(samples, np.float32)[:, None], sample_rate)
 
     @property
     def n_frames(self) -> int:

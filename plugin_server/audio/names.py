@@ -1,21 +1,23 @@
 """Readable file names from any prompt."""
 
+import os
 import re
 import unicodedata
 from pathlib import Path
 
 RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{i}" for port in ("com", "lpt") for i in range(10))}
 """Names that Windows keeps for devices."""
+FOLDED = str.maketrans({"ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ı": "i"})
+"""Latin letters that Unicode does not take apart."""
 
 
 def safe_stem(text: str, max_length: int = 60) -> str:
     """Lower-case words joined by '-', at most `max_length` characters; 'clip' when nothing is left.
 
-    Accents are folded ('Möwe' gives 'mowe'); letters of other scripts stay.
+    Accents are folded ('Möwe' gives 'mowe'); letters of other scripts stay. A name that Windows reserves gets
+    '-clip'.
     """
-    folded = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
-    words = re.findall(r"[^\W_]+", unicodedata.normalize("NFKC", folded).lower().replace("'", ""))
-    stem = "-".join(words)
+    stem = "-".join(_words(text))
     if len(stem) > max_length:
         stem = stem[: max_length + 1].rpartition("-")[0] or stem[:max_length]
     # A file system counts bytes: 255 at most, of which the rest of a name needs some.
@@ -28,7 +30,19 @@ def safe_stem(text: str, max_length: int = 60) -> str:
 def unique_path(folder: Path, stem: str, suffix: str = ".wav") -> Path:
     """The first of 'stem.wav', 'stem_2.wav', ... that does not exist."""
     path, count = folder / f"{stem}{suffix}", 1
-    while path.exists():
+    # Not Path.exists: a link whose target is gone takes the name all the same.
+    while os.path.lexists(path):
         count += 1
         path = folder / f"{stem}_{count}{suffix}"
     return path
+
+
+def _words(text: str) -> list[str]:
+    """Runs of letters, digits and the marks that belong to them, NFC, lower case."""
+    folded = re.sub("['’]", "", text.lower().translate(FOLDED))
+    # Only Latin loses its marks: in other scripts they are letters' vowels and voicing ('が' is not 'か').
+    folded = re.sub(r"([a-z])[\u0300-\u036f]+", r"\1", unicodedata.normalize("NFKD", folded))
+    kept = (c if unicodedata.category(c)[0] in "LNM" else " " for c in unicodedata.normalize("NFKC", folded))
+    words = "".join(kept).lower().split()
+    # An emoji's variation selector is a mark too, and would be a word that nobody sees.
+    return [word for word in words if any(c.isalnum() for c in word)]

@@ -4,9 +4,11 @@ import json
 import os
 import secrets
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -33,23 +35,28 @@ def write_clip(
     tags: Mapping[str, str] | None = None,
     recipe: Mapping[str, object] | None = None,
     bits: int = 24,
+    *,
+    overwrite: bool = False,
 ) -> None:
-    """Write a PCM WAV of 16 or 24 bits under a name that is free.
+    """Write a PCM WAV of 16 or 24 bits, rounded without dither, under a name that is free.
 
-    `tags` uses the keys of INFO_CHUNKS. Raises FileExistsError when the name is taken, FolderNotWritable when the
-    folder is full or may not be written; then nothing is left behind.
+    `tags` uses the keys of INFO_CHUNKS, `recipe` must be JSON. Raises ValueError for what is neither,
+    FileExistsError when the name is taken and not to be overwritten, FolderNotWritable when the folder is full
+    or may not be written; then nothing is left behind, and a file that was there stays as it was.
     """
     chunks = [_chunk(b"fmt ", _format(clip, bits))]
     if tags:
         chunks.append(_chunk(b"LIST", b"INFO" + b"".join(_info(key, text) for key, text in tags.items() if text)))
     if recipe is not None:
-        chunks.append(_chunk(RECIPE_CHUNK, json.dumps(recipe, ensure_ascii=False).encode()))
+        text = json.dumps(dict(recipe), ensure_ascii=False, allow_nan=False)
+        chunks.append(_chunk(RECIPE_CHUNK, text.encode()))
     chunks.append(_chunk(b"data", _pcm(clip, bits)))
     body = b"WAVE" + b"".join(chunks)
-    _write_whole(path, b"RIFF" + struct.pack("<I", len(body)) + body)
+    name_file = os.replace if overwrite else _rename_new
+    _write_whole(path, b"RIFF" + struct.pack("<I", len(body)) + body, name_file)
 
 
-def _write_whole(path: Path, content: bytes) -> None:
+def _write_whole(path: Path, content: bytes, name_file: Callable[[Path, Path], None]) -> None:
     """Write beside, flush to the disk, then give it its name: a program that watches the folder sees whole files."""
     beside = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
@@ -57,18 +64,24 @@ def _write_whole(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        _rename_new(beside, path)
+        name_file(beside, path)
     except FileExistsError:
         raise
     except OSError as error:
-        raise FolderNotWritable(f"{path} cannot be written: {error.strerror}") from error
+        raise FolderNotWritable(f"{path} cannot be written: {error.strerror or error}") from error
     finally:
-        beside.unlink(missing_ok=True)
+        # A virus scanner may hold it for a moment on Windows; the clip itself is there by then.
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
 
 
 def _rename_new(old: Path, new: Path) -> None:
-    """Rename without ever replacing a file. A hard link fails where the name is taken, in one step; file systems
-    without links (exFAT) get a look and a rename, which leaves a moment for another writer."""
+    """Rename without ever replacing a file. Raises FileExistsError.
+
+    A hard link fails where the name is taken, in one step, on NTFS, APFS and Linux's file systems. To reserve
+    the name with an empty file instead would show that file to a sampler. File systems without links (exFAT) get
+    a look and a rename, which leaves a moment for another writer; not on Windows, whose rename never replaces.
+    """
     try:
         os.link(old, new)
     except FileExistsError:
@@ -84,7 +97,9 @@ def _chunk(name: bytes, content: bytes) -> bytes:
 
 
 def _info(key: str, text: str) -> bytes:
-    return _chunk(INFO_CHUNKS[key], text.replace("\0", "").encode() + b"\0")
+    if key not in INFO_CHUNKS:
+        raise ValueError(f"tag: got {key!r}, expected one of {', '.join(INFO_CHUNKS)}")
+    return _chunk(INFO_CHUNKS[key], text.replace("\0", "").encode("utf-8", "replace") + b"\0")
 
 
 def _format(clip: Clip, bits: int) -> bytes:
@@ -108,18 +123,17 @@ class _Format:
 
 
 def read_clip(path: Path) -> Clip:
-    """Samples of a PCM WAV of 16, 24 or 32 bits, or of 32-bit floats. Raises BadFile naming the path."""
-    form, data = None, None
-    for name, content in _chunks(path):
-        if name == b"fmt ":
-            form = _parse_format(path, content)
-        elif name == b"data":
-            data = content
-    if form is None or data is None:
-        raise BadFile(f"{path}: a WAV file without {'format' if form is None else 'samples'}")
-    samples = _from_pcm(path, form, data)
-    frames = len(samples) // form.n_channels
-    return Clip(samples[: frames * form.n_channels].reshape(frames, form.n_channels), form.sample_rate)
+    """Samples of a PCM WAV of 16, 24 or 32 bits, or of 32-bit floats.
+
+    Full scale is at -1 and 1; floats may lie outside. Raises BadFile naming the path.
+    """
+    chunks = dict(_read_chunks(path, {b"fmt ", b"data"}, last=b"data"))
+    if len(chunks) < 2:
+        raise BadFile(f"{path}: a WAV file without {'samples' if b'fmt ' in chunks else 'format'}")
+    form = _parse_format(path, chunks[b"fmt "])
+    samples = _from_pcm(path, form, chunks[b"data"])
+    n_frames = len(samples) // form.n_channels
+    return Clip(samples[: n_frames * form.n_channels].reshape(n_frames, form.n_channels), form.sample_rate)
 
 
 def _parse_format(path: Path, content: bytes) -> _Format:
@@ -134,59 +148,83 @@ def _parse_format(path: Path, content: bytes) -> _Format:
 
 
 def _from_pcm(path: Path, form: _Format, data: bytes) -> np.ndarray:
-    if form.kind == FLOAT and form.bits == 32:
-        return np.frombuffer(data[: len(data) // 4 * 4], "<f4").astype(np.float32)
+    """Float32 (frames * channels,), interleaved."""
     width = form.bits // 8
+    whole = data[: len(data) // max(1, width) * width]
+    if (form.kind, form.bits) == (FLOAT, 32):
+        return np.frombuffer(whole, "<f4").astype(np.float32)
     if form.kind != PCM or form.bits not in (16, 24, 32):
-        raise BadFile(
-            f"{path}: encoding {form.kind} with {form.bits} bits cannot be read; expected PCM or 32-bit float"
-        )
-    raw = np.frombuffer(data[: len(data) // width * width], np.uint8).reshape(-1, width)
+        expected = "PCM of 16, 24 or 32 bits, or 32-bit float"
+        raise BadFile(f"{path}: encoding {form.kind} with {form.bits} bits cannot be read; expected {expected}")
+    raw = np.frombuffer(whole, np.uint8).reshape(-1, width)
     padded = np.zeros((len(raw), 4), np.uint8)
     padded[:, 4 - width :] = raw
-    integers = padded.view("<i4")[:, 0] >> (32 - form.bits)
-    return (integers / 2 ** (form.bits - 1)).astype(np.float32)
+    return (padded.view("<i4")[:, 0] * 2.0**-31).astype(np.float32)
 
 
 def read_recipe(path: Path) -> dict[str, object]:
-    """What made the clip. Raises BadFile when the file holds no recipe of ours."""
-    for name, content in _chunks(path):
-        if name == RECIPE_CHUNK:
-            try:
-                recipe = json.loads(content.decode("utf-8"))
-            except ValueError as error:
-                raise BadFile(f"{path}: its recipe cannot be read: {error}") from error
-            if isinstance(recipe, dict):
-                return recipe
+    """What made the clip; samples are not read. Raises BadFile when the file holds no recipe of ours."""
+    for _, content in _read_chunks(path, {RECIPE_CHUNK}, last=RECIPE_CHUNK):
+        try:
+            recipe = json.loads(content.decode("utf-8"))
+        except (ValueError, RecursionError) as error:
+            raise BadFile(f"{path}: its recipe cannot be read: {error}") from error
+        if isinstance(recipe, dict):
+            return recipe
     raise BadFile(f"{path}: holds no recipe; it was not made by Clipsonic Live, or another program saved it anew")
 
 
 def read_tags(path: Path) -> dict[str, str]:
-    """Title, artist and the like, by the keys of INFO_CHUNKS. Raises BadFile."""
+    """Title, artist and the like, by the keys of INFO_CHUNKS, without reading samples. Raises BadFile."""
     names = {chunk: key for key, chunk in INFO_CHUNKS.items()}
     tags = {}
-    for name, content in _chunks(path):
-        if name == b"LIST" and content[:4] == b"INFO":
-            for inner, text in _walk(content[4:]):
-                if inner in names:
-                    tags[names[inner]] = text.rstrip(b"\0").decode("utf-8", "replace")
+    for _, content in _read_chunks(path, {b"LIST"}):
+        if content[:4] == b"INFO":
+            for name, text in _split_info(content[4:]):
+                if name in names:
+                    tags[names[name]] = text.rstrip(b"\0").decode("utf-8", "replace")
     return tags
 
 
-def _chunks(path: Path) -> Iterator[tuple[bytes, bytes]]:
-    try:
-        content = Path(path).read_bytes()
-    except OSError as error:
-        raise BadFile(f"{path} cannot be read: {error.strerror}") from error
-    if content[:4] != b"RIFF" or content[8:12] != b"WAVE":
-        raise BadFile(f"{path}: not a WAV file")
-    yield from _walk(content[12:])
-
-
-def _walk(content: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Chunks one after another; one that is cut off at the end of the file gives what there is of it."""
+def _split_info(content: bytes) -> Iterator[tuple[bytes, bytes]]:
     place = 0
     while place + 8 <= len(content):
-        name, size = content[place : place + 4], struct.unpack("<I", content[place + 4 : place + 8])[0]
+        name, size = struct.unpack_from("<4sI", content, place)
         yield name, content[place + 8 : place + 8 + size]
         place += 8 + size + size % 2
+
+
+def _read_chunks(path: Path, wanted: Collection[bytes], last: bytes = b"") -> list[tuple[bytes, bytes]]:
+    """Wanted chunks in the file's order, up to the one named `last`; the others are passed over unread.
+
+    Raises BadFile when the file cannot be opened, is not a WAV file or ends inside a chunk.
+    """
+    try:
+        with open(path, "rb") as file:
+            return list(_walk(path, file, wanted, last))
+    except OSError as error:
+        raise BadFile(f"{path} cannot be read: {error.strerror or error}") from error
+    except ValueError as error:
+        # Python refuses a path with a NUL in it before the system sees it.
+        raise BadFile(f"{str(path)!r} cannot be read: {error}") from error
+
+
+def _walk(path: Path, file: BinaryIO, wanted: Collection[bytes], last: bytes) -> Iterator[tuple[bytes, bytes]]:
+    size = os.fstat(file.fileno()).st_size
+    head = file.read(12)
+    if len(head) < 12 or head[:4] != b"RIFF" or head[8:] != b"WAVE":
+        raise BadFile(f"{path}: not a WAV file")
+    declared = 8 + int.from_bytes(head[4:8], "little")
+    # Programs that write to a pipe leave 0 or 2 ** 32 - 1 here; behind a true end lie others' additions.
+    end = declared if 12 <= declared <= size else size
+    while end - file.tell() >= 8:
+        name, length = struct.unpack("<4sI", file.read(8))
+        if length > size - file.tell():
+            raise BadFile(f"{path}: cut off: its chunk {name!r} has {size - file.tell()} of {length} bytes")
+        if name not in wanted:
+            file.seek(length + length % 2, os.SEEK_CUR)
+            continue
+        yield name, file.read(length)
+        if name == last:
+            return
+        file.seek(length % 2, os.SEEK_CUR)

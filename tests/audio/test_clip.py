@@ -12,6 +12,8 @@ from plugin_server.audio.wav import read_clip, write_clip
         (np.zeros((4, 1), np.float64), 48000),
         (np.zeros((4, 1), np.float32), 0),
         (np.zeros((4, 0), np.float32), 48000),
+        (np.zeros((4, 4), np.float32)[:, ::2], 48000),
+        (np.zeros((4, 1), np.float32), 44100.0),
     ],
 )
 def test_what_is_no_clip_is_refused(samples, rate):

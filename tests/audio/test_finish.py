@@ -135,3 +135,21 @@ def test_fast_lengths_are_fast_and_long_enough(n):
         while found % prime == 0:
             found //= prime
     assert found == 1
+
+
+@pytest.mark.parametrize("rate", [44100, 48000])
+def test_the_peak_holds_for_what_loudness_cannot_hear(rate):
+    deep = Clip.mono(1.5 * np.sin(2 * np.pi * 0.1 * np.arange(10 * rate) / rate), rate)
+    assert loudness_lufs(deep) == -np.inf
+    assert true_peak_db(set_loudness(deep, -18, -1)) < -1
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 5])
+def test_the_shortest_clips_begin_and_end_at_zero(n):
+    faded = fade(Clip.mono(np.ones(n), 48000), 0.003, 0.012)
+    assert faded.n_frames == n
+    assert faded.samples[0, 0] == faded.samples[-1, 0] == 0
+
+
+def test_nothing_is_finished_to_silence():
+    assert not finish(Clip.mono(np.zeros(0), 44100), 0.5, Finish()).samples.any()

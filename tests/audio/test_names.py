@@ -37,3 +37,28 @@ def test_a_taken_name_is_counted_on(tmp_path):
     for name in ("x.wav", "x_2.wav"):
         (tmp_path / name).touch()
     assert unique_path(tmp_path, "x").name == "x_3.wav"
+
+
+@pytest.mark.parametrize(
+    ("text", "stem"),
+    [
+        ("が", "が"),
+        ("समुद्र", "समुद्र"),
+        ("바다 소리", "바다-소리"),
+        ("Й", "й"),
+        ("Straße, Ærø", "strasse-aero"),
+        ("the dog’s", "the-dogs"),
+        ("🌊\ufe0f", "clip"),
+        ("COM¹", "com1-clip"),
+    ],
+)
+def test_scripts_keep_the_marks_that_make_their_letters(text, stem):
+    assert safe_stem(text) == stem
+
+
+def test_a_broken_link_takes_its_name_too(tmp_path):
+    try:
+        (tmp_path / "x.wav").symlink_to(tmp_path / "gone")
+    except OSError:
+        pytest.skip("no links here")
+    assert unique_path(tmp_path, "x").name == "x_2.wav"

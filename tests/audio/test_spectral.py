@@ -2,7 +2,16 @@ import numpy as np
 import pytest
 from scipy import signal
 
-from plugin_server.audio.spectral import LOG_FLOOR, MelSettings, hz_to_mel, istft, log_mel, mel_filterbank, mel_to_hz, stft
+from plugin_server.audio.spectral import (
+    LOG_FLOOR,
+    MelSettings,
+    hz_to_mel,
+    istft,
+    log_mel,
+    mel_filterbank,
+    mel_to_hz,
+    stft,
+)
 
 MEL = MelSettings()
 

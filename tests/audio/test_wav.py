@@ -40,14 +40,14 @@ def test_tags_are_read_by_libsndfile_and_by_us(tmp_path, clip):
 
 
 def test_the_recipe_comes_back_exactly(tmp_path, clip):
-    recipe = {"prompt": "波 🌊 \"quoted\" \n line", "seconds": 0.1 + 0.2, "seed": 2**31 - 1, "take": 1}
+    recipe = {"prompt": '波 🌊 "quoted" \n line', "seconds": 0.1 + 0.2, "seed": 2**31 - 1, "take": 1}
     write_clip(tmp_path / "x.wav", clip, None, recipe)
     assert read_recipe(tmp_path / "x.wav") == recipe
 
 
 def test_the_sizes_in_the_header_are_true(tmp_path, clip):
     path = tmp_path / "x.wav"
-    odd = Clip(clip.samples[:3, :1], 48000)
+    odd = Clip.mono(clip.samples[:3, 0], 48000)
     write_clip(path, odd, {"title": "ab"}, {"p": "x"})
     content = path.read_bytes()
     assert struct.unpack("<I", content[4:8])[0] == len(content) - 8
@@ -143,3 +143,52 @@ def test_the_recipe_is_plain_json_in_a_chunk_of_its_own(tmp_path, clip):
     place = content.index(b"clps")
     size = struct.unpack("<I", content[place + 4 : place + 8])[0]
     assert json.loads(content[place + 8 : place + 8 + size]) == {"prompt": "rain"}
+
+
+def test_overwriting_must_be_asked_for(tmp_path, clip):
+    path = tmp_path / "x.wav"
+    path.write_text("old")
+    write_clip(path, clip, overwrite=True)
+    assert read_clip(path).n_frames == 4801
+    assert os.listdir(tmp_path) == ["x.wav"]
+
+
+@pytest.mark.parametrize("wrong", [{"tags": {"mood": "sad"}}, {"recipe": {"x": float("nan")}}, {"bits": 8}])
+def test_what_cannot_be_written_is_refused_and_leaves_nothing(tmp_path, clip, wrong):
+    with pytest.raises(ValueError):
+        write_clip(tmp_path / "x.wav", clip, **wrong)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_file_cut_anywhere_is_told_with_its_path(tmp_path, clip):
+    path = tmp_path / "cut.wav"
+    write_clip(path, Clip(clip.samples[:50], 48000), {"title": "t"}, {"p": "x"})
+    whole = path.read_bytes()
+    for n in [*range(0, len(whole), 3), len(whole) - 1]:
+        path.write_bytes(whole[:n])
+        with pytest.raises(BadFile, match=r"cut\.wav"):
+            read_clip(path)
+
+
+def test_the_recipe_is_read_without_the_samples(tmp_path, clip):
+    path = tmp_path / "x.wav"
+    write_clip(path, clip, {"title": "t"}, {"p": "x"})
+    path.write_bytes(path.read_bytes()[:400])
+    assert read_recipe(path) == {"p": "x"}
+
+
+@pytest.mark.parametrize("size", [0, 2**32 - 1])
+def test_unknown_chunks_streamed_sizes_and_trailing_bytes_are_passed_over(tmp_path, clip, size):
+    path = tmp_path / "x.wav"
+    write_clip(path, clip)
+    whole = path.read_bytes()
+    odd = b"junk" + struct.pack("<I", 3) + b"abc\0"
+    path.write_bytes(b"RIFF" + struct.pack("<I", size) + b"WAVE" + odd + whole[12:] + b"ID3 and the like")
+    (tmp_path / "plain.wav").write_bytes(whole)
+    theirs, _ = soundfile.read(tmp_path / "plain.wav", dtype="float32")
+    assert np.array_equal(read_clip(path).samples, theirs)
+
+
+def test_a_path_no_system_takes_is_told():
+    with pytest.raises(BadFile, match="cannot be read"):
+        read_clip(Path("a\0b.wav"))

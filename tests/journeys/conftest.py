@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,11 +36,14 @@ def serving(tmp: Path, **more: str) -> Iterator[Process]:
     command = [sys.executable, "-m", "plugin_server", "serve", "--osc-port", "0", "--folder", str(folder)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment(tmp, **more)) as process:
         lines = []
+        clock = threading.Timer(60, process.kill)
+        clock.start()
         try:
             for line in process.stdout:
                 lines.append(line.strip())
                 if line.startswith("ready"):
                     break
+            clock.cancel()
             port = int(re.search(r"127\.0\.0\.1:(\d+)", lines[0])[1])
             yield Process(port, folder, process.pid, lines)
         finally:

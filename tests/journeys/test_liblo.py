@@ -2,6 +2,7 @@
 
 import socket
 import subprocess
+import threading
 import time
 import wave
 from collections.abc import Iterator
@@ -27,10 +28,13 @@ def free_port() -> int:
 def dumping(port: int) -> Iterator[subprocess.Popen]:
     command = [need("oscdump", "liblo-tools"), "-L", str(port)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        clock = threading.Timer(30, process.kill)
+        clock.start()
         try:
             time.sleep(0.3)
             yield process
         finally:
+            clock.cancel()
             process.kill()
 
 
