@@ -68,7 +68,7 @@ def test_own_bundles_win_over_shipped_ones_of_the_same_name(tmp_path):
 
 
 def test_an_unknown_name_is_told_with_those_there_are(toy):
-    with pytest.raises(UnknownModel, match="'moon'.*toy"):
+    with pytest.raises(UnknownModel, match=r"'moon'.*toy"):
         find_bundle((toy.parent,), "moon")
 
 
