@@ -100,8 +100,20 @@ def _train_denoiser(sources, options: argparse.Namespace, path: Path, device) ->
     from plugin_server.audio.spectral import MelSettings
 
     training = DenoiserTraining(steps=options.steps)
-    wordings = Material(sources).wordings()
+    wordings = Material(sources).wordings(_trained_tower(options.runs / "text.pt"))
     train_denoiser(sources.cache(), wordings, MelSettings(), DenoiserSize(), training, path, device)
+
+
+def _trained_tower(path: Path):
+    """The tower of these runs, None where none was trained yet."""
+    from onnx_export.clipsonic.text_tower import TextTower, TextTowerSize
+    from onnx_export.training import load_average
+
+    if not path.exists():
+        return None
+    tower = TextTower(TextTowerSize())
+    load_average(path, tower)
+    return tower
 
 
 def _train_vocoder(sources, options: argparse.Namespace, path: Path, device) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from onnx_export.clipsonic.space import SoundSpace, borrowed_wordings, own_wordings, unit
-from onnx_export.clipsonic.text_tower import token_texts
+from onnx_export.clipsonic.text_tower import TextTower, embed_texts, token_texts
 from onnx_export.clipsonic.train_text import Lesson
 from onnx_export.corpus import Cache, Sound, open_cache, read_catalog
 from onnx_export.sentences import SentenceEncoder
@@ -81,17 +81,23 @@ class Material:
         """The joint embedding, anchored at the corpus' labels."""
         return SoundSpace(unit(np.stack([self._own_vectors[label].mean(axis=0) for label in self.labels])))
 
-    def wordings(self) -> Mapping[str, np.ndarray]:
-        """Label to the embeddings (n, 384) of its own wordings and of captions that others wrote for the like."""
+    def wordings(self, tower: TextTower | None = None) -> Mapping[str, np.ndarray]:
+        """Label to the embeddings (n, 384) of its own wordings and of captions that others wrote for the like.
+
+        With a trained tower, where it puts each of them stands beside where it should: the denoiser is taught what
+        it will be asked with.
+        """
         embedded = self.vectors(self.captions)
         borrowed = borrowed_wordings(self.labels, self.space.anchors, self.captions, embedded)
         row = {caption: i for i, caption in enumerate(self.captions)}
-        return {
-            label: self.space.place(
-                np.concatenate([self._own_vectors[label], embedded[[row[text] for text in borrowed.get(label, [])]]])
-            )
-            for label in self.labels
-        }
+        placed = {}
+        for label in self.labels:
+            own, others = self._own_vectors[label], [row[text] for text in borrowed.get(label, [])]
+            placed[label] = self.space.place(np.concatenate([own, embedded[others]]))
+            if tower:
+                made = embed_texts(tower, [*self.own[label], *borrowed.get(label, [])])
+                placed[label] = np.concatenate([placed[label], made])
+        return placed
 
     def lessons(self) -> list[Lesson]:
         """Texts for the tower with their places, and their share of a batch."""

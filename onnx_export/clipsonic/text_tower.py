@@ -4,6 +4,7 @@ Official CLIP text towers are the same class in larger sizes, so they take the s
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -62,17 +63,28 @@ class TextTower(nn.Module):
         self.transformer.token_embedding.weight.copy_(reduced / reduced.std() * 0.05)
 
 
+@cache
+def _tokenizer():
+    """open_clip's own; read from its file once."""
+    from open_clip import SimpleTokenizer
+
+    return SimpleTokenizer()
+
+
 def token_texts() -> list[str]:
     """What each id of CLIP's vocabulary stands for, as plain text."""
-    from open_clip import get_tokenizer
-
-    tokenizer = get_tokenizer("ViT-B-32")
+    tokenizer = _tokenizer()
     return [tokenizer.decode([i]).strip() or "." for i in range(tokenizer.vocab_size)]
 
 
 def tokenize(texts: list[str], context_length: int) -> torch.Tensor:
     """open_clip's own tokenizer: ids (len(texts), longest text), trailing padding cut away."""
-    from open_clip import get_tokenizer
-
-    ids = get_tokenizer("ViT-B-32")(texts, context_length=context_length)
+    ids = _tokenizer()(texts, context_length=context_length)
     return ids[:, : int((ids != 0).sum(dim=1).max())]
+
+
+@torch.no_grad()
+def embed_texts(tower: TextTower, texts: list[str], batch: int = 256) -> np.ndarray:
+    """Unit vectors, float32 (len(texts), n_embedding)."""
+    parts = [texts[i : i + batch] for i in range(0, len(texts), batch)]
+    return np.concatenate([tower(tokenize(part, tower.size.context_length)).numpy() for part in parts])

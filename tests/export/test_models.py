@@ -46,7 +46,9 @@ def corpus(tmp_path_factory):
         wave = rng.standard_normal(44100) * 0.1 if label == "hiss" else 0.3 * np.sin(2 * np.pi * (100 + i) * time)
         soundfile.write(folder / f"{i}.wav", wave, 44100)
         licence = "CC-BY-NC-3.0" if i == 0 else "GPL-2.0-only" if i == 1 else "CC0-1.0"
-        rows.append([f"{i}.wav", "1.0", "44100", label, f"a {label}", "test", "us", "", f"r{i}", licence, "me", "train"])
+        rows.append(
+            [f"{i}.wav", "1.0", "44100", label, f"a {label}", "test", "us", "", f"r{i}", licence, "me", "train"]
+        )
     names = "file,seconds,sample_rate_of_source,label,caption,category,source,source_path,recording_id,licence"
     with open(folder / "catalog.csv", "w", newline="") as file:
         csv.writer(file).writerows([[*names.split(","), "attribution", "split"], *rows])
@@ -118,7 +120,11 @@ def test_training_goes_on_where_it_stopped_and_the_bundle_runs(cache, tmp_path):
         train_denoiser(cache, wordings, MEL, SMALL.denoiser, training, tmp_path / "denoiser.pt", CPU)
         vocoder = VocoderTraining(steps=steps, batch=2, frames=24, adversarial_from=3, discriminator_channels=4)
         train_vocoder(cache, MEL, SMALL.vocoder, vocoder, tmp_path / "vocoder.pt", CPU)
-    parts = {"text": TextTower(SMALL.text), "denoiser": Denoiser(SMALL.denoiser), "vocoder": Vocoder(MEL, SMALL.vocoder)}
+    parts = {
+        "text": TextTower(SMALL.text),
+        "denoiser": Denoiser(SMALL.denoiser),
+        "vocoder": Vocoder(MEL, SMALL.vocoder),
+    }
     assert [load_average(tmp_path / f"{name}.pt", part) for name, part in parts.items()] == [4, 4, 4]
     networks = Networks(**parts, norm=MelNormalisation.measure(cache))
     written = write_bundle(tmp_path / "mini", MINI, networks, SMALL)

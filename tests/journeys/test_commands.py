@@ -1,5 +1,6 @@
 """The commands as a person types them."""
 
+import json
 import subprocess
 import sys
 import wave
@@ -52,3 +53,21 @@ def test_what_is_wrong_is_one_sentence(tmp_path):
     assert said == "clipsonic: seconds: got 99, expected 0.5 to 30 s for clipsonic-mini\n"
     assert "prompt" in run(tmp_path, "generate", "--folder", str(tmp_path), status=1).stderr
     assert "cannot be read" in run(tmp_path, "generate", "--like", str(tmp_path / "no.wav"), status=1).stderr
+
+
+def test_the_doctor_looks_at_everything(tmp_path):
+    out = run(tmp_path, "doctor", "--device", "cpu", "--folder", str(tmp_path / "clips")).stdout
+    for subject in ("python", "onnxruntime", "gpu", "portaudio", "sample folder", "bundle clipsonic-mini", "speed"):
+        assert any(line.startswith(subject) and " ok " in line for line in out.splitlines()), out
+
+
+def test_the_benchmark_measures_every_part(tmp_path):
+    command = [sys.executable, "-m", "plugin_server.bench", "--rounds", "1", "--lengths", "0.5", "--steps", "2"]
+    kept = tmp_path / "figures.json"
+    ended = subprocess.run([*command, "--json", str(kept)], capture_output=True, text=True, env=environment(tmp_path))
+    assert ended.returncode == 0, ended.stderr
+    figures = json.loads(kept.read_text())
+    assert [row["steps"] for row in figures["clips"]] == [figures["clips"][0]["steps"], 2]
+    assert set(figures["stages"]) >= {"text", "vocoder", "finishing", "writing"}
+    assert all(row["total"] > row["model"] > 0 for row in figures["clips"])
+    assert "packet to /done" in ended.stdout
