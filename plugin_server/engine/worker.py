@@ -1,17 +1,10 @@
-"""The engine process and its client.
-
-The process owns the sessions; the client starts it, hands it one order at a time, and starts it again when it dies.
-Messages are tuples whose first element names them; a process whose pipe closes ends itself.
-"""
+"""The engine as the daemon sees it: a process that is started, handed one order at a time, and started again when
+it dies. What runs inside is in `process.py`; the two speak in tuples whose first element names the message."""
 
 import logging
 import multiprocessing
-import os
-import signal
 import threading
-import time
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -141,7 +134,7 @@ class Engine:
     def _spawn(self) -> None:
         pipe, theirs = self._context.Pipe()
         process = self._context.Process(
-            target=serve_engine, args=(theirs, self._options), name="clipsonic-engine", daemon=True
+            target=_serve, args=(theirs, self._options), name="clipsonic-engine", daemon=True
         )
         process.start()
         theirs.close()
@@ -226,95 +219,8 @@ def _error(code: str, message: str) -> ClipsonicError:
     return ERRORS.get(code, EngineFailed)(message)
 
 
-def serve_engine(pipe: Connection, options: EngineOptions) -> None:
-    """Body of the engine process: answers messages until the pipe closes."""
-    # Ctrl-C in a terminal reaches every process; the daemon alone decides when the engine ends.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _Server(pipe, options).serve()
+def _serve(pipe: Connection, options: EngineOptions) -> None:
+    """Body of the process. Imported there only: the daemon itself never loads onnxruntime."""
+    from plugin_server.engine.process import EngineProcess
 
-
-class _Server:
-    """A reading thread takes messages, so that a cancel is heard while the main thread runs a model."""
-
-    def __init__(self, pipe: Connection, options: EngineOptions) -> None:
-        from plugin_server.engine.sessions import Cancellation
-
-        self._pipe, self._options = pipe, options
-        self._models: dict[str, tuple] = {}
-        self._new_cancellation: Callable[[], Cancellation] = Cancellation
-        self._running: tuple[int, Cancellation] | None = None
-        self._work: list[tuple] = []
-        self._ready = threading.Condition()
-        self._cancelled: set[int] = set()
-
-    def serve(self) -> None:
-        threading.Thread(target=self._read, daemon=True, name="pipe").start()
-        while True:
-            with self._ready:
-                self._ready.wait_for(lambda: self._work)
-                message = self._work.pop(0)
-            answer, failed = (
-                (self._load, ("not loaded", message[1])) if message[0] == "load" else (self._run, ("failed",))
-            )
-            try:
-                self._pipe.send(answer(*message[1:]))
-            except ClipsonicError as error:
-                self._pipe.send((*failed, error.code, str(error)))
-            except MemoryError:
-                self._pipe.send((*failed, EngineFailed.code, "out of memory; ask for fewer seconds"))
-
-    def _read(self) -> None:
-        while True:
-            try:
-                message = self._pipe.recv()
-            except (EOFError, OSError):
-                os._exit(0)
-            with self._ready:
-                if message[0] == "cancel":
-                    self._cancel(message[1])
-                else:
-                    self._work.append(message)
-                    self._ready.notify()
-
-    def _cancel(self, count: int) -> None:
-        if self._running and self._running[0] == count:
-            self._running[1].cancel()
-        else:
-            # Heard before its order was begun.
-            self._cancelled.add(count)
-
-    def _load(self, model: str) -> tuple:
-        from plugin_server.engine.bundles import find_bundle, verify_bundle
-        from plugin_server.engine.families import LOADERS
-        from plugin_server.engine.sessions import SessionOptions, choose_provider
-
-        bundle = find_bundle(self._options.bundle_folders, model)
-        verify_bundle(bundle)
-        if bundle.card.family not in LOADERS:
-            raise BundleDamaged(f"{model}: family {bundle.card.family!r} is not served by this version")
-        options = SessionOptions(choose_provider(self._options.device), self._options.threads)
-        # One model at a time: the last one's memory is given back before the next is read.
-        self._models.clear()
-        loaded = LOADERS[bundle.card.family](bundle, options)
-        about = Loaded(model, bundle.checksum(), loaded.provider, loaded.sample_rate)
-        self._models[model] = (loaded, about)
-        return "loaded", about
-
-    def _run(self, count: int, order: TakeOrder) -> tuple:
-        (model, about), cancellation = next(iter(self._models.values())), self._new_cancellation()
-        with self._ready:
-            self._running = (count, cancellation)
-            if count in self._cancelled:
-                cancellation.cancel()
-        began = time.perf_counter()
-        try:
-            samples = model.run(order, self._progress, cancellation)
-        finally:
-            with self._ready:
-                self._running = None
-                self._cancelled = {c for c in self._cancelled if c > count}
-        spent = time.perf_counter() - began
-        return "made", Take(samples, about.sample_rate, about.model, about.checksum, spent)
-
-    def _progress(self, fraction: float, stage: str) -> None:
-        self._pipe.send(("progress", fraction, stage))
+    EngineProcess(pipe, options).serve()

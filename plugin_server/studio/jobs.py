@@ -230,7 +230,5 @@ class Jobs:
         for listener in list(job.listeners):
             try:
                 listener(job, event)
-            except Cancelled:
-                raise
             except Exception:
                 log.exception("a listener of job %s failed", job.id)
