@@ -110,6 +110,9 @@ class Engine:
         """Samples for one order. Raises what `load` raises, and Cancelled, also when `report` raises it."""
         self.load(model)
         with self._changed:
+            if self._process is None:
+                raise EngineCrashed("the engine process was stopped")
+            # Should it die before this line, the one started in its place loads first and then gets the order.
             self._count += 1
             self._answers.clear()
             self._send("run", self._count, order)
