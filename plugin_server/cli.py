@@ -89,7 +89,14 @@ def _add_generate(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("prompt", nargs="*", help="words for the sound")
     parser.add_argument("--seconds", type=float, help="length of the clip (default: the model's, 5)")
     parser.add_argument("--seed", type=int, help="a number that makes the same sound again")
-    parser.add_argument("--takes", type=int, default=1, help="how many clips, from seed, seed + 1, ... (default: 1)")
+    parser.add_argument(
+        "--takes",
+        "--variations",
+        dest="variations",
+        type=int,
+        default=1,
+        help="how many clips, from seed, seed + 1, ... (default: 1)",
+    )
     parser.add_argument("--steps", type=int, help="steps of the sampler: more is slower and finer")
     parser.add_argument("--guidance", type=float, help="how far the prompt is followed")
     parser.add_argument("--negative", help="what the sound should keep away from")
@@ -102,7 +109,7 @@ def _add_generate(commands: argparse._SubParsersAction) -> None:
 def _generate(options: argparse.Namespace) -> None:
     from plugin_server.commands import generate_clips
 
-    given = {"prompt": " ".join(options.prompt) or None, "variations": options.takes}
+    given = {"prompt": " ".join(options.prompt) or None, "variations": options.variations}
     given |= {name: getattr(options, name) for name in ("seconds", "seed", "steps", "guidance", "negative", "name")}
     generate_clips(_settings(options), options.like, {k: v for k, v in given.items() if v is not None})
 

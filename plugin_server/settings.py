@@ -101,7 +101,8 @@ def _typed(name: str, value: object) -> object:
     try:
         return kind(value)
     except (TypeError, ValueError) as error:
-        raise BadSettings(f"{name}: got {value!r}, expected {kind.__name__}") from error
+        words = {int: "a whole number", float: "a number"}.get(kind, "text")
+        raise BadSettings(f"{name}: got {value!r}, expected {words}") from error
 
 
 def default_settings_path() -> Path:

@@ -30,7 +30,7 @@ def test_without_any_source_the_defaults_hold(tmp_path):
     [
         ("osc_prot = 1", "unknown setting 'osc_prot'; known are osc_port"),
         ("osc_port = 70000", "osc_port: got 70000, expected 0 to 65535"),
-        ('osc_port = "many"', "osc_port: got 'many', expected int"),
+        ('osc_port = "many"', "osc_port: got 'many', expected a whole number"),
         ('device = "tpu"', "device: got 'tpu', expected one of auto, cuda"),
         ("sample_rate = 96000", "sample_rate: got 96000, expected one of 44100, 48000"),
         ("bits = 32", "bits: got 32"),

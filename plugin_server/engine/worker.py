@@ -60,6 +60,10 @@ class Take:
     """Time that the model itself took."""
 
 
+class _NeverBegun(EngineCrashed):
+    """The process died before it had said a word about the order."""
+
+
 class Engine:
     """An engine process. `run` is called by one thread at a time, everything else by any.
 
@@ -108,11 +112,17 @@ class Engine:
 
     def run(self, model: str, order: TakeOrder, report: Report) -> Take:
         """Samples for one order. Raises what `load` raises, and Cancelled, also when `report` raises it."""
+        try:
+            return self._run_once(model, order, report)
+        except _NeverBegun:
+            # It died idle, a moment before it was noticed: this order is not to blame and loses nothing.
+            return self._run_once(model, order, report)
+
+    def _run_once(self, model: str, order: TakeOrder, report: Report) -> Take:
         self.load(model)
         with self._changed:
             if self._process is None:
                 raise EngineCrashed("the engine process was stopped")
-            # Should it die before this line, the one started in its place loads first and then gets the order.
             self._count += 1
             self._answers.clear()
             self._send("run", self._count, order)
@@ -197,12 +207,15 @@ class Engine:
     def _await_take(self, report: Report) -> Take:
         """The answer to the order just sent, progress reported on the way."""
         refused: Cancelled | None = None
+        begun = False
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._answers)
                 kind, *rest = self._answers.popleft()
             if kind == "crashed":
-                raise EngineCrashed(f"the engine process died (exit code {rest[0]}); it is being started again")
+                crash = EngineCrashed if begun else _NeverBegun
+                raise crash(f"the engine process died (exit code {rest[0]}); it is being started again")
+            begun = True
             if kind == "progress" and not refused:
                 try:
                     report(*rest)

@@ -125,3 +125,15 @@ def test_a_stopped_engine_leaves_no_process(toys):
     engine.stop()
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+def test_an_order_sent_just_after_an_idle_engine_died_is_made_all_the_same(toys):
+    engine = Engine(EngineOptions((toys,), device="cpu", threads=1))
+    try:
+        for pause in (0.0, 0.002, 0.02):
+            engine.load("toy")
+            os.kill(engine.pid, signal.SIGKILL)
+            time.sleep(pause)
+            assert engine.run("toy", order(), ignore).model == "toy"
+    finally:
+        engine.stop()

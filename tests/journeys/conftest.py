@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -63,3 +64,10 @@ def need(program: str, package: str) -> str:
     if path is None:
         pytest.skip(f"{program} is not installed (Debian package {package})")
     return path
+
+
+def free_port() -> int:
+    """A UDP port that nobody has at this moment."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

@@ -1,6 +1,5 @@
 """liblo's own tools: oscsend and oscdump."""
 
-import socket
 import subprocess
 import threading
 import time
@@ -10,18 +9,12 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.journeys.conftest import need
+from tests.journeys.conftest import free_port, need
 
 
 def send(url: str, address: str, *typed: str) -> None:
     program = need("oscsend", "liblo-tools")
     subprocess.run([program, url, address, *typed], check=True, timeout=10)
-
-
-def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @contextmanager

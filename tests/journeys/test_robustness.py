@@ -65,12 +65,28 @@ def test_a_daemon_that_is_killed_takes_its_engine_along(tmp_path):
 def test_the_real_model_is_cancelled_within_a_step(daemon):
     with Client(daemon.port) as client:
         client.send("/generate", "wind", 30, "@steps", 100, "@id", "long")
-        wait_for(client, "/progress", "long")
+        while wait_for(client, "/progress", "long").arguments[2] != "sampling":
+            pass
         client.send("/cancel", "long")
         began = time.monotonic()
-        assert wait_for(client, "/fail", "/generate").arguments[3] == "long"
+        assert wait_for(client, "/fail", "/generate").arguments[1:4:2] == ("cancelled", "long")
         assert time.monotonic() - began < 5
     assert not list(daemon.folder.glob("wind_*"))
+
+
+def test_a_full_queue_refuses_one_and_keeps_the_others(tmp_path):
+    with serving(tmp_path, CLIPSONIC_QUEUE_SIZE="3") as process, Client(process.port) as client:
+        client.send("/generate", "wind", 30, "@steps", 100, "@id", "runs")
+        wait_for(client, "/progress", "runs")
+        for name in ("one", "two", "three", "four"):
+            client.send("/generate", "rain", 0.5, "@steps", 2, "@id", name)
+        code, sentence = wait_for(client, "/fail", "/generate").arguments[1:3]
+        assert code == "queue_full" and "3 jobs" in sentence
+        assert client.ask("/status", reply="/status.reply")[1:3] == (1, 3)
+        client.send("/cancel", "runs")
+        for name in ("one", "two", "three"):
+            wait_for(client, "/done", "/generate", name)
+        assert len(list(process.folder.glob("rain_*.wav"))) == 3
 
 
 def refused(tmp_path: Path, *flags: str, **more: str) -> str:
