@@ -35,9 +35,9 @@ class DenoiserTraining:
     mix: float = 0.05
     """Share of clips laid over another, with the sum of both embeddings."""
     average_decay: float = 0.998
-    noise_centre: float = 1.0
-    """Middle of the logit-normal noise levels. Frames that repeat each other show through much noise, so what a sound is
-    gets decided near sigma 1; taught around 0.57 the model hardly followed the prompt."""
+    noise_centre: float = 2.2
+    """Middle of the logit-normal noise levels. Frames that repeat each other show through much noise, so what a
+    sound is gets decided near sigma 1; taught around 0.57 the model hardly followed the prompt."""
     least_sigma: float = 0.5
     """The velocity's weight 1 / sigma ** 2 stops rising below this level, for the same reason."""
 
