@@ -110,7 +110,9 @@ def _generate(options: argparse.Namespace) -> None:
     from plugin_server.commands import generate_clips
 
     given = {"prompt": " ".join(options.prompt) or None, "variations": options.variations}
-    given |= {name: getattr(options, name) for name in ("seconds", "seed", "steps", "guidance", "negative", "name")}
+    given |= {
+        name: getattr(options, name) for name in ("seconds", "seed", "steps", "guidance", "negative", "name", "model")
+    }
     generate_clips(_settings(options), options.like, {k: v for k, v in given.items() if v is not None})
 
 

@@ -9,6 +9,8 @@ from collections import deque
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 
+import numpy as np
+
 from plugin_server.engine.bundles import find_bundle, verify_bundle
 from plugin_server.engine.families import LOADERS, Model
 from plugin_server.engine.order import TakeOrder
@@ -100,6 +102,8 @@ class EngineProcess:
         finally:
             with self._arrived:
                 self._running = None
+        if not np.isfinite(samples).all():
+            raise EngineFailed("the model gave numbers that are no sound")
         spent = time.perf_counter() - began
         return "made", Take(samples, about.sample_rate, about.model, about.checksum, spent)
 

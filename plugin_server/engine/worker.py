@@ -203,6 +203,8 @@ class Engine:
         if model:
             self._spawn()
             self._ask(model)
+        else:
+            self.load_error = EngineCrashed(f"the engine process died while it loaded (exit code {process.exitcode})")
 
     def _await_take(self, report: Report) -> Take:
         """The answer to the order just sent, progress reported on the way."""

@@ -95,7 +95,10 @@ class Framing:
         """Whole packets so far. Raises BadPacket when the stream cannot be followed any longer."""
         self._buffer += data
         if self._slip is None and self._buffer:
-            # A length under 16 MiB begins with a zero byte; SLIP with its END mark or with the packet itself.
+            # A length under 16 MiB begins with a zero byte; SLIP with its END mark or with the packet itself. Anything
+            # else is no OSC: a web page must not reach the daemon with packets in the body of a request.
+            if self._buffer[0] not in b"\0\xc0/#":
+                raise BadPacket("packet: got a stream that is not OSC, expected SLIP or a length prefix")
             self._slip = self._buffer[0] != 0
         while (packet := self._next_slip() if self._slip else self._next_prefixed()) is not None:
             if packet:

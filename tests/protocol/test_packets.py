@@ -104,6 +104,12 @@ def test_replies_use_the_framing_of_the_other_side():
     assert slipped.wrap(packet) == slip.encode(packet)
 
 
+def test_a_web_page_cannot_reach_the_daemon():
+    request = b"POST / HTTP/1.1\r\nHost: 127.0.0.1:9460\r\n\r\n" + slip.encode(encode_message("/generate", "x"))
+    with pytest.raises(BadPacket, match="not OSC"):
+        list(Framing().feed(request))
+
+
 def test_a_stream_that_never_ends_is_refused():
     with pytest.raises(BadPacket):
         list(Framing().feed((MAX_PACKET + 1).to_bytes(4, "big")))
