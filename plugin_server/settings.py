@@ -67,7 +67,7 @@ def _one_of(name: str, value: object, allowed: tuple) -> None:
 def load_settings(flags: Mapping[str, object] | None = None, environ: Mapping[str, str] | None = None) -> Settings:
     """Settings from `settings.toml`, `CLIPSONIC_*` variables and `flags` (None values are skipped), later ones winning.
 
-    Raises BadSettings with the name of the setting, and of the file where it came from.
+    Raises BadSettings with the name of the setting; a file that cannot be read is named too.
     """
     environ = os.environ if environ is None else environ
     path = Path(environ.get("CLIPSONIC_SETTINGS") or default_settings_path())

@@ -104,7 +104,7 @@ def fool_loss(real: list[list[torch.Tensor]], made: list[list[torch.Tensor]]) ->
 
 
 class Crops:
-    """Random crops of real sound, every label equally likely in the square root of its length."""
+    """Random crops of real sound; a recording is drawn in the square root of its length."""
 
     def __init__(self, cache: Cache, training: VocoderTraining, hop: int, seed: int):
         self.cache, self.batch, self.length = cache, training.batch, training.frames * hop

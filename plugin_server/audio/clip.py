@@ -46,7 +46,7 @@ class Clip:
         return self.n_frames / self.sample_rate
 
     def fingerprint(self) -> str:
-        """Twelve hexadecimal digits of the sound at 24 bits: the same before writing and after reading."""
+        """Twelve hexadecimal digits of the sound at 24 bits: the same in a 24-bit file as before."""
         digest = hashlib.blake2s(f"{self.sample_rate} {self.n_channels}".encode(), digest_size=6)
         digest.update(to_integers(self.samples, 24).tobytes())
         return digest.hexdigest()

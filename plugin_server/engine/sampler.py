@@ -45,7 +45,7 @@ def sample_euler(denoise: Denoise, noise: np.ndarray, sigmas: np.ndarray, on_ste
 def sample_dpmpp_2m(denoise: Denoise, noise: np.ndarray, sigmas: np.ndarray, on_step: OnStep) -> np.ndarray:
     """DPM-Solver++(2M), second order with one call a step (Lu et al. 2022, algorithm 2).
 
-    First order where the half logarithmic signal-to-noise ratio is infinite: at the first step and the last.
+    First order where the half logarithmic signal-to-noise ratio is infinite: at the first two steps and the last.
     """
     x, before, step_before = noise, None, 0.0
     for i, (now, then) in enumerate(itertools.pairwise(sigmas)):
