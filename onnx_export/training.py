@@ -56,7 +56,9 @@ class Average:
 
     def load_state_dict(self, saved: Mapping) -> None:
         """Go on from a saved average."""
-        self.count, self.state = saved["count"], dict(saved["state"])
+        self.count = saved["count"]
+        for name, value in saved["state"].items():
+            self.state[name].copy_(value)
 
 
 class Checkpoint:
@@ -64,6 +66,8 @@ class Checkpoint:
 
     def __init__(self, path: Path, parts: Mapping[str, object]):
         self.path, self.parts = path, parts
+        self.start = 0
+        """Step that this run began with."""
 
     def save(self, step: int) -> None:
         """Write beside, then rename: a run stopped in the middle of a save loses nothing."""
@@ -81,7 +85,8 @@ class Checkpoint:
             if name in saved:
                 part.load_state_dict(saved[name])
         log.info("going on from step %d of %s", saved["step"], self.path)
-        return saved["step"]
+        self.start = saved["step"]
+        return self.start
 
 
 def load_average(path: Path, module: nn.Module) -> int:

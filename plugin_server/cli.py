@@ -99,6 +99,10 @@ def _add_generate(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--steps", type=int, help="steps of the sampler: more is slower and finer")
     parser.add_argument("--guidance", type=float, help="how far the prompt is followed")
+    parser.add_argument("--loop", action="store_const", const=True, help="a clip whose end flows into its start")
+    parser.add_argument(
+        "--stereo", type=float, metavar="WIDTH", help="two channels, 0 to 1 unlike each other (default: 0, one channel)"
+    )
     parser.add_argument("--negative", help="what the sound should keep away from")
     parser.add_argument("--name", help="first part of the file name")
     parser.add_argument("--like", type=Path, metavar="FILE", help="make the clip in FILE again; other flags change it")
@@ -110,9 +114,8 @@ def _generate(options: argparse.Namespace) -> None:
     from plugin_server.commands import generate_clips
 
     given = {"prompt": " ".join(options.prompt) or None, "variations": options.variations}
-    given |= {
-        name: getattr(options, name) for name in ("seconds", "seed", "steps", "guidance", "negative", "name", "model")
-    }
+    names = ("seconds", "seed", "steps", "guidance", "loop", "stereo", "negative", "name", "model")
+    given |= {name: getattr(options, name) for name in names}
     generate_clips(_settings(options), options.like, {k: v for k, v in given.items() if v is not None})
 
 

@@ -26,7 +26,8 @@ def generate_clips(settings: Settings, like: Path | None, given: Mapping[str, ob
 
     def announce(clip: ClipMade) -> None:
         bar.end()
-        print(f"{clip.path}  ({clip.seconds:g} s, seed {clip.seed})", flush=True)
+        heard = f", confidence {clip.confidence:.2f}, nearest: {clip.nearest}" if clip.nearest else ""
+        print(f"{clip.path}  ({clip.seconds:g} s, seed {clip.seed}{heard})", flush=True)
 
     card, _ = studio.resolve(request)
     try:

@@ -22,13 +22,14 @@ CONTEXT = 20
 FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
 
 
-def write_toy(folder: Path, name: str = "toy", burn: int = 0) -> Path:
-    """A bundle in `folder/name`. Prompts differ in spectrum; `burn` multiplies matrices of that size in each step."""
+def write_toy(folder: Path, name: str = "toy", burn: int = 0, taught_guidance: float = 1.0) -> Path:
+    """A bundle in `folder/name`. Prompts differ in spectrum; `burn` multiplies matrices of that size in each step;
+    `taught_guidance` above 1 makes guidance an input."""
     place = folder / name
     place.mkdir(parents=True)
     graphs = {
         "text_tower": _save(place, _text_tower(), "text_tower"),
-        "denoiser": _save(place, _denoiser(burn), "denoiser"),
+        "denoiser": _save(place, _denoiser(burn, taught_guidance > 1), "denoiser"),
         "vocoder": _save(place, _vocoder(), "vocoder"),
     }
     # Merges that no text can use: every prompt is spelt letter by letter.
@@ -48,7 +49,7 @@ def write_toy(folder: Path, name: str = "toy", burn: int = 0) -> Path:
         mel_std=(1.0,) * MEL.n_mels,
         frame_multiple=4,
         context_length=CONTEXT,
-        sampling=Sampling(steps=4, guidance=2.0),
+        sampling=Sampling(steps=4, guidance=2.0, taught_guidance=taught_guidance),
         lengths=Lengths(0.25, 30.0, 1.0),
         graphs=graphs,
         files={file: file_sha256(place / file) for file in files},
@@ -102,7 +103,7 @@ def _text_tower() -> onnx.GraphProto:
     )
 
 
-def _denoiser(burn: int) -> onnx.GraphProto:
+def _denoiser(burn: int, with_guidance: bool) -> onnx.GraphProto:
     """The clean mel is a mixture of six band shapes chosen by the embedding, and a tenth of what came in."""
     nodes = [
         helper.make_node("MatMul", ["embedding", "shapes"], ["bands"]),
@@ -120,10 +121,18 @@ def _denoiser(burn: int) -> onnx.GraphProto:
         _constant("nothing", np.array(0.0, np.float32)),
     ]
     value = "scalar"
+    inputs = ["noised", "sigma", "embedding", "seconds"]
+    if with_guidance:
+        inputs.append("guidance")
+        nodes += [
+            helper.make_node("ReduceMean", ["guidance"], ["strength"], keepdims=0),
+            helper.make_node("Add", ["scalar", "strength"], ["guided_scalar"]),
+        ]
+        value = "guided_scalar"
     if burn:
         constants.append(_constant("size", np.array([burn, burn])))
         nodes += [
-            helper.make_node("Expand", ["scalar", "size"], ["square"]),
+            helper.make_node("Expand", [value, "size"], ["square"]),
             helper.make_node("MatMul", ["square", "square"], ["product"]),
             helper.make_node("ReduceMax", ["product"], ["burnt"], keepdims=0),
         ]
@@ -133,11 +142,11 @@ def _denoiser(burn: int) -> onnx.GraphProto:
         helper.make_node("Add", ["mixed", "zero"], ["clean"]),
     ]
     shape = ["batch", MEL.n_mels, "frames"]
-    inputs = {"noised": shape, "sigma": ["batch"], "embedding": ["batch", N_EMBEDDING], "seconds": ["batch"]}
+    shapes = {"noised": shape, "embedding": ["batch", N_EMBEDDING]}
     return helper.make_graph(
         nodes,
         "denoiser",
-        [helper.make_tensor_value_info(name, FLOAT, sizes) for name, sizes in inputs.items()],
+        [helper.make_tensor_value_info(name, FLOAT, shapes.get(name, ["batch"])) for name in inputs],
         [helper.make_tensor_value_info("clean", FLOAT, shape)],
         constants,
     )

@@ -3,7 +3,7 @@
 Blocks with adaptive layer norm after DiT (Peebles and Xie 2023), the modulation shared by all blocks up to a table
 of their own as in PixArt-alpha (Chen et al. 2024), rotary positions (Su et al. 2021). It predicts the clean
 spectrogram: a patch has more numbers than the network has channels, and clean patches lie on a smaller set than
-noise does (Li and He 2025).
+noise does; the condition also stands among the tokens (both Li and He 2025).
 """
 
 import math
@@ -27,6 +27,8 @@ class DenoiserSize:
     depth: int = 8
     heads: int = 6
     expansion: int = 4
+    context: int = 4
+    """Tokens made of the embedding that stand before the patches."""
 
 
 def fourier_features(values: torch.Tensor, n: int, fastest: float) -> torch.Tensor:
@@ -82,7 +84,8 @@ class Denoiser(nn.Module):
 
     `noised` (batch, n_mels, frames), frames a multiple of `patch`, is (1 - sigma) * clean + sigma * noise in units
     of the normalised mel; `sigma` (batch,) in [0, 1]; `embedding` (batch, n_embedding) of unit length, or zeros for
-    no condition; `seconds` (batch,) is the length asked for. Gives (batch, n_mels, frames).
+    no condition; `seconds` (batch,) is the length asked for; `guidance` (batch,) is how far the estimate goes from
+    the one without condition to the one with it, 1 for just there. Gives (batch, n_mels, frames).
     """
 
     def __init__(self, size: DenoiserSize):
@@ -94,9 +97,11 @@ class Denoiser(nn.Module):
         self.norm_out = nn.LayerNorm(width, eps=1e-6, elementwise_affine=False)
         self.from_sigma = nn.Sequential(nn.Linear(128, width), nn.SiLU(), nn.Linear(width, width))
         self.from_seconds = nn.Sequential(nn.Linear(64, width), nn.SiLU(), nn.Linear(width, width))
+        self.from_guidance = nn.Sequential(nn.Linear(32, width), nn.SiLU(), nn.Linear(width, width))
         self.from_embedding = nn.Sequential(
             nn.Linear(size.n_embedding, 2 * width), nn.SiLU(), nn.Linear(2 * width, width)
         )
+        self.to_context = nn.Linear(width, size.context * width)
         self.to_modulation = nn.Linear(width, 6 * width)
         self.table_out = nn.Parameter(torch.randn(2, width) / width**0.5)
         self.blocks = nn.ModuleList(Block(size) for _ in range(size.depth))
@@ -104,7 +109,7 @@ class Denoiser(nn.Module):
 
     def _start_small(self) -> None:
         """Every block begins as the identity, and the first estimate is the mean: zero."""
-        for layer in (self.to_modulation, self.patch_out):
+        for layer in (self.to_modulation, self.patch_out, self.to_context, self.from_guidance[-1]):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
         for block in self.blocks:
@@ -112,30 +117,42 @@ class Denoiser(nn.Module):
             nn.init.zeros_(block.table[5].data)
 
     def forward(
-        self, noised: torch.Tensor, sigma: torch.Tensor, embedding: torch.Tensor, seconds: torch.Tensor
+        self,
+        noised: torch.Tensor,
+        sigma: torch.Tensor,
+        embedding: torch.Tensor,
+        seconds: torch.Tensor,
+        guidance: torch.Tensor,
     ) -> torch.Tensor:
-        condition = self.condition(sigma, embedding, seconds)
+        text = self.words(embedding)
+        condition = text + self.moment(sigma, seconds) + self.from_guidance(fourier_features(guidance, 16, 3.0))
         modulation = self.to_modulation(functional.silu(condition)).unflatten(-1, (6, self.size.width))
-        x = self.patch_in(self.patchify(noised))
-        cosines, sines = self.positions(x.shape[1], x.device)
+        patches = self.patch_in(self.patchify(noised))
+        context = self.to_context(functional.silu(text)).unflatten(-1, (self.size.context, self.size.width))
+        x = torch.cat([context.to(patches.dtype), patches], dim=1)
+        cosines, sines = self.positions(patches.shape[1], x.device)
         for block in self.blocks:
             x = block(x, modulation, cosines, sines)
+        x = x[:, self.size.context :]
         shift, scale = (condition[:, None] + self.table_out[None]).unsqueeze(2).unbind(1)
         return self.unpatchify(self.patch_out(self.norm_out(x) * (1 + scale) + shift))
 
-    def condition(self, sigma: torch.Tensor, embedding: torch.Tensor, seconds: torch.Tensor) -> torch.Tensor:
-        """Noise level, length and embedding as one vector (batch, width)."""
+    def words(self, embedding: torch.Tensor) -> torch.Tensor:
+        """The condition (batch, n_embedding) as (batch, width)."""
         # Unit vectors of many numbers are small in each; scaled up to a deviation of one.
-        text = self.from_embedding(embedding * self.size.n_embedding**0.5)
-        time = self.from_sigma(fourier_features(sigma, 64, 1000.0))
-        length = self.from_seconds(fourier_features(torch.log(seconds), 32, 30.0))
-        return text + time + length
+        return self.from_embedding(embedding * self.size.n_embedding**0.5)
 
-    def positions(self, tokens: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-        """Cosines and sines (tokens, channels / 2) of the rotary positions."""
+    def moment(self, sigma: torch.Tensor, seconds: torch.Tensor) -> torch.Tensor:
+        """Noise level and length as one vector (batch, width)."""
+        time = self.from_sigma(fourier_features(sigma, 64, 1000.0))
+        return time + self.from_seconds(fourier_features(torch.log(seconds), 32, 30.0))
+
+    def positions(self, patches: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+        """Cosines and sines (context + patches, channels / 2) of the rotary positions; the context stands at 0."""
         half = self.size.width // self.size.heads // 2
         frequencies = torch.exp(torch.arange(half, device=device) * (-math.log(10000.0) / half))
-        angles = torch.arange(tokens, device=device)[:, None] * frequencies[None]
+        places = functional.pad(torch.arange(patches, device=device), (self.size.context, 0))
+        angles = places[:, None] * frequencies[None]
         return torch.cos(angles), torch.sin(angles)
 
     def patchify(self, mel: torch.Tensor) -> torch.Tensor:

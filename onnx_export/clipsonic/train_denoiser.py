@@ -2,12 +2,14 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from onnx_export.clipsonic.denoiser import Denoiser, DenoiserSize
 from onnx_export.corpus import Cache
@@ -17,6 +19,8 @@ from plugin_server.audio.spectral import LOG_FLOOR, MelSettings
 log = logging.getLogger(__name__)
 
 CANVASES_S = (0.75, 1.5, 3.0, 5.0, 7.5, 10.0, 20.0, 30.0)
+GUIDE_EVERY = 100
+"""Steps between copies of the averaged weights to the guide."""
 CANVAS_ODDS = (0.10, 0.25, 0.28, 0.24, 0.05, 0.06, 0.01, 0.01)
 
 
@@ -30,14 +34,21 @@ class DenoiserTraining:
     learning_rate: float = 8e-4
     drop_condition: float = 0.12
     """Share of clips without their embedding, for classifier-free guidance."""
-    spread: float = 0.35
-    """Largest length of the noise added to an embedding: 0.35 is a cosine of about 0.94."""
-    mix: float = 0.05
+    spread: float = 0.6
+    """Largest length of the noise added to an embedding: 0.6 is a cosine of about 0.86."""
+    stray: float = 0.4
+    """Largest share of some other label's embedding in one: a paraphrase lies between the labels it is like."""
+    mix: float = 0.06
     """Share of clips laid over another, with the sum of both embeddings."""
     average_decay: float = 0.998
-    noise_centre: float = 2.2
+    noise_centre: float = 1.5
     """Middle of the logit-normal noise levels. Frames that repeat each other show through much noise, so what a
     sound is gets decided near sigma 1; taught around 0.57 the model hardly followed the prompt."""
+    noise_width: float = 1.6
+    """Deviation of the same: wide enough that grain, decided at little noise, is taught too."""
+    guide_from: int = 18_000
+    """First step at which guidance is taught, so that it costs no second call when sampling."""
+    most_guidance: float = 6.0
     least_sigma: float = 0.5
     """The velocity's weight 1 / sigma ** 2 stops rising below this level, for the same reason."""
 
@@ -58,7 +69,7 @@ class MelNormalisation:
 
 
 class Examples:
-    """Batches of (normalised mel, embedding, seconds), every label seen about equally often."""
+    """Batches of (normalised mel, embedding, seconds), rare labels seen nearly as often as common ones."""
 
     def __init__(
         self,
@@ -77,10 +88,10 @@ class Examples:
         self.odds = self._balance([cache.sounds[i].label for i in self.indices])
 
     def _balance(self, labels: Sequence[str]) -> np.ndarray:
-        """A label is drawn in the square root of its length, and a sound within it in its own length (at most 10 s)."""
+        """A label is drawn in its length to the power of 0.3, a sound within it in its own length (at most 10 s)."""
         seconds = np.array([min(10.0, len(self.cache.mel(i)) / 86) for i in self.indices])
         totals = {label: seconds[[name == label for name in labels]].sum() for label in set(labels)}
-        odds = np.array([s / np.sqrt(totals[label]) for s, label in zip(seconds, labels, strict=True)])
+        odds = np.array([s / totals[label] ** 0.7 for s, label in zip(seconds, labels, strict=True)])
         return odds / odds.sum()
 
     def draw(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -113,7 +124,8 @@ class Examples:
     def _spread(self, embedding: np.ndarray) -> np.ndarray:
         """Moved at random, so that the network learns a neighbourhood and not a point."""
         noise = self.rng.standard_normal(len(embedding))
-        moved = embedding + noise / np.linalg.norm(noise) * self.rng.uniform(0, self.training.spread)
+        stray = self.rng.uniform(0, self.training.stray) * self._wording(self.rng.choice(self.indices))
+        moved = embedding + stray + noise / np.linalg.norm(noise) * self.rng.uniform(0, self.training.spread)
         return moved / np.linalg.norm(moved)
 
     def _canvas(self, index: int, frames: int) -> np.ndarray:
@@ -123,7 +135,8 @@ class Examples:
             start = self.rng.integers(0, len(mel) - frames + 1) if self.rng.random() < 0.7 else 0
             return mel[start : start + frames]
         canvas = np.full((frames, mel.shape[1]), np.log(LOG_FLOOR), np.float32)
-        again = self.rng.random() < 0.6
+        # A sound of its own under a second is a one-shot: mostly alone, so that silence follows it.
+        again = self.rng.random() < (0.25 if len(mel) < 86 else 0.6)
         start = 0 if self.rng.random() < 0.7 else int(self.rng.integers(0, frames - len(mel) + 1))
         while start < frames:
             piece = mel[: frames - start]
@@ -134,21 +147,60 @@ class Examples:
         return canvas
 
 
-def flow_loss(
-    model: Denoiser,
-    clean: torch.Tensor,
-    embedding: torch.Tensor,
-    seconds: torch.Tensor,
-    training: DenoiserTraining,
-) -> torch.Tensor:
-    """Squared error of the velocity; noise levels are logit-normal (Esser et al. 2024)."""
-    sigma = torch.sigmoid(torch.randn(len(clean), device=clean.device) + training.noise_centre)
-    noise = torch.randn_like(clean)
+def noise_levels(n: int, training: DenoiserTraining) -> torch.Tensor:
+    """Sigma (n,), one drawn from each n-th part of the logit-normal, so that every batch sees all levels."""
+    places = (torch.randperm(n) + torch.rand(n)) / n
+    return torch.sigmoid(
+        torch.special.ndtri(places.clamp(1e-4, 1 - 1e-4)) * training.noise_width + training.noise_centre
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Clean spectrograms (batch, n_mels, frames) with their embeddings, lengths and guidance."""
+
+    clean: torch.Tensor
+    embedding: torch.Tensor
+    seconds: torch.Tensor
+    guidance: torch.Tensor
+
+
+def flow_loss(model: Denoiser, batch: Batch, training: DenoiserTraining, guide: Denoiser | None = None) -> torch.Tensor:
+    """Squared error of the velocity; noise levels are logit-normal (Esser et al. 2024).
+
+    With a `guide`, the target goes as far beyond the clean spectrogram as classifier-free guidance would take the
+    guide's estimate: what is learnt is the guided estimate itself (model guidance, Tang et al. 2025).
+    """
+    clean = batch.clean
+    sigma = noise_levels(len(clean), training).to(clean.device)
     level = sigma[:, None, None]
+    noised = (1 - level) * clean + level * torch.randn_like(clean)
     with precision(clean.device):
-        estimate = model((1 - level) * clean + level * noise, sigma, embedding, seconds)
+        target = clean if guide is None else clean + guidance_shift(guide, noised, sigma, batch)
+        estimate = model(noised, sigma, batch.embedding, batch.seconds, batch.guidance)
     # Velocity error is the error of the clean estimate over sigma; bounded where sigma is small.
-    return (((estimate.float() - clean) ** 2).mean(dim=(1, 2)) / sigma.clamp_min(training.least_sigma) ** 2).mean()
+    return (((estimate.float() - target) ** 2).mean(dim=(1, 2)) / sigma.clamp_min(training.least_sigma) ** 2).mean()
+
+
+@torch.no_grad()
+def guidance_shift(guide: Denoiser, noised: torch.Tensor, sigma: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """(guidance - 1) * (estimate with the condition - estimate without), like `noised`; computed where it is not 0."""
+    shift = torch.zeros_like(noised)
+    rows = torch.nonzero(batch.guidance > 1)[:, 0]
+    if len(rows) == 0:
+        return shift
+    embedding = batch.embedding[rows]
+    twice = [torch.cat([part[rows]] * 2) for part in (noised, sigma, batch.seconds)]
+    both = torch.cat([embedding, torch.zeros_like(embedding)])
+    wanted, plain = guide(twice[0], twice[1], both, twice[2], torch.ones_like(twice[1])).float().chunk(2)
+    shift[rows] = (batch.guidance[rows] - 1)[:, None, None] * (wanted - plain)
+    return shift
+
+
+def draw_guidance(embedding: torch.Tensor, most: float) -> torch.Tensor:
+    """Guidance (batch,): 1 for a third of the rows and for those without a condition, else up to `most`."""
+    guided = (torch.rand(len(embedding)) > 0.33) & (embedding.abs().sum(dim=1) > 0).cpu()
+    return torch.where(guided, 1 + (most - 1) * torch.rand(len(embedding)), 1.0).to(embedding.device)
 
 
 def train_denoiser(
@@ -167,9 +219,19 @@ def train_denoiser(
     examples = Examples(cache, wordings, mel, MelNormalisation.measure(cache), training, size)
     checkpoint = Checkpoint(path, {"model": model, "average": average, "optimiser": optimiser})
 
+    guide = Denoiser(size).to(device).requires_grad_(False)
+
     def do_step(step: int) -> dict[str, float]:
         clean, embedding, seconds = (part.to(device) for part in examples.draw())
-        loss = step_optimiser(optimiser, flow_loss(model, clean, embedding, seconds, training), model.parameters())
+        guiding = step >= training.guide_from
+        if guiding and (step % GUIDE_EVERY == 0 or step == checkpoint.start):
+            guide.load_state_dict(average.state)
+        guidance = draw_guidance(embedding, training.most_guidance if guiding else 1.0)
+        batch = Batch(clean, embedding, seconds, guidance)
+        # On a CPU, plain matrix products are a sixth faster than the fused attention at these lengths.
+        with sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext():
+            loss = flow_loss(model, batch, training, guide if guiding else None)
+            loss = step_optimiser(optimiser, loss, model.parameters())
         average.update(model)
         return {"loss": loss}
 

@@ -35,7 +35,28 @@ def finish(clip: Clip, seconds: float, settings: Finish) -> Clip:
     whole = fit(resample(remove_dc(clip), settings.sample_rate), n_frames)
     faded = fade(whole, settings.fade_in_s, settings.fade_out_s)
     # Level last: neither a fade nor a resampler can lift a peak again.
-    return set_loudness(faded, settings.loudness_lufs, settings.peak_db)
+    return set_loudness(faded, *_level(settings))
+
+
+def _level(settings: Finish) -> tuple[float, float]:
+    return settings.loudness_lufs, settings.peak_db
+
+
+def finish_loop(clip: Clip, seconds: float, settings: Finish) -> Clip:
+    """Like `finish`, for a clip whose end flows into its start: nothing is cut or faded, the length is reached by
+    a change of speed of a few thousandths."""
+    return set_loudness(resample_loop(remove_dc(clip), settings.sample_rate, seconds), *_level(settings))
+
+
+def resample_loop(clip: Clip, sample_rate: int, seconds: float) -> Clip:
+    """Exactly `seconds` at `sample_rate`, resampled as the periodic signal that a loop is: by its Fourier series."""
+    n_frames = max(1, round(seconds * sample_rate))
+    spectrum = np.fft.rfft(clip.samples, axis=0)
+    n_bins = min(len(spectrum), n_frames // 2 + 1)
+    # Cut just below the lower of both Nyquist frequencies, where a lone bin would have no partner.
+    spectrum = np.pad(spectrum[: n_bins - 1], ((0, n_frames // 2 + 2 - n_bins), (0, 0)))
+    samples = np.fft.irfft(spectrum, n_frames, axis=0) * (n_frames / clip.n_frames)
+    return Clip(samples.astype(np.float32), sample_rate)
 
 
 def remove_dc(clip: Clip) -> Clip:

@@ -11,6 +11,11 @@ from functools import lru_cache
 import numpy as np
 
 LOG_FLOOR = 1e-5
+OVERSHOOT = 1.6
+"""Of `match_mel`: a bin is shared by bands, so a gain just right for one band comes out too small. Measured on
+recordings: 4 rounds at 1.6 do as much as 6 at 1.0, and 2.0 swings."""
+LARGEST_LACK = 3.0
+"""Nepers that one round may mend; more would lift the noise of an empty bin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,3 +122,20 @@ def _overlap_add(pieces: np.ndarray) -> np.ndarray:
     for k in range(overlap):
         out[k : k + n_frames] += pieces[:, k]
     return out.reshape(-1)
+
+
+def match_mel(samples: np.ndarray, target: np.ndarray, settings: MelSettings, rounds: int) -> np.ndarray:
+    """Samples (n_frames * hop,) whose log-mel comes closer to `target` (n_mels, n_frames) with every round.
+
+    Each bin is scaled by what the bands over it lack, phases stay, and the inverse transform makes the spectrum
+    consistent again, as Griffin and Lim's rounds do. What a vocoder gets wrong in level is mended for the price of
+    two transforms.
+    """
+    bank = mel_filterbank(settings)
+    share = bank / np.maximum(bank.sum(axis=0), 1e-9)
+    for _ in range(rounds):
+        spectrum = stft(samples, settings)
+        found = np.log(np.maximum(bank @ np.abs(spectrum), LOG_FLOOR))
+        lack = np.clip(target - found, -LARGEST_LACK, LARGEST_LACK)
+        samples = istft(spectrum * np.exp(OVERSHOOT * (share.T @ lack)), settings)
+    return samples

@@ -54,6 +54,23 @@ class Sampling:
     """Above 1 spends more steps where there is much noise (Esser et al. 2024)."""
     steps: int = 16
     guidance: float = 3.0
+    taught_guidance: float = 1.0
+    """From 1 to this, guidance is an input of the graph and costs no second call of it."""
+    mel_rounds: int = 0
+    """Times that the waveform's mel is compared with the one asked for, and corrected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A file that names the sounds the model was taught, with their embeddings; what likeness to them means."""
+
+    file: str
+    far: float
+    """Cosine to the nearest of them at which confidence is 0."""
+    near: float
+    """Cosine at which it is 1."""
+    temperature: float = 0.03
+    """How much of the second nearest and the next is taken along when a prompt is drawn near."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +107,7 @@ class Card:
     graphs: Mapping[str, GraphSpec] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     """File name to sha256."""
+    known: Known | None = None
     format: int = FORMAT
 
     def to_json(self) -> str:
@@ -118,6 +136,7 @@ def _parse(values: Mapping) -> Card:
     parts["mel"] = MelSettings(**values["mel"])
     parts["sampling"] = Sampling(**values["sampling"])
     parts["lengths"] = Lengths(**values["lengths"])
+    parts["known"] = Known(**values["known"]) if values.get("known") else None
     parts["mel_mean"], parts["mel_std"] = tuple(values["mel_mean"]), tuple(values["mel_std"])
     parts["graphs"] = {name: _graph(spec) for name, spec in values["graphs"].items()}
     card = Card(**parts)
@@ -142,6 +161,10 @@ def _check(card: Card) -> None:
     for graph in card.graphs.values():
         if graph.file not in card.files:
             raise ValueError(f"files lacks {graph.file!r}")
+    if card.known and card.known.file not in card.files:
+        raise ValueError(f"files lacks {card.known.file!r}")
+    if card.known and not card.known.far < card.known.near:
+        raise ValueError(f"known: far is {card.known.far} and near {card.known.near}, expected far below near")
     # A card must not lead out of its folder.
     for name in card.files:
         if Path(name).name != name:

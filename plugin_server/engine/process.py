@@ -98,14 +98,14 @@ class EngineProcess:
                 cancellation.cancel()
         began = time.perf_counter()
         try:
-            samples = model.run(order, self._progress, cancellation)
+            made = model.run(order, self._progress, cancellation)
         finally:
             with self._arrived:
                 self._running = None
-        if not np.isfinite(samples).all():
+        if not np.isfinite(made.samples).all():
             raise EngineFailed("the model gave numbers that are no sound")
         spent = time.perf_counter() - began
-        return "made", Take(samples, about.sample_rate, about.model, about.checksum, spent)
+        return "made", Take(made, about.sample_rate, about.model, about.checksum, spent)
 
     def _progress(self, fraction: float, stage: str) -> None:
         self._pipe.send(("progress", fraction, stage))

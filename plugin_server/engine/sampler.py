@@ -32,6 +32,34 @@ def guided(denoise_pair: Callable[[np.ndarray, float], tuple[np.ndarray, np.ndar
     return denoise
 
 
+def rolling(denoise: Denoise, frame_multiple: int, seed: int) -> Denoise:
+    """A denoiser for loops: it hears the canvas from another place of the circle at every step, so that no place
+    is an end, and the seam is closed by construction.
+
+    The circle may have any number of frames; it is read on past its end to fill a multiple of `frame_multiple`.
+    """
+    rng = np.random.default_rng(seed)
+
+    def denoise_circle(x: np.ndarray, sigma: float) -> np.ndarray:
+        frames = x.shape[-1]
+        canvas = -(-frames // frame_multiple) * frame_multiple
+        start = int(rng.integers(frames))
+        heard = np.take(x, range(start, start + canvas), axis=-1, mode="wrap")
+        return np.roll(denoise(heard, sigma)[..., :frames], start, axis=-1)
+
+    return denoise_circle
+
+
+def channel_noise(shape: tuple[int, ...], stereo: float, seed: int) -> np.ndarray:
+    """Unit noise, float32: (1, *shape) for `stereo` 0, else (2, *shape) whose channels correlate by 1 - `stereo`."""
+    rng = np.random.default_rng(seed)
+    shared = rng.standard_normal((1, *shape), np.float32)
+    if stereo == 0:
+        return shared
+    own = rng.standard_normal((2, *shape), np.float32)
+    return np.float32((1 - stereo) ** 0.5) * shared + np.float32(stereo**0.5) * own
+
+
 def sample_euler(denoise: Denoise, noise: np.ndarray, sigmas: np.ndarray, on_step: OnStep) -> np.ndarray:
     """First order: straight towards each estimate. `on_step(i)` is called after each step, counted from 1."""
     x = noise

@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-import numpy as np
-
-from plugin_server.engine.order import Report, TakeOrder
+from plugin_server.engine.order import Rendering, Report, TakeOrder
 from plugin_server.errors import (
     BundleDamaged,
     Cancelled,
@@ -50,8 +48,7 @@ class Loaded:
 class Take:
     """What an engine gives back for an order."""
 
-    samples: np.ndarray
-    """Float32 (frames, channels)."""
+    made: Rendering
     sample_rate: int
     model: str
     checksum: str

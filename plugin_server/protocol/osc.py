@@ -24,7 +24,7 @@ class Row:
 TABLE = (
     Row(
         "/generate",
-        "prompt [seconds] [@negative @seed @steps @guidance @variations @name @model @id]",
+        "prompt [seconds] [@negative @seed @steps @guidance @loop @stereo @variations @name @model @id]",
         "/queued /progress /clip /done",
         "make a clip, or several takes, from words",
     ),
@@ -40,8 +40,9 @@ ADDRESSES = {row.address: row for row in TABLE}
 
 _TEXT = {"negative", "name", "model", "id"}
 _WHOLE = {"seed", "steps", "variations"}
-_NUMBER = {"guidance"}
-ATTRIBUTES = ("negative", "seed", "steps", "guidance", "variations", "name", "model", "id")
+_NUMBER = {"guidance", "stereo"}
+_SWITCH = {"loop"}
+ATTRIBUTES = ("negative", "seed", "steps", "guidance", "loop", "stereo", "variations", "name", "model", "id")
 
 
 def match_addresses(pattern: str) -> list[str]:
@@ -129,6 +130,8 @@ def _attribute(name: str, atoms: list[Atom]) -> object:
         return " ".join(as_text(name, atom) for atom in atoms)
     if len(atoms) > 1:
         raise BadArgument(f"{name}: got {len(atoms)} values, expected one")
+    if name in _SWITCH:
+        return as_switch(name, atoms[0])
     return as_whole(name, atoms[0]) if name in _WHOLE else as_number(name, atoms[0])
 
 
@@ -168,6 +171,16 @@ def as_whole(name: str, atom: Atom) -> int:
     if not number.is_integer():
         raise BadArgument(f"{name}: got {number:g}, expected a whole number")
     return int(number)
+
+
+def as_switch(name: str, atom: Atom) -> bool:
+    """True or false of OSC's T and F, or of 1 and 0. Raises BadArgument."""
+    if isinstance(atom, bool):
+        return atom
+    number = as_whole(name, atom)
+    if number not in (0, 1):
+        raise BadArgument(f"{name}: got {number}, expected 0 or 1")
+    return bool(number)
 
 
 def describe(atom: Atom) -> str:

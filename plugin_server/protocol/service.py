@@ -221,8 +221,8 @@ def _event_packet(job: Job, event: Event) -> bytes:
             return encode_message("/progress", job.id, float(fraction), stage)
         case ClipMade(clip_id, path, seconds, take, seed):
             return encode_message("/clip", job.id, clip_id, str(path), float(seconds), take, seed)
-        case Done(n_clips):
-            return encode_message("/done", "/generate", job.id, n_clips)
+        case Done(n_clips, confidence, nearest):
+            return encode_message("/done", "/generate", job.id, n_clips, float(confidence), nearest)
         case Failed(code, message):
             return encode_message("/fail", "/generate", code, message, job.id)
 

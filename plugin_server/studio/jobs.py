@@ -29,6 +29,10 @@ class ClipMade:
     take: int
     """Counted from 1."""
     seed: int
+    confidence: float = 1.0
+    """0 to 1: how near the prompt lies to a sound that the model knows."""
+    nearest: str = ""
+    """That sound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,9 @@ class Done:
     """The job is done; every clip was announced before."""
 
     n_clips: int
+    confidence: float = 1.0
+    """Of the clips, as ClipMade has it."""
+    nearest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +100,12 @@ class Maker(Protocol):
     def cancel(self) -> None:
         """Let the running `make` raise Cancelled soon."""
         ...
+
+
+def _done(job: Job) -> Done:
+    """All takes of a job are made from the same words, so the last speaks for all."""
+    clips = [event for event in job.events if isinstance(event, ClipMade)]
+    return Done(len(clips), clips[-1].confidence, clips[-1].nearest) if clips else Done(0)
 
 
 class Jobs:
@@ -217,9 +230,8 @@ class Jobs:
         return None
 
     def _end(self, job: Job, error: ClipsonicError | None) -> None:
-        n_clips = sum(isinstance(event, ClipMade) for event in job.events)
         job.state = "failed" if error else "done"
-        self._tell(job, Failed(error.code, str(error)) if error else Done(n_clips))
+        self._tell(job, Failed(error.code, str(error)) if error else _done(job))
         while len(self._known) > REMEMBERED + self._size and next(iter(self._known.values())).ended:
             self._known.popitem(last=False)
         self._changed.notify_all()

@@ -28,7 +28,11 @@ class Generate:
     steps: int | None = None
     """1 to 100 calls of the sampler."""
     guidance: float | None = None
-    """0 to 20: how far the prompt is followed; 1 is the model's plain answer and twice as fast."""
+    """0 to 20: how far the prompt is followed; 1 is the model's plain answer."""
+    loop: bool = False
+    """The end flows into the start."""
+    stereo: float = 0.0
+    """0 to 1: one channel at 0, else two that have less in common the higher it is."""
     variations: int = 1
     """1 to 16 takes."""
     name: str = ""
@@ -48,6 +52,9 @@ class Generate:
         # The widest length any model could have: keeps nonsense out before a model is asked.
         _number("seconds", self.seconds, 0.01, 3600)
         _number("guidance", self.guidance, 0, 20)
+        _number("stereo", self.stereo, 0, 1)
+        if not isinstance(self.loop, bool):
+            raise BadArgument(f"loop: got {self.loop!r}, expected true or false")
         _whole("seed", self.seed, 0, SEED_LIMIT)
         _whole("steps", self.steps, 1, 100)
         _whole("variations", self.variations, 1, 16)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from plugin_server import __version__
 from plugin_server.audio.clip import Clip
-from plugin_server.audio.finish import Finish, finish
+from plugin_server.audio.finish import Finish, finish, finish_loop
 from plugin_server.audio.names import safe_stem, unique_path
 from plugin_server.audio.wav import read_recipe, write_clip
 from plugin_server.engine.bundles import find_bundle
@@ -63,6 +63,8 @@ class Studio:
             seed=secrets.randbelow(SEED_LIMIT - 15) if request.seed is None else request.seed,
             steps=sampling.steps if request.steps is None else request.steps,
             guidance=sampling.guidance if request.guidance is None else float(request.guidance),
+            loop=request.loop,
+            stereo=float(request.stereo),
         )
 
     def make(self, request: Generate, report: Report, on_clip: Callable[[ClipMade], None]) -> None:
@@ -88,7 +90,8 @@ class Studio:
         self._engine.cancel()
 
     def _keep(self, request: Generate, order: TakeOrder, take: Take, number: int) -> ClipMade:
-        clip = finish(Clip(take.samples, take.sample_rate), order.seconds, self.settings.finish)
+        to_clip = finish_loop if order.loop else finish
+        clip = to_clip(Clip(take.made.samples, take.sample_rate), order.seconds, self.settings.finish)
         recipe = {**asdict(order), "model": take.model, "checksum": take.checksum, "take": number}
         tags = {
             "title": request.name or order.prompt,
@@ -100,7 +103,8 @@ class Studio:
         path = self._write(clip, file_stem(request.name or order.prompt, order, number), tags, recipe)
         self.n_clips += 1
         self.model_seconds += take.seconds_spent
-        return ClipMade(clip.fingerprint(), path, clip.seconds, number, order.seed)
+        made = take.made
+        return ClipMade(clip.fingerprint(), path, clip.seconds, number, order.seed, made.confidence, made.nearest)
 
     def _write(self, clip: Clip, stem: str, tags: dict[str, str], recipe: dict[str, object]) -> Path:
         """Write under the first free name. Another program may take a name between the look and the write."""
@@ -137,7 +141,9 @@ def request_like(path: Path) -> tuple[Generate, str]:
     """
     recipe = read_recipe(path)
     names = ("prompt", "negative", "seconds", "seed", "steps", "guidance", "model")
+    # Recipes of the first version know nothing of these.
+    newer = {name: recipe[name] for name in ("loop", "stereo") if name in recipe}
     try:
-        return Generate(**{name: recipe[name] for name in names}), str(recipe["checksum"])
+        return Generate(**{name: recipe[name] for name in names}, **newer), str(recipe["checksum"])
     except (KeyError, TypeError, BadArgument) as error:
         raise BadFile(f"{path}: its recipe cannot be used: {error}") from error

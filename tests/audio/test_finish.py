@@ -8,6 +8,7 @@ from plugin_server.audio.finish import (
     fade,
     fast_length,
     finish,
+    finish_loop,
     fit,
     k_weighting,
     loudness_lufs,
@@ -153,3 +154,18 @@ def test_the_shortest_clips_begin_and_end_at_zero(n):
 
 def test_nothing_is_finished_to_silence():
     assert not finish(Clip.mono(np.zeros(0), 44100), 0.5, Finish()).samples.any()
+
+
+@pytest.mark.parametrize("seconds", [1.0, 1.2345, 2.0])
+def test_a_loop_keeps_its_seam_and_gets_its_length(seconds):
+    """Five whole turns of a sine in any number of samples: after the finish still five, and no step at the seam."""
+    frames = round(seconds * 44100) + 137
+    sine = np.sin(2 * np.pi * 5 * np.arange(frames) / frames).astype(np.float32)[:, None]
+    made = finish_loop(Clip(np.repeat(sine, 2, axis=1), 44100), seconds, Finish())
+    assert (made.n_frames, made.samples.shape[1]) == (round(seconds * 48000), 2)
+    assert true_peak_db(made) < -1
+    x = made.samples[:, 0]
+    turns = np.abs(np.fft.rfft(x))
+    assert turns.argmax() == 5
+    assert turns[6:].max() < 1e-4 * turns[5]
+    assert abs(x[0] - x[-1]) <= np.abs(np.diff(x)).max() * 1.001

@@ -8,6 +8,7 @@ from plugin_server.audio.spectral import (
     hz_to_mel,
     istft,
     log_mel,
+    match_mel,
     mel_filterbank,
     mel_to_hz,
     stft,
@@ -63,3 +64,19 @@ def test_silence_lies_on_the_floor_and_a_tone_in_its_band():
 def test_short_sounds_have_a_spectrum_too():
     for n in (1, 100, 700):
         assert log_mel(np.ones(n, np.float32), MEL).shape == (128, MEL.n_frames(n))
+
+
+def test_samples_come_closer_to_a_mel_with_every_round():
+    rng = np.random.default_rng(0)
+    time = np.arange(51200) / 44100
+    real = (rng.standard_normal(51200) * np.exp(-6 * (time % 0.3))).astype(np.float32)
+    target = log_mel(real, MEL)
+    dull = np.convolve(real, np.ones(8) / 8, "same").astype(np.float32)
+    errors = [np.abs(log_mel(match_mel(dull, target, MEL, n), MEL) - target).mean() for n in (0, 1, 3, 6)]
+    assert errors == sorted(errors, reverse=True)
+    assert errors[3] < 0.15 * errors[0]
+
+
+def test_no_rounds_change_nothing():
+    samples = np.random.default_rng(0).standard_normal(5120).astype(np.float32)
+    assert match_mel(samples, log_mel(samples, MEL), MEL, 0) is samples

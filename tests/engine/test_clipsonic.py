@@ -1,11 +1,13 @@
 import numpy as np
 import pytest
 
+from plugin_server.audio.spectral import log_mel
 from plugin_server.engine.bundles import find_bundle
 from plugin_server.engine.families.clipsonic import load
 from plugin_server.engine.order import TakeOrder
-from plugin_server.engine.sessions import Cancellation, SessionOptions
+from plugin_server.engine.sessions import Cancellation, GraphSession, SessionOptions
 from plugin_server.settings import SHIPPED_BUNDLES
+from tests.toys import write_toy
 
 
 @pytest.fixture(scope="module")
@@ -14,13 +16,24 @@ def toy(toys):
 
 
 @pytest.fixture(scope="module")
+def guided_toy(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("guided")
+    write_toy(folder, taught_guidance=4.0)
+    return load(find_bundle((folder,), "toy"), SessionOptions(threads=1))
+
+
+@pytest.fixture(scope="module")
 def mini():
     return load(find_bundle((SHIPPED_BUNDLES,), "clipsonic-mini"), SessionOptions())
 
 
-def make(model, prompt="sea waves", negative="", seconds=1.0, seed=3, steps=4, guidance=2.0):
-    order = TakeOrder(prompt, negative, seconds, seed, steps, guidance)
+def render(model, prompt="sea waves", negative="", seconds=1.0, seed=3, steps=4, guidance=2.0, **more):
+    order = TakeOrder(prompt, negative, seconds, seed, steps, guidance, **more)
     return model.run(order, lambda fraction, stage: None, Cancellation())
+
+
+def make(model, **wanted):
+    return render(model, **wanted).samples
 
 
 @pytest.mark.parametrize("seconds", [0.25, 0.5, 1.0, 3.3])
@@ -31,19 +44,65 @@ def test_whole_frames_cover_the_seconds(toy, seconds):
     assert samples.shape[1] == 1
 
 
-def test_guidance_one_calls_the_denoiser_for_the_prompt_alone(toy, monkeypatch):
-    batches = []
-    run = type(toy.denoiser).run
+@pytest.fixture
+def calls(monkeypatch):
+    """(clips, guidance) of every call of a denoiser; guidance None where it is no input."""
+    heard = []
+    run = GraphSession.run
 
     def count(self, feeds, cancellation):
-        if self is toy.denoiser:
-            batches.append(len(feeds["sigma"]))
+        if "sigma" in feeds:
+            heard.append((len(feeds["sigma"]), float(feeds["guidance"][0]) if "guidance" in feeds else None))
         return run(self, feeds, cancellation)
 
-    monkeypatch.setattr(type(toy.denoiser), "run", count)
+    monkeypatch.setattr(GraphSession, "run", count)
+    return heard
+
+
+def test_guidance_one_calls_the_denoiser_for_the_prompt_alone(toy, calls):
     make(toy, guidance=1.0, steps=3)
     make(toy, guidance=2.0, steps=3)
-    assert batches == [1, 1, 1, 2, 2, 2]
+    assert calls == [(1, None)] * 3 + [(2, None)] * 3
+
+
+def test_guidance_that_the_graph_was_taught_costs_one_call(guided_toy, calls):
+    make(guided_toy, guidance=3.0, steps=2)
+    make(guided_toy, guidance=5.0, steps=2)
+    make(guided_toy, guidance=3.0, steps=2, negative="wind")
+    assert calls == [(1, 3.0)] * 2 + [(2, 1.0)] * 4
+
+
+def test_stereo_makes_two_channels_in_one_call(toy, calls):
+    wide = make(toy, stereo=0.5, guidance=1.0, steps=2)
+    assert calls == [(2, None)] * 2
+    assert wide.shape[1] == 2
+    assert not np.allclose(wide[:, 0], wide[:, 1])
+    assert make(toy, stereo=0.0).shape[1] == 1
+
+
+@pytest.mark.parametrize("seconds", [0.3, 1.0, 2.345])
+def test_a_loop_is_the_nearest_whole_number_of_frames(toy, seconds):
+    frames = len(make(toy, seconds=seconds, loop=True)) / toy.card.mel.hop
+    assert frames == round(seconds * 16000 / 64)
+
+
+def test_a_prompt_says_which_known_sound_it_is_near(mini):
+    sure, strange = render(mini, prompt="sea waves", seconds=0.5), render(mini, prompt="quantum tax law", seconds=0.5)
+    assert sure.nearest == "sea waves"
+    assert sure.confidence > 0.9 > 0.5 > strange.confidence
+    assert np.isfinite(strange.samples).all() and np.abs(strange.samples).max() > 1e-3
+
+
+def test_the_seam_of_a_loop_is_as_smooth_as_its_inside(mini):
+    for prompt, seed in (("rain", 1), ("helicopter", 2), ("church organ", 3)):
+        loop = make(mini, prompt=prompt, seconds=2.0, seed=seed, steps=8, loop=True)[:, 0]
+        steps = np.abs(np.diff(loop))
+        assert abs(loop[0] - loop[-1]) <= steps.max()
+        # From one frame to the next the spectrum moves no more at the seam than it does inside.
+        mel = log_mel(np.roll(loop, len(loop) // 2), mini.card.mel)
+        moves = np.abs(np.diff(mel, axis=1)).mean(axis=0)
+        seam = moves[mel.shape[1] // 2 - 3 : mel.shape[1] // 2 + 3]
+        assert seam.max() <= moves.max()
 
 
 def test_a_negative_prompt_changes_the_sound(toy):
@@ -65,7 +124,9 @@ def test_the_shipped_tower_places_words_sensibly(mini):
 def test_rain_is_not_a_dog(mini):
     """Rain goes on, a bark is events: the level of frames varies more, and the energy lies elsewhere."""
     rain, dog = (
-        np.concatenate([make(mini, prompt, seconds=3.0, seed=seed, steps=8, guidance=3.0)[:, 0] for seed in (1, 2)])
+        np.concatenate(
+            [make(mini, prompt=prompt, seconds=3.0, seed=seed, steps=8, guidance=3.0)[:, 0] for seed in (1, 2)]
+        )
         for prompt in ("rain", "dog barking")
     )
 

@@ -23,21 +23,21 @@ def ignore(fraction: float, stage: str) -> None:
 
 def test_a_take_covers_the_seconds_and_names_its_model(engine):
     take = engine.run("toy", order(seconds=1.0), ignore)
-    assert take.samples.dtype == np.float32
-    assert take.samples.shape[0] >= take.sample_rate
+    assert take.made.samples.dtype == np.float32
+    assert take.made.samples.shape[0] >= take.sample_rate
     assert (take.sample_rate, take.model) == (16000, "toy")
     assert len(take.checksum) == 16
-    assert np.abs(take.samples).max() > 1e-3
+    assert np.abs(take.made.samples).max() > 1e-3
 
 
 def test_the_same_seed_gives_the_same_samples_and_another_seed_others(engine):
-    one, same, other = (engine.run("toy", order(seed=seed), ignore).samples for seed in (5, 5, 6))
+    one, same, other = (engine.run("toy", order(seed=seed), ignore).made.samples for seed in (5, 5, 6))
     assert np.array_equal(one, same)
     assert not np.array_equal(one, other)
 
 
 def test_another_prompt_gives_another_spectrum(engine):
-    one, other = (engine.run("toy", order(prompt=p), ignore).samples[:, 0] for p in ("sea waves", "dog"))
+    one, other = (engine.run("toy", order(prompt=p), ignore).made.samples[:, 0] for p in ("sea waves", "dog"))
     spectra = [np.abs(np.fft.rfft(x)) for x in (one, other)]
     assert np.corrcoef(*spectra)[0, 1] < 0.95
 
@@ -58,7 +58,7 @@ def test_a_run_is_cancelled_within_a_step(engine):
     with pytest.raises(Cancelled):
         engine.run("slow-toy", order(steps=100, seconds=10), ignore)
     assert time.monotonic() - began < 10
-    assert engine.run("slow-toy", order(steps=1), ignore).samples.size
+    assert engine.run("slow-toy", order(steps=1), ignore).made.samples.size
 
 
 def test_a_report_that_raises_stops_the_run_and_leaves_nothing_in_the_pipe(engine):
@@ -82,7 +82,7 @@ def test_a_killed_engine_costs_its_order_and_comes_back(toys):
 
         with pytest.raises(EngineCrashed, match="died"):
             engine.run("slow-toy", order(steps=100), kill_when_it_samples)
-        assert engine.run("slow-toy", order(steps=1), ignore).samples.size
+        assert engine.run("slow-toy", order(steps=1), ignore).made.samples.size
         assert engine.pid != before
     finally:
         engine.stop()

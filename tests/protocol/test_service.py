@@ -23,7 +23,7 @@ def test_a_prompt_becomes_a_clip(daemon):
     assert (seconds, take, seed) == (0.5, 1, 42)
     assert path == str(daemon.folder / "sea-waves_0.5s_s42_t1.wav")
     assert len(clip_id) == 12
-    assert heard[-1].arguments == ("/generate", job, 1)
+    assert heard[-1].arguments == ("/generate", job, 1, 1.0, "")
     fractions = [m.arguments[1] for m in heard if m.address == "/progress"]
     assert len(fractions) >= 4 and fractions == sorted(fractions)
 
@@ -43,7 +43,9 @@ def test_takes_are_announced_one_by_one(daemon):
         ("/generate", [], "bad_argument", "prompt: got nothing"),
         ("/generate", ["rain", 99], "bad_argument", "seconds: got 99, expected 0.25 to 30 s for toy"),
         ("/generate", ["rain", "@model", "moon"], "unknown_model", "model: got 'moon', expected one of slow-toy, toy"),
-        ("/generate", ["rain", "@loop", 1], "bad_argument", "attribute: got @loop"),
+        ("/generate", ["rain", "@bars", 1], "bad_argument", "attribute: got @bars"),
+        ("/generate", ["rain", "@loop", 2], "bad_argument", "loop: got 2, expected 0 or 1"),
+        ("/generate", ["rain", "@stereo", 1.5], "bad_argument", "stereo: got 1.5, expected 0 to 1"),
         ("/nothing", [], "unknown_address", "address: got '/nothing'"),
         ("/cancel", ["j999"], "unknown_job", "job: got 'j999'"),
         ("/cancel", [], "bad_argument", "job: got nothing"),

@@ -3,11 +3,9 @@
 from collections.abc import Callable
 from typing import Protocol
 
-import numpy as np
-
 from plugin_server.engine.bundles import Bundle
 from plugin_server.engine.families import clipsonic
-from plugin_server.engine.order import Report, TakeOrder
+from plugin_server.engine.order import Rendering, Report, TakeOrder
 from plugin_server.engine.sessions import Cancellation, SessionOptions
 
 
@@ -19,8 +17,8 @@ class Model(Protocol):
     sample_rate: int
     """Hertz of what `run` gives."""
 
-    def run(self, order: TakeOrder, report: Report, cancellation: Cancellation) -> np.ndarray:
-        """Samples, float32 (frames, channels), at least `order.seconds` long. Raises Cancelled or EngineFailed."""
+    def run(self, order: TakeOrder, report: Report, cancellation: Cancellation) -> Rendering:
+        """The sound of an order. Raises Cancelled or EngineFailed."""
         ...
 
 

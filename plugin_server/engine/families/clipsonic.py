@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from plugin_server.audio.spectral import istft
+from plugin_server.audio.spectral import istft, match_mel
 from plugin_server.engine.bundles import Bundle
 from plugin_server.engine.card import Card
-from plugin_server.engine.order import Report, TakeOrder
-from plugin_server.engine.sampler import SOLVERS, Denoise, flow_sigmas, guided
+from plugin_server.engine.known import KnownSounds
+from plugin_server.engine.order import Rendering, Report, TakeOrder
+from plugin_server.engine.sampler import SOLVERS, Denoise, channel_noise, flow_sigmas, guided, rolling
 from plugin_server.engine.sessions import Cancellation, GraphSession, SessionOptions
 from plugin_server.engine.tokenizer import Tokenizer
 
@@ -18,13 +19,32 @@ SHARES = {"text": 0.02, "sampling": 0.83, "vocoder": 0.15}
 """About the share of the time that each stage takes, for an honest progress bar."""
 
 
+SEAM_FRAMES = 64
+"""Frames that a loop's mel is read on past both ends before the vocoder: more than its convolutions and the rounds
+behind it reach."""
+
+
 def load(bundle: Bundle, options: SessionOptions) -> "Clipsonic":
     """Open the three graphs. Raises BundleDamaged."""
+    card = bundle.card
     graphs = {
-        name: GraphSession(bundle.path(name), bundle.card.graphs[name], options)
+        name: GraphSession(bundle.path(name), card.graphs[name], options)
         for name in ("text_tower", "denoiser", "vocoder")
     }
-    return Clipsonic(bundle.card, Tokenizer(bundle.folder / TOKENIZER_FILE, bundle.card.context_length), **graphs)
+    known = card.known and KnownSounds.read(bundle.folder / card.known.file, card.known, card.embedding.size)
+    return Clipsonic(card, Tokenizer(bundle.folder / TOKENIZER_FILE, card.context_length), known, **graphs)
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What the denoiser is steered by."""
+
+    wanted: np.ndarray
+    """Joint embedding, float32 (1, size)."""
+    unwanted: np.ndarray | None
+    """The same of what to keep away from; None for nothing in particular."""
+    guidance: float
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +53,7 @@ class Clipsonic:
 
     card: Card
     tokenizer: Tokenizer
+    known: KnownSounds | None
     text_tower: GraphSession
     denoiser: GraphSession
     vocoder: GraphSession
@@ -47,15 +68,19 @@ class Clipsonic:
         """Hertz."""
         return self.card.mel.sample_rate
 
-    def run(self, order: TakeOrder, report: Report, cancellation: Cancellation) -> np.ndarray:
-        """Samples, float32 (frames, 1): whole mel frames that cover `order.seconds`."""
+    def run(self, order: TakeOrder, report: Report, cancellation: Cancellation) -> Rendering:
+        """Whole mel frames: those that cover `order.seconds`, or for a loop those nearest to it."""
         report(0.0, "text")
         wanted = self.embed(order.prompt, cancellation)
-        unwanted = self.embed(order.negative, cancellation) if order.negative else np.zeros_like(wanted)
+        nearest, confidence = self.known.nearest(wanted) if self.known else ("", 1.0)
+        if self.known:
+            wanted = self.known.draw_near(wanted)
+        unwanted = self.embed(order.negative, cancellation) if order.negative else None
         report(SHARES["text"], "sampling")
-        mel = self.sample(order, wanted, unwanted, report, cancellation)
+        mels = self.sample(order, wanted, unwanted, report, cancellation)
         report(1 - SHARES["vocoder"], "vocoder")
-        return self.vocode(mel, cancellation)[:, None]
+        channels = [self.vocode(mel, cancellation, order.loop) for mel in mels]
+        return Rendering(np.stack(channels, axis=1), confidence, nearest)
 
     def embed(self, prompt: str, cancellation: Cancellation) -> np.ndarray:
         """Joint embedding of words, float32 (1, size), unit length."""
@@ -65,50 +90,68 @@ class Clipsonic:
         self,
         order: TakeOrder,
         wanted: np.ndarray,
-        unwanted: np.ndarray,
+        unwanted: np.ndarray | None,
         report: Report,
         cancellation: Cancellation,
     ) -> np.ndarray:
-        """Log-mel, float32 (n_mels, frames), from noise of the order's seed."""
-        card = self.card
-        frames = card.mel.n_frames(round(order.seconds * card.mel.sample_rate))
-        frames = -(-frames // card.frame_multiple) * card.frame_multiple
-        noise = np.random.default_rng(order.seed).standard_normal((1, card.mel.n_mels, frames), np.float32)
+        """Log-mels, float32 (channels, n_mels, frames), from noise of the order's seed."""
+        card, sampling = self.card, self.card.sampling
+        frames = self._n_frames(order)
+        noise = channel_noise((card.mel.n_mels, frames), order.stereo, order.seed)
         seconds = frames * card.mel.hop / card.mel.sample_rate
-        denoise = self._denoise(np.concatenate([wanted, unwanted]), order.guidance, seconds, cancellation)
+        denoise = self._denoise(Condition(wanted, unwanted, order.guidance, seconds), cancellation)
+        if order.loop:
+            denoise = rolling(denoise, card.frame_multiple, order.seed)
 
         def on_step(step: int) -> None:
             cancellation.check()
             report(SHARES["text"] + SHARES["sampling"] * step / order.steps, "sampling")
 
-        solve = SOLVERS[card.sampling.solver]
-        normal = solve(denoise, noise, flow_sigmas(order.steps, card.sampling.shift), on_step)[0]
+        normal = SOLVERS[sampling.solver](denoise, noise, flow_sigmas(order.steps, sampling.shift), on_step)
         mean, std = (np.array(numbers, np.float32)[:, None] for numbers in (card.mel_mean, card.mel_std))
         return normal * std + mean
 
-    def _denoise(self, conditions: np.ndarray, guidance: float, seconds: float, cancellation: Cancellation) -> Denoise:
-        """The denoiser with its conditions (2, size), guided unless `guidance` is 1, which needs one call only."""
+    def _n_frames(self, order: TakeOrder) -> int:
+        mel, multiple = self.card.mel, self.card.frame_multiple
+        if order.loop:
+            return max(multiple, round(order.seconds * mel.sample_rate / mel.hop))
+        return -(-mel.n_frames(round(order.seconds * mel.sample_rate)) // multiple) * multiple
 
-        def call(x: np.ndarray, sigma: float, embedding: np.ndarray) -> np.ndarray:
-            n = len(embedding)
+    def _denoise(self, condition: Condition, cancellation: Cancellation) -> Denoise:
+        """The denoiser under its condition: one call a step where guidance is 1 or the graph's own, else two."""
+        own_guidance = any(tensor.name == "guidance" for tensor in self.card.graphs["denoiser"].inputs)
+
+        def call(x: np.ndarray, sigma: float, embedding: np.ndarray, guidance: float = 1.0) -> np.ndarray:
+            n = len(x)
             feeds = {
-                "noised": np.repeat(x, n, axis=0),
+                "noised": x,
                 "sigma": np.full(n, sigma, np.float32),
                 "embedding": embedding,
-                "seconds": np.full(n, seconds, np.float32),
+                "seconds": np.full(n, condition.seconds, np.float32),
             }
+            if own_guidance:
+                feeds["guidance"] = np.full(n, guidance, np.float32)
             return self.denoiser.run(feeds, cancellation)[0]
 
-        if guidance == 1:
-            return lambda x, sigma: call(x, sigma, conditions[:1])
+        wanted, unwanted, guidance = condition.wanted, condition.unwanted, condition.guidance
+        taught = own_guidance and unwanted is None and 1 <= guidance <= self.card.sampling.taught_guidance
+        if taught or guidance == 1:
+            return lambda x, sigma: call(x, sigma, np.repeat(wanted, len(x), axis=0), guidance)
+        plain = np.zeros_like(wanted) if unwanted is None else unwanted
 
         def pair(x: np.ndarray, sigma: float) -> tuple[np.ndarray, np.ndarray]:
-            both = call(x, sigma, conditions)
-            return both[:1], both[1:]
+            both = call(np.concatenate([x, x]), sigma, np.repeat(np.concatenate([wanted, plain]), len(x), axis=0))
+            return both[: len(x)], both[len(x) :]
 
         return guided(pair, guidance)
 
-    def vocode(self, mel: np.ndarray, cancellation: Cancellation) -> np.ndarray:
-        """Samples, float32 (frames * hop,), of a log-mel (n_mels, frames)."""
-        parts = self.vocoder.run({"log_mel": mel[None].astype(np.float32)}, cancellation)[0][0]
-        return istft(parts[0] + 1j * parts[1], self.card.mel)
+    def vocode(self, mel: np.ndarray, cancellation: Cancellation, loop: bool = False) -> np.ndarray:
+        """Samples, float32 (frames * hop,), of a log-mel (n_mels, frames); a loop's end flows into its start."""
+        margin = SEAM_FRAMES if loop else 0
+        whole = np.pad(mel.astype(np.float32), ((0, 0), (margin, margin)), mode="wrap")
+        parts = self.vocoder.run({"log_mel": whole[None]}, cancellation)[0][0]
+        samples = istft(parts[0] + 1j * parts[1], self.card.mel)
+        cancellation.check()
+        samples = match_mel(samples, whole, self.card.mel, self.card.sampling.mel_rounds)
+        cut = margin * self.card.mel.hop
+        return samples[cut : len(samples) - cut]

@@ -1,0 +1,49 @@
+"""The sounds that a model was taught, in its own joint embedding: how sure a prompt is, and where it had better go."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from plugin_server.engine.card import Known
+from plugin_server.errors import BundleDamaged
+
+
+@dataclass(frozen=True, slots=True)
+class KnownSounds:
+    """Names with their places among the embeddings."""
+
+    names: tuple[str, ...]
+    anchors: np.ndarray
+    """Float32 (n_names, size), unit length."""
+    settings: Known
+
+    @classmethod
+    def read(cls, path: Path, settings: Known, size: int) -> "KnownSounds":
+        """From an .npz of `names` and `anchors`. Raises BundleDamaged."""
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                names, anchors = arrays["names"], arrays["anchors"].astype(np.float32)
+        except (OSError, ValueError, KeyError) as error:
+            raise BundleDamaged(f"{path} cannot be read: {error}") from error
+        if anchors.shape != (len(names), size) or not len(names):
+            raise BundleDamaged(f"{path}: anchors are {anchors.shape}, expected ({len(names)}, {size})")
+        return cls(tuple(str(name) for name in names), anchors, settings)
+
+    def nearest(self, embedding: np.ndarray) -> tuple[str, float]:
+        """The known sound most like `embedding` (1, size), and the confidence in it, 0 to 1."""
+        likeness = self.anchors @ embedding[0]
+        best = int(likeness.argmax())
+        far, near = self.settings.far, self.settings.near
+        return self.names[best], float(np.clip((likeness[best] - far) / (near - far), 0.0, 1.0))
+
+    def draw_near(self, embedding: np.ndarray) -> np.ndarray:
+        """The less sure `embedding` (1, size) is, the more of it is replaced by the known sounds it is most like
+        (ConSE, Norouzi et al. 2014): a prompt about nothing known becomes its nearest sound, never noise."""
+        _, sure = self.nearest(embedding)
+        logits = self.anchors @ embedding[0] / self.settings.temperature
+        weights = np.exp(logits - logits.max())
+        drawn = weights @ self.anchors
+        drawn /= np.linalg.norm(drawn)
+        moved = sure * embedding[0] + (1 - sure) * drawn
+        return (moved / np.linalg.norm(moved))[None].astype(np.float32)
