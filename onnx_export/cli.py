@@ -45,8 +45,16 @@ def _parser() -> argparse.ArgumentParser:
     export.set_defaults(run=_export)
     evaluate = commands.add_parser("evaluate", help="figures of a bundle on recordings it was not trained on")
     evaluate.add_argument("bundle", type=Path, help="the bundle's folder")
-    evaluate.add_argument("--takes", type=int, default=2, help="clips made for each prompt (default: 2)")
+    evaluate.add_argument("--takes", type=int, default=3, help="clips made from each label (default: 3)")
+    evaluate.add_argument("--threads", type=int, help="processor threads of the judges")
     evaluate.add_argument("--json", type=Path, help="also write the figures here")
+    evaluate.add_argument("--sheet", type=Path, help="draw recordings beside made clips here, their sounds in a folder")
+    for name, what in (
+        ("soundnet", "sound8.npy: a judge that was not trained here"),
+        ("hifigan", "generator_universal.pth.tar: a vocoder to compare with"),
+        ("crepe", "tiny.pth: for errors of pitch"),
+    ):
+        evaluate.add_argument(f"--{name}", type=Path, help=what)
     _add_sources(evaluate)
     evaluate.set_defaults(run=_evaluate)
     return parser
@@ -76,11 +84,17 @@ def _sources(options: argparse.Namespace):
 def _train(options: argparse.Namespace) -> None:
     import torch
 
-    if options.threads:
-        torch.set_num_threads(options.threads)
+    _limit_threads(options.threads)
     trainers = {"text": _train_text, "denoiser": _train_denoiser, "vocoder": _train_vocoder}
     path = options.runs / f"{options.network}.pt"
     trainers[options.network](_sources(options), options, path, torch.device(options.device))
+
+
+def _limit_threads(n: int | None) -> None:
+    import torch
+
+    if n:
+        torch.set_num_threads(n)
 
 
 def _train_text(sources, options: argparse.Namespace, path: Path, device) -> None:
@@ -130,11 +144,11 @@ def _train_vocoder(sources, options: argparse.Namespace, path: Path, device) -> 
 def _export(options: argparse.Namespace) -> None:
     from onnx_export.attributions import write_attributions
     from onnx_export.clipsonic.bundle import MINI, Sizes, load_networks, write_bundle
-    from onnx_export.clipsonic.train_denoiser import MelNormalisation
 
     sources, sizes = _sources(options), Sizes()
     cache = sources.cache()
-    networks = load_networks(options.runs, sizes, MelNormalisation.measure(cache))
+    labels = sorted({cache.sounds[i].label for i in cache.indices("train")})
+    networks = load_networks(options.runs, sizes, labels)
     folder = options.out / options.name
     card = write_bundle(folder, replace(MINI, version=options.bundle_version), networks, sizes)
     write_attributions([cache.sounds[i] for i in cache.indices("train")], folder / "ATTRIBUTIONS.md")
@@ -144,9 +158,11 @@ def _export(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from onnx_export.evaluate import evaluate_bundle
+    from onnx_export.evaluate import Weights, evaluate_bundle
 
-    report = evaluate_bundle(options.bundle, _sources(options), options.takes)
+    _limit_threads(options.threads)
+    weights = Weights(options.soundnet, options.hifigan, options.crepe)
+    report = evaluate_bundle(options.bundle, _sources(options), weights, options.takes, options.sheet)
     print(report.table())
     if options.json:
         options.json.write_text(report.to_json(), "utf-8")

@@ -1,193 +1,246 @@
-"""Figures of a bundle: its vocoder, its text tower, and what a listener hears in its clips."""
+"""Figures of a bundle on recordings it was not trained on: what judges hear in its clips, beside what they hear in
+recordings, in copies of training clips, and in noise."""
 
-import csv
-import json
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from onnx_export.clipsonic.lessons import Sources
+from onnx_export.clipsonic.lessons import CACHE, Sources
 from onnx_export.corpus import Cache
-from onnx_export.listener import Listener, describe
-from plugin_server.audio.spectral import MelSettings, istft, log_mel, mel_filterbank, stft
+from onnx_export.crepe import load_crepe
+from onnx_export.distances import Components, Value, frechet_of_clips, mean_of, nearest, spread
+from onnx_export.listener import Ear, Listeners, OwnEar, Scale, SoundNetEar, concepts, describe_all
+from onnx_export.playlists import (
+    Embed,
+    Heard,
+    Search,
+    made_from,
+    made_like,
+    noise_like,
+    of_cache,
+    read_paraphrases,
+    revoiced,
+    same_sounds,
+    test_clips,
+)
+from onnx_export.report import Report
+from onnx_export.sentences import SentenceEncoder
+from onnx_export.sheet import draw_sheet
+from onnx_export.vocoders import compare_vocoders
 from plugin_server.engine.bundles import Bundle, verify_bundle
 from plugin_server.engine.card import read_card
 from plugin_server.engine.families.clipsonic import Clipsonic, load
-from plugin_server.engine.order import TakeOrder
 from plugin_server.engine.sessions import Cancellation, SessionOptions
 
 log = logging.getLogger(__name__)
 
-PARAPHRASES = Path(__file__).parent / "paraphrases.csv"
-CLIP_SECONDS = 5.0
+REAL, SAME, MADE = "real test recordings", "training recordings of the same sounds", "made from captions"
+RIDGE = 300.0
+"""Of the map from descriptions to sentences; chosen on the validation split among 30, 100, 300 and 1000."""
 
 
-@dataclass(slots=True)
-class Share:
-    """How often something was so, with its 95 % interval (Wilson 1927)."""
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """Files of judges and references that are no part of the project; each may be missing."""
 
-    hits: int
-    n: int
-
-    def __str__(self) -> str:
-        low, high = self.interval()
-        return f"{self.hits / max(1, self.n):.2f} ({low:.2f} to {high:.2f}, n {self.n})"
-
-    def interval(self) -> tuple[float, float]:
-        """Lower and upper bound."""
-        n, z = max(1, self.n), 1.96
-        p = self.hits / n
-        middle = (p + z * z / (2 * n)) / (1 + z * z / n)
-        half = z / (1 + z * z / n) * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-        return float(middle - half), float(middle + half)
+    soundnet: Path | None = None
+    hifigan: Path | None = None
+    crepe: Path | None = None
 
 
-@dataclass(slots=True)
-class Report:
-    """All figures."""
-
-    vocoder: dict[str, dict[str, float]] = field(default_factory=dict)
-    """Category to log-mel L1 of the vocoder and of Griffin-Lim on test recordings."""
-    tower: dict[str, Share] = field(default_factory=dict)
-    """How often a paraphrase lies nearest its own label among all labels."""
-    listener: dict[str, dict[str, Share]] = field(default_factory=dict)
-    """What was played to top-1 and top-5."""
-    n_concepts: int = 0
-    diversity: float = 0.0
-    """Mean distance between takes of one prompt, relative to that between real recordings of one label."""
-
-    def to_json(self) -> str:
-        """Text of a file."""
-        return json.dumps(asdict(self), indent=1) + "\n"
-
-    def table(self) -> str:
-        """Markdown."""
-        lines = ["| log-mel L1 on test recordings | vocoder | Griffin-Lim, 32 rounds |", "|---|---|---|"]
-        lines += [f"| {name} | {row['vocoder']:.3f} | {row['griffin_lim']:.3f} |" for name, row in self.vocoder.items()]
-        lines += ["", "| text tower, paraphrases among all labels | share |", "|---|---|"]
-        lines += [f"| {name} | {share} |" for name, share in self.tower.items()]
-        lines += ["", f"| listener, {self.n_concepts} concepts | top-1 | top-5 |", "|---|---|---|"]
-        lines += [f"| {name} | {row['top-1']} | {row['top-5']} |" for name, row in self.listener.items()]
-        return "\n".join([*lines, "", f"Diversity between takes, relative to real recordings: {self.diversity:.2f}"])
-
-
-def evaluate_bundle(folder: Path, sources: Sources, n_takes: int) -> Report:
-    """Every figure, on recordings of the test split. Raises BundleDamaged."""
+def evaluate_bundle(folder: Path, sources: Sources, weights: Weights, n_takes: int, sheet: Path | None) -> Report:
+    """Every figure that the given files allow. Raises BundleDamaged; ValueError for a file that is another."""
     bundle = Bundle(folder, read_card(folder))
     verify_bundle(bundle)
-    model, cache, report = load(bundle, SessionOptions()), sources.cache(), Report()
-    log.info("vocoder")
-    report.vocoder = compare_vocoders(model, cache)
+    model, cache = load(bundle, SessionOptions()), sources.cache()
+    embed = _sentences(sources)
+    report = Report(f"{bundle.card.name} {bundle.card.version}")
     log.info("text tower")
     report.tower = judge_tower(model, sorted({sound.label for sound in cache.sounds}))
-    log.info("listener")
-    listener = Listener.train(cache)
-    report.n_concepts = len(listener.labels)
-    judge_clips(report, model, cache, listener, n_takes)
+    log.info("vocoder")
+    crepe = weights.crepe and load_crepe(weights.crepe)
+    report.vocoder = compare_vocoders(model, cache, weights.hifigan, crepe)
+    labels = concepts(cache)
+    report.n_concepts = len(labels)
+    log.info("playlists")
+    played, takes = playlists(model, cache, labels, embed, n_takes)
+    if sheet:
+        draw_sheet(played[REAL], played[MADE], model.card.mel, sheet)
+    for ear in _ears(model, weights):
+        log.info("%s", ear.name)
+        judge_by(ear, report, cache, labels, played, takes, embed)
     return report
 
 
-def compare_vocoders(model: Clipsonic, cache: Cache, per_category: int = 6) -> dict[str, dict[str, float]]:
-    """Log-mel L1 between a test recording and its resynthesis from the mel alone, by category."""
-    chosen: dict[str, list[int]] = defaultdict(list)
-    for i in cache.indices("test"):
-        sound = cache.sounds[i]
-        if sound.source_rate_hz >= 40_000 and len(chosen[sound.category]) < per_category:
-            chosen[sound.category].append(i)
-    mel, rows = model.card.mel, {}
-    ways: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-        "vocoder": lambda target: model.vocode(target, Cancellation()),
-        "griffin_lim": lambda target: griffin_lim(target, mel),
-    }
-    for category, indices in sorted(chosen.items()):
-        targets = [log_mel(cache.wave(i)[: 4 * mel.sample_rate], mel) for i in indices]
-        rows[category] = {
-            name: float(np.mean([np.abs(log_mel(way(target), mel) - target).mean() for target in targets]))
-            for name, way in ways.items()
-        }
-    rows["all"] = {name: float(np.mean([row[name] for row in rows.values()])) for name in ways}
-    return rows
+def _sentences(sources: Sources) -> Embed | None:
+    if sources.minilm is None:
+        return None
+    encoder = SentenceEncoder(sources.minilm)
+    return lambda texts: encoder.encode_cached(list(texts), sources.runs / CACHE)
 
 
-def griffin_lim(target: np.ndarray, mel: MelSettings, rounds: int = 32) -> np.ndarray:
-    """Samples of a log-mel (n_mels, frames) by phase reconstruction (Griffin and Lim 1984), the plain reference."""
-    magnitude = np.maximum(np.linalg.pinv(mel_filterbank(mel)) @ np.exp(target), 0)
-    phase = np.exp(2j * np.pi * np.random.default_rng(0).random(magnitude.shape))
-    for _ in range(rounds):
-        spectrum = stft(istft(magnitude * phase, mel), mel)
-        phase = spectrum / np.maximum(np.abs(spectrum), 1e-9)
-    return istft(magnitude * phase, mel)
+def _ears(model: Clipsonic, weights: Weights) -> list[Ear]:
+    own: list[Ear] = [OwnEar(model.card.mel)]
+    return own + ([SoundNetEar.read(weights.soundnet, model.sample_rate)] if weights.soundnet else [])
 
 
-def judge_tower(model: Clipsonic, labels: Sequence[str]) -> dict[str, Share]:
-    """Top-1 and top-5 of paraphrases that no lesson held."""
+def judge_tower(model: Clipsonic, labels: Sequence[str]) -> dict[str, Value]:
+    """Top-1 and top-5 of paraphrases that no lesson held; those of labels that the corpus lacks are left out."""
     anchors = np.concatenate([model.embed(label, Cancellation()) for label in labels])
     ranks = []
     for prompt, label in read_paraphrases():
-        likeness = anchors @ model.embed(prompt, Cancellation())[0]
-        ranks.append(int((likeness > likeness[labels.index(label)]).sum()))
-    return {name: Share(sum(rank < k for rank in ranks), len(ranks)) for name, k in (("top-1", 1), ("top-5", 5))}
+        if label in labels:
+            likeness = anchors @ model.embed(prompt, Cancellation())[0]
+            ranks.append(int((likeness > likeness[labels.index(label)]).sum()))
+    return {f"top-{k}": mean_of([rank < k for rank in ranks]) for k in (1, 5)} if ranks else {}
 
 
-def read_paraphrases() -> list[tuple[str, str]]:
-    """(prompt, label) pairs written for this test."""
-    with open(PARAPHRASES, newline="", encoding="utf-8") as file:
-        return [(row["prompt"], row["label"]) for row in csv.DictReader(file)]
+Played = dict[str, list[Heard]]
+Takes = dict[str, list[list[Heard]]]
 
 
-def judge_clips(report: Report, model: Clipsonic, cache: Cache, listener: Listener, n_takes: int) -> None:
-    """What the listener hears in real recordings, in their resynthesis, and in clips made from words."""
-    real = [i for i in cache.indices("test") if cache.sounds[i].label in listener.labels]
-    mels = {i: cache.mel(i) for i in real}
-    names = {i: cache.sounds[i].label for i in real}
-    _hear(report, "real test recordings", listener, [(mels[i], names[i]) for i in real])
-    again = [(_remake(model, mels[i]), names[i]) for i in real]
-    _hear(report, "the same through the vocoder", listener, again)
-    takes = {label: [make_mel(model, label, seed) for seed in range(n_takes)] for label in listener.labels}
-    made = [(mel, label) for label, mels in takes.items() for mel in mels]
-    _hear(report, "clips made from labels", listener, made)
-    known = [(prompt, label) for prompt, label in read_paraphrases() if label in listener.labels]
-    said = [(make_mel(model, prompt, seed), label) for prompt, label in known for seed in range(n_takes)]
-    _hear(report, "clips made from paraphrases", listener, said)
-    noise = np.random.default_rng(0)
-    white = log_mel(noise.standard_normal(5 * model.sample_rate) * 0.1, model.card.mel).T
-    _hear(report, "white noise", listener, [(white, label) for label in listener.labels])
-    report.diversity = _spread(listener, takes) / _spread(listener, _by_label(mels, names))
+def playlists(
+    model: Clipsonic, cache: Cache, labels: Sequence[str], embed: Embed | None, n_takes: int
+) -> tuple[Played, Takes]:
+    """What is judged one by one, and what is judged by how takes of one prompt differ."""
+    real = of_cache(cache, test_clips(cache, labels))
+    named = [(label, label) for label in labels]
+    said = [(prompt, label) for prompt, label in read_paraphrases() if label in labels]
+    takes: Takes = {"recordings of one sound": _recordings(cache, labels), "made": made_from(model, named, n_takes)}
+    played: Played = {REAL: real, SAME: same_sounds(cache, real), "real through the vocoder": revoiced(model, real)}
+    played[MADE] = made_like(model, real)
+    played["made from labels"] = [take for group in takes["made"] for take in group]
+    played["made from paraphrases"] = [take for group in made_from(model, said) for take in group]
+    if embed:
+        search = Search(cache, embed)
+        takes["found"] = search.find(named, n_takes)
+        played["found by caption"] = [hits[0] for hits in search.find([(c.prompt, c.label) for c in real])]
+        played["found by paraphrase"] = [hits[0] for hits in search.find(said)]
+    played["white noise"] = noise_like(real)
+    return played, takes
 
 
-def make_mel(model: Clipsonic, prompt: str, seed: int) -> np.ndarray:
-    """Log-mel (frames, n_mels) of a clip's waveform, so that the vocoder's part in it is heard too."""
-    sampling = model.card.sampling
-    order = TakeOrder(prompt, "", CLIP_SECONDS, seed, sampling.steps, sampling.guidance)
-    samples = model.run(order, lambda fraction, stage: None, Cancellation())[:, 0]
-    return log_mel(samples, model.card.mel).T
+def _recordings(cache: Cache, labels: Sequence[str]) -> list[list[Heard]]:
+    """Up to four clips of each label, all of different recordings."""
+    groups: dict[str, dict[str, int]] = defaultdict(dict)
+    for i, sound in enumerate(cache.sounds):
+        if sound.label in labels and len(groups[sound.label]) < 4:
+            groups[sound.label].setdefault(sound.recording_id, i)
+    return [of_cache(cache, group.values()) for group in groups.values()]
 
 
-def _remake(model: Clipsonic, mel: np.ndarray) -> np.ndarray:
-    return log_mel(model.vocode(mel.T.astype(np.float32), Cancellation()), model.card.mel).T
+def judge_by(
+    ear: Ear,
+    report: Report,
+    cache: Cache,
+    labels: Sequence[str],
+    played: Played,
+    takes: Takes,
+    embed: Embed | None,
+) -> None:
+    """Fill in one ear's part of the report."""
+    judge = Judge.train(ear, cache, labels, embed)
+    rows = {name: describe_all([clip.wave for clip in clips], ear.clip) for name, clips in played.items()}
+    windows = {
+        name: [judge.components(judge.pieces(ear.windows(c.wave))) for c in played[name]] for name in _aligned(played)
+    }
+    ordinary = nearest(judge.place(rows[REAL]), judge.training).mean()
+    figures = report.heard[ear.name] = {}
+    for name, clips in played.items():
+        hits = judge.hits(rows[name], clips)
+        figures[name] = {f"top-{k}": mean_of(hits[k]) for k in (1, 5)}
+        if name in windows and name != REAL:
+            figures[name]["FAD"] = frechet_of_clips(windows[name], windows[REAL])
+        if judge.to_sentence is not None:
+            figures[name]["text-audio"] = mean_of(judge.text_scores(rows[name], clips, embed))
+        if not any(clip.recording_id and name != REAL for clip in clips):
+            figures[name]["nearest"] = mean_of(nearest(judge.place(rows[name]), judge.training) / ordinary)
+    report.categories[ear.name] = _by_category(
+        {name: (played[name], judge.hits(rows[name], played[name])[1]) for name in (REAL, MADE)}
+    )
+    report.diversity[ear.name] = judge.diversity(takes)
 
 
-def _hear(report: Report, name: str, listener: Listener, played: Sequence[tuple[np.ndarray, str]]) -> None:
-    ranks = [listener.rank(mel, label) for mel, label in played]
-    report.listener[name] = {f"top-{k}": Share(sum(rank < k for rank in ranks), len(ranks)) for k in (1, 5)}
-    log.info("%s: top-1 %s", name, report.listener[name]["top-1"])
+def _aligned(played: Played) -> list[str]:
+    """Those with one clip for each test recording, so that sounds and lengths are the same."""
+    return [name for name, clips in played.items() if [c.label for c in clips] == [c.label for c in played[REAL]]]
 
 
-def _by_label(mels: dict[int, np.ndarray], names: dict[int, str]) -> dict[str, list[np.ndarray]]:
-    groups: dict[str, list[np.ndarray]] = defaultdict(list)
-    for i, mel in mels.items():
-        groups[names[i]].append(mel)
-    return groups
+def _by_category(hits: dict[str, tuple[list[Heard], list[float]]]) -> dict[str, dict[str, Value]]:
+    rows: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for name, (clips, found) in hits.items():
+        for clip, hit in zip(clips, found, strict=True):
+            rows[clip.category][name].append(hit)
+    return {category: {n: mean_of(v) for n, v in row.items()} for category, row in sorted(rows.items())}
 
 
-def _spread(listener: Listener, groups: dict[str, list[np.ndarray]]) -> float:
-    """Mean distance between two sounds of one group, in the listener's own measures."""
-    distances = []
-    for mels in groups.values():
-        rows = [(describe(mel) - listener.mean) / listener.std for mel in mels[:4]]
-        distances += [float(np.linalg.norm(a - b)) for k, a in enumerate(rows) for b in rows[:k]]
-    return float(np.mean(distances))
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """One ear with what it has learnt from the training split."""
+
+    ear: Ear
+    listeners: Listeners
+    pieces: Scale
+    components: Components
+    """Of windows, for Fréchet distances."""
+    of_clips: Components
+    """Of whole clips, for distances between them."""
+    training: np.ndarray
+    """Places of the training clips, (n, components)."""
+    to_sentence: np.ndarray | None
+    """(m + 1, 384): a linear map from a description to its caption's sentence vector."""
+    sentence_mean: np.ndarray | None
+
+    @classmethod
+    def train(cls, ear: Ear, cache: Cache, labels: Sequence[str], embed: Embed | None) -> "Judge":
+        """On training recordings of the judged concepts."""
+        mine = [i for i in cache.indices("train") if cache.sounds[i].label in labels]
+        rows = describe_all([cache.wave(i) for i in mine], ear.clip)
+        listeners = Listeners.train(rows, [cache.sounds[i] for i in mine])
+        pieces = np.concatenate([ear.windows(cache.wave(i)) for i in mine[::3]])
+        scale = Scale.measure(pieces)
+        scaled = listeners.scale(rows)
+        of_clips = Components.measure(scaled)
+        vectors = embed([cache.sounds[i].caption for i in mine]) if embed else None
+        mean = vectors.mean(axis=0) if embed else None
+        to_sentence = _ridge(scaled, vectors - mean) if embed else None
+        return cls(
+            ear, listeners, scale, Components.measure(scale(pieces)), of_clips, of_clips(scaled), to_sentence, mean
+        )
+
+    def place(self, rows: np.ndarray) -> np.ndarray:
+        """(n, components) of descriptions (n, m)."""
+        return self.of_clips(self.listeners.scale(rows))
+
+    def hits(self, rows: np.ndarray, clips: Sequence[Heard]) -> dict[int, list[float]]:
+        """For k of 1 and 5: share of the listeners, of those that may judge it, that have each clip's label among
+        their first k."""
+        ranks = self.listeners.ranks(rows, [c.label for c in clips], [c.recording_id for c in clips])
+        return {k: [float((row[row >= 0] < k).mean()) for row in ranks] for k in (1, 5)}
+
+    def text_scores(self, rows: np.ndarray, clips: Sequence[Heard], embed: Embed) -> np.ndarray:
+        """Cosine between the sentence that each sound maps to and its prompt, both around the mean sentence, (n,):
+        what the CLAP score is to CLAP."""
+        scaled = self.listeners.scale(rows)
+        heard = np.column_stack([scaled, np.ones(len(scaled))]) @ self.to_sentence
+        said = embed([clip.prompt for clip in clips]) - self.sentence_mean
+        return (heard * said).sum(1) / (np.linalg.norm(heard, axis=1) * np.linalg.norm(said, axis=1))
+
+    def diversity(self, takes: Takes) -> dict[str, Value]:
+        """Mean distance between takes, relative to that between recordings of one sound."""
+        spreads = {
+            name: spread([self.place(describe_all([c.wave for c in group], self.ear.clip)) for group in groups])
+            for name, groups in takes.items()
+        }
+        usual = np.mean(next(iter(spreads.values())))
+        return {name: mean_of(np.array(values) / usual) for name, values in spreads.items() if values}
+
+
+def _ridge(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Ridge regression with a constant: (m + 1, k) from (n, m) and (n, k)."""
+    x = np.column_stack([x, np.ones(len(x))]).astype(np.float64)
+    return np.linalg.solve(x.T @ x + RIDGE * np.eye(x.shape[1]), x.T @ y)

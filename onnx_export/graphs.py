@@ -30,6 +30,8 @@ class Exported:
     outputs: Sequence[str]
     free: Mapping[str, Mapping[int, str]]
     """Input name to {axis: name of its size}."""
+    whole: tuple[str, ...] = ()
+    """Beginnings of names of weights that half precision would harm most: these stay in single precision."""
 
 
 def export_graph(what: Exported, path: Path, halve: bool = True) -> GraphSpec:
@@ -51,7 +53,7 @@ def export_graph(what: Exported, path: Path, halve: bool = True) -> GraphSpec:
         verbose=False,
     )
     if halve:
-        onnx.save(halve_weights(onnx.load(path)), path)
+        onnx.save(halve_weights(onnx.load(path), what.whole), path)
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     parity = max(_difference(session, module, inputs) for inputs in (what.inputs, _shorter(what)))
     log.info("%s: largest relative difference from PyTorch %.2e", path.name, parity)
@@ -97,7 +99,7 @@ def _difference(session: onnxruntime.InferenceSession, module: nn.Module, inputs
     )
 
 
-def halve_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+def halve_weights(model: onnx.ModelProto, whole: tuple[str, ...] = ()) -> onnx.ModelProto:
     """Large float32 weights stored as float16 with a cast behind each.
 
     onnxruntime folds the casts when it opens the graph, so it computes in single precision: the file is half as
@@ -105,7 +107,8 @@ def halve_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     """
     graph, casts = model.graph, []
     for tensor in graph.initializer:
-        if tensor.data_type != onnx.TensorProto.FLOAT or np.prod(tensor.dims) < LEAST_HALVED:
+        small = tensor.data_type != onnx.TensorProto.FLOAT or np.prod(tensor.dims) < LEAST_HALVED
+        if small or tensor.name.startswith(whole):
             continue
         name, stored = tensor.name, f"{tensor.name}_half"
         values = numpy_helper.to_array(tensor)

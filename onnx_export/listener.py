@@ -1,17 +1,80 @@
-"""A listener: names the sound in a spectrogram. Small and linear, so that its verdict can be explained."""
+"""What judges a sound: descriptions of it, and small networks that name it from them."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
+from torch import nn
 from torch.nn import functional
 
-from onnx_export.corpus import Cache, split_of
+from onnx_export.corpus import Cache, Sound, split_of
+from onnx_export.soundnet import SoundNet, load_soundnet, soundnet_frames
+from plugin_server.audio.spectral import MelSettings, log_mel
 
 LEAST_RECORDINGS = 4
 """A concept is judged when the training split holds this many recordings of it, and the test split one."""
+N_FOLDS = 4
+WINDOW_S = 1.0
+"""Length of the pieces that a Fréchet distance is taken over; half of it from one to the next."""
+
+
+class Ear(Protocol):
+    """Describes sounds by numbers."""
+
+    name: str
+
+    def clip(self, wave: np.ndarray) -> np.ndarray:
+        """Float32 (n,) of a whole mono sound."""
+        ...
+
+    def windows(self, wave: np.ndarray) -> np.ndarray:
+        """Float32 (windows, m) of its pieces."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class OwnEar:
+    """Statistics of the bands of a mel spectrogram."""
+
+    mel: MelSettings
+    name: str = "bands"
+
+    def clip(self, wave: np.ndarray) -> np.ndarray:
+        """(6 * n_mels,)."""
+        return describe(log_mel(wave, self.mel).T)
+
+    def windows(self, wave: np.ndarray) -> np.ndarray:
+        """(windows, 6 * n_mels)."""
+        frames, length = log_mel(wave, self.mel).T, round(WINDOW_S * self.mel.sample_rate / self.mel.hop)
+        starts = range(0, max(1, len(frames) - length + 1), length // 2)
+        return np.stack([describe(frames[start : start + length]) for start in starts])
+
+
+@dataclass(frozen=True, slots=True)
+class SoundNetEar:
+    """Layers of a network that pictures have taught, none of ours."""
+
+    network: SoundNet
+    sample_rate: int
+    name: str = "SoundNet"
+
+    @classmethod
+    def read(cls, path: Path, sample_rate: int) -> "SoundNetEar":
+        """From sound8.npy. Raises ValueError when it is another file."""
+        return cls(load_soundnet(path), sample_rate)
+
+    def clip(self, wave: np.ndarray) -> np.ndarray:
+        """(1536,): mean and maximum of two layers."""
+        parts = soundnet_frames(self.network, wave, self.sample_rate)
+        return np.log1p(np.concatenate([f(part, axis=0) for part in parts for f in (np.mean, np.max)]))
+
+    def windows(self, wave: np.ndarray) -> np.ndarray:
+        """(frames of 0.37 s, 256)."""
+        return np.log1p(soundnet_frames(self.network, wave, self.sample_rate)[0])
 
 
 def describe(log_mel: np.ndarray) -> np.ndarray:
@@ -33,39 +96,76 @@ def describe(log_mel: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True, slots=True)
-class Listener:
-    """Logistic regression over `describe`."""
+class Scale:
+    """Standardises descriptions by the training split."""
 
-    labels: Sequence[str]
     mean: np.ndarray
     std: np.ndarray
-    weight: torch.Tensor
-    bias: torch.Tensor
 
     @classmethod
-    def train(cls, cache: Cache, steps: int = 400) -> "Listener":
-        """On crops of the training split, as often for each concept."""
-        labels = concepts(cache)
-        mine = [i for i in cache.indices("train") if cache.sounds[i].label in labels]
-        rows, targets = _crops(cache, mine, labels)
-        mean, std = rows.mean(axis=0), rows.std(axis=0) + 1e-3
-        x, y = torch.from_numpy((rows - mean) / std), torch.tensor(targets)
-        share = torch.bincount(y, minlength=len(labels)).float()
-        importance = (1 / share.clamp_min(1)).to(torch.float32)
-        torch.manual_seed(0)
-        layer = torch.nn.Linear(x.shape[1], len(labels))
-        optimiser = torch.optim.AdamW(layer.parameters(), lr=3e-3, weight_decay=0.3)
-        for _ in range(steps):
-            optimiser.zero_grad()
-            functional.cross_entropy(layer(x), y, importance, label_smoothing=0.1).backward()
-            optimiser.step()
-        return cls(labels, mean, std, layer.weight.detach(), layer.bias.detach())
+    def measure(cls, rows: np.ndarray) -> "Scale":
+        """From rows (n, m)."""
+        return cls(rows.mean(axis=0), rows.std(axis=0) + 1e-3)
 
-    def rank(self, log_mel: np.ndarray, label: str) -> int:
-        """Place of `label` among all concepts, 0 for the first."""
-        x = torch.from_numpy((describe(log_mel) - self.mean) / self.std)
-        order = torch.argsort(self.weight @ x + self.bias, descending=True)
-        return int((order == self.labels.index(label)).nonzero()[0, 0])
+    def __call__(self, rows: np.ndarray) -> np.ndarray:
+        """The rows in deviations, none beyond 6."""
+        return np.clip((rows - self.mean) / self.std, -6, 6).astype(np.float32)
+
+
+class Listeners:
+    """Networks that name sounds, each taught on three quarters of the training recordings.
+
+    A training clip is judged by those alone that have not heard its recording, everything else by all: so a copy of
+    a training clip is judged as a new clip would be.
+    """
+
+    def __init__(self, labels: Sequence[str], scale: Scale, folds: Mapping[int, nn.Module]):
+        self.labels, self.scale, self.folds = list(labels), scale, folds
+
+    @classmethod
+    def train(cls, rows: np.ndarray, sounds: Sequence[Sound], steps: int = 250) -> "Listeners":
+        """`rows` (n, m) describe `sounds`, which are of the training split; all their labels are learnt."""
+        labels = sorted({sound.label for sound in sounds})
+        scale = Scale.measure(rows)
+        x = torch.from_numpy(scale(rows))
+        y = torch.tensor([labels.index(sound.label) for sound in sounds])
+        fold = np.array([fold_of(sound.recording_id) for sound in sounds])
+        folds = {k: _fit(x[fold != k], y[fold != k], len(labels), steps, seed=k) for k in range(N_FOLDS)}
+        return cls(labels, scale, folds)
+
+    @torch.no_grad()
+    def ranks(self, rows: np.ndarray, labels: Sequence[str], recordings: Sequence[str | None]) -> np.ndarray:
+        """Place of each label among all, (n, N_FOLDS), 0 for the first; -1 where a network has heard the recording."""
+        x = torch.from_numpy(self.scale(rows))
+        y = torch.tensor([self.labels.index(label) for label in labels])[:, None]
+        ranks = np.stack([_ranks(network(x), y) for network in self.folds.values()], axis=1)
+        for i, recording in enumerate(recordings):
+            if recording is not None and split_of(recording) == "train":
+                ranks[i, [k for k in self.folds if k != fold_of(recording)]] = -1
+        return ranks
+
+
+def _ranks(scores: torch.Tensor, y: torch.Tensor) -> np.ndarray:
+    return (scores > scores.gather(1, y)).sum(dim=1).numpy()
+
+
+def fold_of(recording_id: str) -> int:
+    """The network that never hears this recording; another digit of the hash than the split's would do as well."""
+    return sum(recording_id.encode()) % N_FOLDS
+
+
+def _fit(x: torch.Tensor, y: torch.Tensor, n_labels: int, steps: int, seed: int) -> nn.Module:
+    """One hidden layer, rare labels weighted up, full batches."""
+    torch.manual_seed(seed)
+    hidden = nn.Sequential(nn.Dropout(0.3), nn.Linear(x.shape[1], 512), nn.GELU())
+    network = nn.Sequential(hidden, nn.Dropout(0.5), nn.Linear(512, n_labels))
+    importance = torch.bincount(y, minlength=n_labels).float().clamp_min(1) ** -0.5
+    optimiser = torch.optim.AdamW(network.parameters(), lr=1e-3, weight_decay=0.5)
+    for _ in range(steps):
+        optimiser.zero_grad()
+        functional.cross_entropy(network(x), y, importance, label_smoothing=0.1).backward()
+        optimiser.step()
+    return network.eval()
 
 
 def concepts(cache: Cache) -> list[str]:
@@ -77,14 +177,6 @@ def concepts(cache: Cache) -> list[str]:
     return [n for n in names if len(recordings[n, "train"]) >= LEAST_RECORDINGS and recordings[n, "test"]]
 
 
-def _crops(cache: Cache, indices: Sequence[int], labels: Sequence[str]) -> tuple[np.ndarray, list[int]]:
-    rng = np.random.default_rng(0)
-    rows, targets = [], []
-    for i in indices:
-        mel = cache.mel(i)
-        for _ in range(3):
-            length = int(rng.uniform(0.5, 1.0) * len(mel))
-            start = int(rng.integers(0, len(mel) - length + 1))
-            rows.append(describe(mel[start : start + max(length, 8)]))
-            targets.append(labels.index(cache.sounds[i].label))
-    return np.stack(rows), targets
+def describe_all(waves: Sequence[np.ndarray], ear: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Rows (n, m)."""
+    return np.stack([ear(wave) for wave in waves])

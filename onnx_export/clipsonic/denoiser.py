@@ -92,6 +92,9 @@ class Denoiser(nn.Module):
         super().__init__()
         self.size = size
         width = size.width
+        # Not used here: they travel with the weights, since these mean nothing without them.
+        self.register_buffer("mel_mean", torch.zeros(size.n_mels))
+        self.register_buffer("mel_std", torch.ones(size.n_mels))
         self.patch_in = nn.Linear(size.n_mels * size.patch, width)
         self.patch_out = nn.Linear(width, size.n_mels * size.patch)
         self.norm_out = nn.LayerNorm(width, eps=1e-6, elementwise_affine=False)

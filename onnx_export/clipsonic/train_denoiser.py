@@ -46,7 +46,7 @@ class DenoiserTraining:
     sound is gets decided near sigma 1; taught around 0.57 the model hardly followed the prompt."""
     noise_width: float = 1.6
     """Deviation of the same: wide enough that grain, decided at little noise, is taught too."""
-    guide_from: int = 18_000
+    guide_from: int = 15_500
     """First step at which guidance is taught, so that it costs no second call when sampling."""
     most_guidance: float = 6.0
     least_sigma: float = 0.5
@@ -66,6 +66,19 @@ class MelNormalisation:
         frames = np.concatenate([cache.mel(i)[::10] for i in cache.indices("train")]).astype(np.float32)
         frames = frames[frames.max(axis=1) > -8]
         return cls(frames.mean(axis=0), frames.std(axis=0))
+
+    def store(self, model: Denoiser) -> None:
+        """Put into the buffers of a denoiser."""
+        for buffer, numbers in ((model.mel_mean, self.mean), (model.mel_std, self.std)):
+            buffer.copy_(torch.from_numpy(numbers))
+
+
+def saved_normalisation(path: Path) -> MelNormalisation | None:
+    """What a checkpoint was taught with, None where there is none: its numbers mean nothing else."""
+    if not path.exists():
+        return None
+    weights = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["model"]
+    return MelNormalisation(weights["mel_mean"].numpy().copy(), weights["mel_std"].numpy().copy())
 
 
 class Examples:
@@ -214,9 +227,11 @@ def train_denoiser(
 ) -> None:
     """Train until `training.steps`, going on from `path` where it exists."""
     model = Denoiser(size).to(device)
+    norm = saved_normalisation(path) or MelNormalisation.measure(cache)
+    norm.store(model)
     average = Average(model, training.average_decay)
     optimiser = torch.optim.AdamW(_groups(model), lr=training.learning_rate, betas=(0.9, 0.99))
-    examples = Examples(cache, wordings, mel, MelNormalisation.measure(cache), training, size)
+    examples = Examples(cache, wordings, mel, norm, training, size)
     checkpoint = Checkpoint(path, {"model": model, "average": average, "optimiser": optimiser})
 
     guide = Denoiser(size).to(device).requires_grad_(False)

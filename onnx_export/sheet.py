@@ -1,0 +1,68 @@
+"""A contact sheet: recordings and clips made for the same words, side by side to look at and to listen to."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from onnx_export.playlists import Heard
+from plugin_server.audio.names import safe_stem
+from plugin_server.audio.spectral import MelSettings, log_mel
+
+N_PROMPTS = 24
+COLUMNS = 4
+SECONDS = 5.0
+
+
+def draw_sheet(real: Sequence[Heard], made: Sequence[Heard], mel: MelSettings, path: Path) -> None:
+    """Write the picture, and in a folder beside it every sound as a WAV file.
+
+    `real` and `made` stand for the same prompts, one by one; up to 24 of them are shown, all of different labels,
+    spread over the categories.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    chosen = choose(real)
+    sounds = path.with_suffix("")
+    sounds.mkdir(parents=True, exist_ok=True)
+    n_rows = -(-len(chosen) // COLUMNS)
+    figure, axes = pyplot.subplots(2 * n_rows, COLUMNS, figsize=(3.2 * COLUMNS, 2.5 * n_rows), squeeze=False)
+    for axis in axes.flat:
+        axis.set_axis_off()
+    for place, i in enumerate(chosen):
+        row, column = divmod(place, COLUMNS)
+        for below, (kind, clip) in enumerate((("recorded", real[i]), ("made", made[i]))):
+            _draw(axes[2 * row + below, column], clip, mel, f"{clip.prompt}, {kind}")
+            soundfile.write(sounds / f"{place:02}_{safe_stem(clip.prompt)}_{kind}.wav", clip.wave, mel.sample_rate)
+    figure.tight_layout(pad=0.4)
+    figure.savefig(path, dpi=80, pil_kwargs={"optimize": True})
+    pyplot.close(figure)
+
+
+def choose(clips: Sequence[Heard]) -> list[int]:
+    """Up to 24 places of different labels, one category after another in turn."""
+    waiting: dict[str, list[int]] = {}
+    seen = set()
+    for i, clip in enumerate(clips):
+        if clip.label not in seen:
+            seen.add(clip.label)
+            waiting.setdefault(clip.category, []).append(i)
+    chosen = []
+    while waiting and len(chosen) < N_PROMPTS:
+        for category in list(waiting):
+            chosen.append(waiting[category].pop(0))
+            if not waiting[category]:
+                del waiting[category]
+    return sorted(chosen[:N_PROMPTS])
+
+
+def _draw(axis, clip: Heard, mel: MelSettings, title: str) -> None:
+    picture = log_mel(clip.wave[: round(SECONDS * mel.sample_rate)], mel)
+    width = round(SECONDS * mel.sample_rate / mel.hop)
+    blank = np.full((mel.n_mels, max(0, width - picture.shape[1])), np.nan)
+    axis.imshow(np.hstack([picture, blank]), origin="lower", aspect="auto", cmap="magma", vmin=-9, vmax=1)
+    axis.set_title(title[:38], fontsize=7, pad=2)
