@@ -91,6 +91,8 @@ def test_every_file_that_a_patch_names_is_there(path):
     named = set()
     for box in boxes_of(path).values():
         named |= set(re.findall(r"\S+\.(?:js|maxpat)\b", box.get("text", "") + " " + box.get("name", "")))
+        if box.get("text", "").startswith("js "):
+            assert box["saved_object_attributes"]["filename"] == box["text"].split()[1]
     frozen = {file.name for file in read_device(path.read_bytes()).files} if path == DEVICE else set()
     assert all(name in frozen or (path.parent / name).exists() for name in named), named
 

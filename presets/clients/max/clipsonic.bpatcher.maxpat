@@ -73,6 +73,10 @@
 						820.0,
 						22.0
 					],
+					"saved_object_attributes": {
+						"filename": "clipsonic-client.js",
+						"parameter_enable": 0
+					},
 					"text": "js clipsonic-client.js #1"
 				}
 			},
@@ -88,10 +92,10 @@
 					"patching_rect": [
 						828.0,
 						200.0,
-						113.0,
+						172.4,
 						22.0
 					],
-					"text": "udpreceive 7461"
+					"text": "udpreceive 7461 @quiet 1"
 				}
 			},
 			{
@@ -296,29 +300,35 @@
 			},
 			{
 				"box": {
-					"annotation": "Make a clip",
-					"bgcolor": [
-						0.2,
-						0.23,
-						0.27,
+					"activebgcolor": [
+						0.95,
+						0.61,
+						0.25,
 						1.0
 					],
-					"fontsize": 12.0,
+					"activetextcolor": [
+						0.13,
+						0.15,
+						0.18,
+						1.0
+					],
+					"annotation": "Make a clip.",
+					"annotation_name": "Make",
 					"id": "obj-14",
-					"maxclass": "textbutton",
+					"maxclass": "live.text",
+					"mode": 0,
 					"numinlets": 1,
-					"numoutlets": 3,
+					"numoutlets": 2,
 					"outlettype": [
 						"",
-						"",
-						"int"
+						""
 					],
-					"parameter_enable": 0,
+					"parameter_enable": 1,
 					"patching_rect": [
 						20.0,
 						20.0,
 						70.0,
-						24.0
+						22.0
 					],
 					"presentation": 1,
 					"presentation_rect": [
@@ -327,41 +337,43 @@
 						64.0,
 						22.0
 					],
-					"rounded": 6.0,
+					"saved_attribute_attributes": {
+						"valueof": {
+							"parameter_enum": [
+								"off",
+								"on"
+							],
+							"parameter_invisible": 2,
+							"parameter_longname": "Make",
+							"parameter_mmax": 1,
+							"parameter_shortname": "Make",
+							"parameter_type": 2
+						}
+					},
 					"text": "Make",
-					"textcolor": [
-						0.95,
-						0.61,
-						0.25,
-						1.0
-					]
+					"texton": "Make",
+					"varname": "Make"
 				}
 			},
 			{
 				"box": {
-					"annotation": "Stop this patch's jobs",
-					"bgcolor": [
-						0.2,
-						0.23,
-						0.27,
-						1.0
-					],
-					"fontsize": 12.0,
+					"annotation": "Stop this patch's jobs.",
+					"annotation_name": "Stop",
 					"id": "obj-15",
-					"maxclass": "textbutton",
+					"maxclass": "live.text",
+					"mode": 0,
 					"numinlets": 1,
-					"numoutlets": 3,
+					"numoutlets": 2,
 					"outlettype": [
 						"",
-						"",
-						"int"
+						""
 					],
-					"parameter_enable": 0,
+					"parameter_enable": 1,
 					"patching_rect": [
 						250.0,
 						20.0,
 						70.0,
-						24.0
+						22.0
 					],
 					"presentation": 1,
 					"presentation_rect": [
@@ -370,14 +382,22 @@
 						64.0,
 						22.0
 					],
-					"rounded": 6.0,
+					"saved_attribute_attributes": {
+						"valueof": {
+							"parameter_enum": [
+								"off",
+								"on"
+							],
+							"parameter_invisible": 2,
+							"parameter_longname": "Stop",
+							"parameter_mmax": 1,
+							"parameter_shortname": "Stop",
+							"parameter_type": 2
+						}
+					},
 					"text": "Stop",
-					"textcolor": [
-						0.9,
-						0.92,
-						0.94,
-						1.0
-					]
+					"texton": "Stop",
+					"varname": "Stop"
 				}
 			},
 			{

@@ -443,24 +443,18 @@
 			},
 			{
 				"box": {
-					"annotation": "Play the clip from its start",
-					"bgcolor": [
-						0.2,
-						0.23,
-						0.27,
-						1.0
-					],
-					"fontsize": 12.0,
+					"annotation": "Play the clip from its start.",
+					"annotation_name": "Play",
 					"id": "obj-20",
-					"maxclass": "textbutton",
+					"maxclass": "live.text",
+					"mode": 0,
 					"numinlets": 1,
-					"numoutlets": 3,
+					"numoutlets": 2,
 					"outlettype": [
 						"",
-						"",
-						"int"
+						""
 					],
-					"parameter_enable": 0,
+					"parameter_enable": 1,
 					"patching_rect": [
 						180.0,
 						440.0,
@@ -474,36 +468,38 @@
 						84.0,
 						24.0
 					],
-					"rounded": 6.0,
+					"saved_attribute_attributes": {
+						"valueof": {
+							"parameter_enum": [
+								"off",
+								"on"
+							],
+							"parameter_invisible": 2,
+							"parameter_longname": "Play",
+							"parameter_mmax": 1,
+							"parameter_shortname": "Play",
+							"parameter_type": 2
+						}
+					},
 					"text": "Play",
-					"textcolor": [
-						0.9,
-						0.92,
-						0.94,
-						1.0
-					]
+					"texton": "Play",
+					"varname": "Play"
 				}
 			},
 			{
 				"box": {
-					"annotation": "Silence",
-					"bgcolor": [
-						0.2,
-						0.23,
-						0.27,
-						1.0
-					],
-					"fontsize": 12.0,
+					"annotation": "Silence.",
+					"annotation_name": "Silence",
 					"id": "obj-21",
-					"maxclass": "textbutton",
+					"maxclass": "live.text",
+					"mode": 0,
 					"numinlets": 1,
-					"numoutlets": 3,
+					"numoutlets": 2,
 					"outlettype": [
 						"",
-						"",
-						"int"
+						""
 					],
-					"parameter_enable": 0,
+					"parameter_enable": 1,
 					"patching_rect": [
 						250.0,
 						440.0,
@@ -517,14 +513,22 @@
 						84.0,
 						24.0
 					],
-					"rounded": 6.0,
+					"saved_attribute_attributes": {
+						"valueof": {
+							"parameter_enum": [
+								"off",
+								"on"
+							],
+							"parameter_invisible": 2,
+							"parameter_longname": "Silence",
+							"parameter_mmax": 1,
+							"parameter_shortname": "Silence",
+							"parameter_type": 2
+						}
+					},
 					"text": "Stop",
-					"textcolor": [
-						0.9,
-						0.92,
-						0.94,
-						1.0
-					]
+					"texton": "Stop",
+					"varname": "Silence"
 				}
 			},
 			{

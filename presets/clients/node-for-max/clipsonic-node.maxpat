@@ -55,6 +55,11 @@
 						258.2,
 						22.0
 					],
+					"saved_object_attributes": {
+						"autostart": 1,
+						"defer": 0,
+						"watch": 0
+					},
 					"text": "node.script clipsonic.js @autostart 1"
 				}
 			},

@@ -7,12 +7,19 @@ QUIET = [0.62, 0.66, 0.70, 1.0]
 GROUND = [0.13, 0.15, 0.18, 1.0]
 FIELD = [0.20, 0.23, 0.27, 1.0]
 ACCENT = [0.95, 0.61, 0.25, 1.0]
-NOTHING = [0.0, 0.0, 0.0, 0.0]
+LOUD = {"activebgcolor": ACCENT, "activetextcolor": GROUND}
+"""Looks of the button that matters."""
 
 
 def theme(**colours: str) -> dict[str, dict[str, str]]:
     """Attributes that follow the colours of Live's theme: `theme(textcolor="live_control_fg")`."""
     return {name: {"expression": f"themecolor.{colour}"} for name, colour in colours.items()}
+
+
+def script(patch: Patch, text: str, x: float, y: float, width: float = 0.0) -> Box:
+    """A [js] as Max saves it: the file is named twice, and by the second name Max finds what a device needs."""
+    saved = {"filename": text.split()[0], "parameter_enable": 0}
+    return patch.object(f"js {text}", x, y, width, saved_object_attributes=saved)
 
 
 def ground(patch: Patch, at: Rect, face: Rect) -> Box:
@@ -40,12 +47,6 @@ def prompt_box(patch: Patch, at: Rect, face: Rect, **attributes: Value) -> Box:
 def label(patch: Patch, text: str, at: Rect, face: Rect, **attributes: Value) -> Box:
     """A quiet word beside a control."""
     return patch.box("comment", at, face, text, **({"textcolor": QUIET, "fontsize": 11.0} | attributes))
-
-
-def button(patch: Patch, text: str, at: Rect, face: Rect, hint: str, **attributes: Value) -> Box:
-    """A button of plain Max; its first outlet bangs."""
-    look: dict[str, Value] = {"bgcolor": FIELD, "textcolor": INK, "fontsize": 12.0, "rounded": 6.0}
-    return patch.box("textbutton", at, face, text, annotation=hint, parameter_enable=0, **(look | attributes))
 
 
 def number(patch: Patch, maxclass: str, at: Rect, face: Rect, least: float, most: float) -> Box:

@@ -3,14 +3,13 @@
 from pathlib import Path
 
 from presets.clients.patchwork import faces
+from presets.clients.patchwork.parameters import HIDDEN, button, number, stored, switch
 from presets.clients.patchwork.patcher import Box, Patch, Rect, Value
 
 WIDTH, HEIGHT = 608, 169
 """Live gives every device a height of 169 pixels."""
 N_PADS = 16
 AMXD_TYPE = int.from_bytes(b"aaaa")
-SHOWN, HIDDEN = 0, 2
-"""Whether Live may map and automate a parameter."""
 CLIENT, INSERT = "clipsonic-client.js", "clipsonic-insert.js"
 BUFFER = "---clipsonic"
 """Max for Live puts a name of its own, for each device, in place of the three dashes."""
@@ -25,9 +24,9 @@ def build_device(*folders: Path) -> Patch:
     """The patch inside `Clipsonic.amxd`; its scripts lie in `folders`."""
     patch = Patch("Clipsonic: words into sound", (80, 100, 1720, 800), *folders)
     patch.attributes = _device_attributes()
-    client = patch.object(f"js {CLIENT}", 40, 290, 1000)
-    insert = patch.object(f"js {INSERT}", 1140, 440)
-    ear = patch.object("udpreceive 7461", 1028, 250)
+    client = faces.script(patch, CLIENT, 40, 290, 1000)
+    insert = faces.script(patch, INSERT, 1140, 440)
+    ear = patch.object("udpreceive 7461 @quiet 1", 1028, 250)
     patch.chain(patch.object("r ---ear", 1028, 215), ear)
     patch.chain(patch.object("r ---ask", 790, 200), client)
     patch.join(ear, 0, client, 1)
@@ -99,12 +98,12 @@ def _start(patch: Patch, client: Box) -> None:
 def _wishes(patch: Patch, client: Box, insert: Box) -> None:
     """What the person asks for."""
     prompt = faces.prompt_box(patch, (40, 56, 170, 40), (8, 8, 200, 42), varname="prompt", fontsize=12.0, **_FIELD)
-    patch.object("pattr prompt_text @bindto prompt", 560, 56, **_stored("Prompt"))
+    patch.object("pattr prompt_text @bindto prompt", 560, 56, **stored("Prompt"))
     text = patch.object("route text", 40, 110)
     both = patch.object("t l b", 40, 144)
-    make = _button(patch, "Make", (40, 20, 60, 20), (8, 102, 96, 20), "Make a clip of the prompt.")
-    make.attributes |= {"activebgcolor": faces.ACCENT, "activetextcolor": faces.GROUND}
-    stop = _button(patch, "Stop", (250, 20, 60, 20), (112, 102, 96, 20), "Stop what this device has asked for.")
+    make = button(patch, "Make", (40, 20, 60, 20), (8, 102, 96, 20), "Make a clip of the prompt.")
+    make.attributes |= faces.LOUD
+    stop = button(patch, "Stop", (250, 20, 60, 20), (112, 102, 96, 20), "Stop what this device has asked for.")
     patch.chain(make, prompt, text, both, patch.object("prepend generate", 40, 200), client)
     patch.join(both, 1, patch.object("s ---measure", 110, 170))
     patch.chain(patch.object("r ---measure", 1230, 340), patch.message("measure", 1230, 376), insert)
@@ -112,13 +111,13 @@ def _wishes(patch: Patch, client: Box, insert: Box) -> None:
     rows = (
         ("Seconds", "seconds", client, 340, (8, 56), (58, 57), (1, 0.5, 30.0, 5.0), "Length of a clip."),
         ("Takes", "variations", client, 455, (112, 56), (162, 57), (0, 1, 16, 1), "How many takes at once."),
-        ("Bars", "bars", insert, 1150, (8, 76), (58, 77), (0, 0, 16, 0), "Length in bars; 0: as Seconds says."),
+        ("Bars", "bars", insert, 1270, (8, 76), (58, 77), (0, 0, 16, 0), "Length in bars; 0: as Seconds says."),
     )
     for name, word, script, x, label, face, limits, hint in rows:
         _label(patch, name, (x, 20, 60, 18), (*label, 48, 18))
-        number = _number(patch, name, (x, 44, 60, 15), (*face, 46, 15), limits, hint)
-        patch.chain(number, patch.object(f"prepend {word}", x - 14, 200), script)
-    _label(patch, "0: as seconds", (1220, 20, 90, 18), (112, 76, 96, 18))
+        box = number(patch, name, (x, 44, 60, 15), (*face, 46, 15), limits, hint)
+        patch.chain(box, patch.object(f"prepend {word}", x - 14, 200), script)
+    _label(patch, "0: as seconds", (1340, 20, 90, 18), (112, 76, 96, 18))
 
 
 def _progress(patch: Patch, kinds: Box) -> None:
@@ -135,7 +134,7 @@ def _pads(patch: Patch, kinds: Box) -> None:
     asked = patch.object("s ---ask", 40, 700)
     patch.join(menu, 1, load := patch.object("prepend bank", 965, 486))
     patch.join(load, 0, banks := patch.object("s ---ask", 965, 520))
-    again = _button(patch, "Reload", (1065, 456, 60, 20), (400, 8, 58, 18), "Ask for the list of banks again.", HIDDEN)
+    again = button(patch, "Reload", (1065, 456, 60, 20), (400, 8, 58, 18), "Ask for the list of banks again.", HIDDEN)
     patch.chain(again, patch.message("banks", 1065, 486), banks)
     numbers = patch.object("route " + " ".join(str(number) for number in range(1, N_PADS + 1)), 40, 560, 1146)
     patch.join(kinds, 4, patch.object("s ---pads", 1000, 410))
@@ -144,7 +143,7 @@ def _pads(patch: Patch, kinds: Box) -> None:
         column, row = place % 4, place // 4
         face = (218 + 61 * column, 32 + 33 * row, 57, 30)
         at = (40 + 71 * place, 610, 62, 30)
-        pad = _button(patch, str(place + 1), at, face, "Make this pad's clip.", name=f"Pad {place + 1}")
+        pad = button(patch, str(place + 1), at, face, "Make this pad's clip.", name=f"Pad {place + 1}")
         patch.join(numbers, place, pad)
         patch.chain(pad, patch.message(f"fire {place + 1}", 40 + 71 * place, 656), asked)
 
@@ -160,8 +159,8 @@ def _takes(patch: Patch, client: Box, insert: Box, kinds: Box) -> None:
     patch.join(route, 1, insert)
     for text, x, y, where in (("To Slot", 1350, 110, "slot"), ("To Arrangement", 1480, 138, "arrangement")):
         hint = f"Put the chosen clip into the {'chosen slot' if where == 'slot' else 'Arrangement, at the playhead'}."
-        button = _button(patch, text, (x, 60, 100, 20), (468, y, 132, 23), hint)
-        patch.chain(button, patch.message(f"insert {where}", x, 90), asked)
+        into = button(patch, text, (x, 60, 100, 20), (468, y, 132, 23), hint)
+        patch.chain(into, patch.message(f"insert {where}", x, 90), asked)
     _player(patch, route)
 
 
@@ -171,9 +170,9 @@ def _player(patch: Patch, route: Box) -> None:
     patch.chain(route, patch.object("prepend replace", 1350, 384), buffer)
     wave = {"buffername": BUFFER, "bgcolor": faces.FIELD, "waveformcolor": faces.ACCENT} | _WAVE
     patch.box("waveform~", (1560, 370, 130, 40), (468, 32, 132, 44), **wave)
-    auto = _switch(patch, "Auto", (1520, 330, 60, 20), (558, 82, 42, 20), "Play every new clip at once.")
-    loop = _switch(patch, "Loop", (1620, 330, 60, 20), (513, 82, 42, 20), "Play round and round.")
-    play = _button(patch, "Play", (1490, 460, 60, 20), (468, 82, 42, 20), "Play the chosen clip through this track.")
+    auto = switch(patch, "Auto", (1520, 330, 60, 20), (558, 82, 42, 20), "Play every new clip at once.")
+    loop = switch(patch, "Loop", (1620, 330, 60, 20), (513, 82, 42, 20), "Play round and round.")
+    play = button(patch, "Play", (1490, 460, 60, 20), (468, 82, 42, 20), "Play the chosen clip through this track.")
     gate = patch.object("gate 1 0", 1420, 460)
     start = patch.message("0", 1420, 500)
     groove = patch.object(f"groove~ {BUFFER}", 1350, 540)
@@ -189,78 +188,6 @@ def _player(patch: Patch, route: Box) -> None:
         patch.join(through, side, mix)
         patch.join(groove, 0, mix, 1)
         patch.join(mix, 0, out, side)
-
-
-def _valueof(name: str, visible: int, **more: Value) -> dict[str, Value]:
-    value = {"parameter_longname": name, "parameter_shortname": name, "parameter_invisible": visible} | more
-    return {"valueof": dict(sorted(value.items()))}
-
-
-def _stored(name: str) -> dict[str, Value]:
-    """Attributes of a [pattr] whose value Live keeps with the set."""
-    return {
-        "varname": "prompt_text",
-        "saved_object_attributes": {"parameter_enable": 1, "parameter_mappable": 0},
-        "saved_attribute_attributes": _valueof(name, 1, parameter_type=3),
-    }
-
-
-def _button(
-    patch: Patch, text: str, at: Rect, face: Rect, hint: str, visible: int = SHOWN, name: str | None = None
-) -> Box:
-    """A button of Live; its first outlet bangs. `name` is what Live calls it."""
-    parameter = _valueof(name or text, visible, parameter_type=2, parameter_enum=["off", "on"], parameter_mmax=1)
-    return _live(patch, "live.text", at, face, text, mode=0, hint=hint, parameter=parameter)
-
-
-def _switch(patch: Patch, text: str, at: Rect, face: Rect, hint: str) -> Box:
-    """A switch of Live; its first outlet gives 0 or 1."""
-    parameter = _valueof(text, 1, parameter_type=2, parameter_enum=["off", "on"], parameter_mmax=1)
-    return _live(patch, "live.text", at, face, text, mode=1, hint=hint, parameter=parameter)
-
-
-def _number(patch: Patch, name: str, at: Rect, face: Rect, limits: tuple[int, float, float, float], hint: str) -> Box:
-    """A number box of Live; `limits` are 1 for floats or 0 for whole numbers, least, most and at first."""
-    is_float, least, most, first = limits
-    parameter = _valueof(
-        name,
-        SHOWN,
-        parameter_type=0 if is_float else 1,
-        parameter_unitstyle=1 if is_float else 0,
-        parameter_mmin=least,
-        parameter_mmax=most,
-        parameter_initial=[first],
-        parameter_initial_enable=1,
-    )
-    return _live(patch, "live.numbox", at, face, "", hint=hint, parameter=parameter)
-
-
-def _live(
-    patch: Patch,
-    maxclass: str,
-    at: Rect,
-    face: Rect,
-    text: str,
-    *,
-    hint: str,
-    parameter: dict[str, Value],
-    **attributes: Value,
-) -> Box:
-    name = parameter["valueof"]["parameter_longname"]
-    if text:
-        attributes["texton"] = text
-    return patch.box(
-        maxclass,
-        at,
-        face,
-        text,
-        annotation=hint,
-        annotation_name=name,
-        parameter_enable=1,
-        saved_attribute_attributes=parameter,
-        varname=name,
-        **attributes,
-    )
 
 
 def _label(patch: Patch, text: str, at: Rect, face: Rect, **attributes: Value) -> Box:

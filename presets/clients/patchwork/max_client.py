@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from presets.clients.patchwork import faces
+from presets.clients.patchwork.parameters import HIDDEN, button
 from presets.clients.patchwork.patcher import Box, Patch
 
 FACE_WIDTH, FACE_HEIGHT = 360, 152
@@ -13,8 +14,8 @@ def build_bpatcher(folder: Path) -> Patch:
     """`clipsonic.bpatcher.maxpat`: prompt, seconds, takes, progress. Outlets: a clip's path; what comes back."""
     patch = Patch("Clipsonic: words into sound", (80, 100, 1000, 540), folder)
     faces.ground(patch, (900, 20, 30, 22), (0, 0, FACE_WIDTH, FACE_HEIGHT))
-    script = patch.object(f"js {SCRIPT} #1", 20, 240, 820)
-    ear = patch.object("udpreceive 7461", 828, 200)
+    script = faces.script(patch, f"{SCRIPT} #1", 20, 240, 820)
+    ear = patch.object("udpreceive 7461 @quiet 1", 828, 200)
     patch.chain(patch.object("r #0-ear", 828, 165), ear)
     patch.note("replies come to a port of this patch's own", 240, 318, 260)
     patch.join(ear, 0, script, 1)
@@ -43,8 +44,9 @@ def _start(patch: Patch, script: Box) -> None:
 def _wishes(patch: Patch, script: Box) -> None:
     """What the person asks for."""
     prompt = faces.prompt_box(patch, (20, 56, 200, 40), (8, 8, 344, 44))
-    make = faces.button(patch, "Make", (20, 20, 70, 24), (216, 58, 64, 22), "Make a clip", textcolor=faces.ACCENT)
-    stop = faces.button(patch, "Stop", (250, 20, 70, 24), (288, 58, 64, 22), "Stop this patch's jobs")
+    make = button(patch, "Make", (20, 20, 70, 22), (216, 58, 64, 22), "Make a clip.", HIDDEN)
+    make.attributes |= faces.LOUD
+    stop = button(patch, "Stop", (250, 20, 70, 22), (288, 58, 64, 22), "Stop this patch's jobs.", HIDDEN)
     faces.label(patch, "seconds", (340, 20, 60, 20), (6, 59, 52, 20))
     seconds = faces.number(patch, "flonum", (340, 92, 60, 22), (60, 58, 50, 22), 0.5, 30.0)
     faces.label(patch, "takes", (450, 20, 60, 20), (118, 59, 40, 20))
@@ -108,8 +110,8 @@ def _player(patch: Patch, client: Box) -> None:
     faces.label(patch, "play new clips", (480, 440, 90, 20), (44, 312, 90, 20))
     patch.chain(patch.object("loadmess 1", 20, 400), auto, gate)
     patch.join(buffer, 1, gate, 1)
-    play = faces.button(patch, "Play", (180, 440, 60, 24), (20, 278, 84, 24), "Play the clip from its start")
-    stop = faces.button(patch, "Stop", (250, 440, 60, 24), (112, 278, 84, 24), "Silence")
+    play = button(patch, "Play", (180, 440, 60, 24), (20, 278, 84, 24), "Play the clip from its start.", HIDDEN)
+    stop = button(patch, "Stop", (250, 440, 60, 24), (112, 278, 84, 24), "Silence.", HIDDEN, "Silence")
     loop = patch.box(
         "toggle", (330, 440, 22, 22), (142, 312, 20, 20), annotation="Play round and round", parameter_enable=0
     )

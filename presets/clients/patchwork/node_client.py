@@ -5,13 +5,15 @@ from pathlib import Path
 from presets.clients.patchwork import faces
 from presets.clients.patchwork.patcher import Patch
 
+SAVED = {"autostart": 1, "defer": 0, "watch": 0}
+
 
 def build_node_patch(folder: Path) -> Patch:
     """`clipsonic-node.maxpat`: messages in, the script, and its answers by kind."""
     patch = Patch("Clipsonic with Node for Max", (80, 100, 1020, 520), folder)
     patch.attributes = {"openinpresentation": 0}
     patch.note("The script starts with the patch. The daemon must run: clipsonic serve", 20, 16)
-    script = patch.object("node.script clipsonic.js @autostart 1", 20, 200)
+    script = patch.object("node.script clipsonic.js @autostart 1", 20, 200, saved_object_attributes=SAVED)
     prompt = faces.prompt_box(patch, (20, 50, 200, 40), None)
     patch.chain(prompt, patch.object("route text", 20, 104), patch.object("prepend generate", 20, 140), script)
     patch.note("type, then Enter", 226, 60)

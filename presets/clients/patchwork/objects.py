@@ -17,13 +17,11 @@ Folders = tuple[Path, ...]
 ANY = ("",)
 INTERFACE = {
     "bpatcher": Shape(1, ("", "")),
-    "button": Shape(1, ("bang",)),
     "comment": Shape(1),
     "ezdac~": Shape(2),
     "flonum": Shape(1, ("", "bang")),
     "gain~": Shape(2, ("signal", "")),
     "inlet": Shape(0, ANY),
-    "live.comment": Shape(1),
     "live.numbox": Shape(1, ("", "float")),
     "live.text": Shape(1, ("", "")),
     "message": Shape(2, ANY),
@@ -31,8 +29,6 @@ INTERFACE = {
     "number": Shape(1, ("", "bang")),
     "outlet": Shape(1),
     "panel": Shape(1),
-    "slider": Shape(1, ANY),
-    "textbutton": Shape(1, ("", "", "int")),
     "textedit": Shape(1, ("", "int", "", "")),
     "toggle": Shape(1, ("int",)),
     "umenu": Shape(1, ("int", "", "")),

@@ -16,7 +16,7 @@ DEFAULTS = {
 }
 LETTER = 0.56
 """Average width of a letter of Arial, in font sizes."""
-ROUND = {"textbutton": 6, "live.text": 3, "umenu": 4, "textedit": 4, "multislider": 2}
+ROUND = {"live.text": 3, "umenu": 4, "textedit": 4, "multislider": 2}
 
 
 def draw_face(patch: dict, **inner: dict) -> str:
@@ -123,9 +123,7 @@ def _draw_textedit(box: dict, rect: Rect) -> str:
 
 def _draw_button(box: dict, rect: Rect) -> str:
     size = min(box.get("fontsize", 10.0), rect[3] - 4)
-    live = box["maxclass"] == "live.text"
-    names = ("activebgcolor", "activetextcolor") if live else ("bgcolor", "textcolor")
-    fill, ink = (_colour(box, name) for name in names)
+    fill, ink = _colour(box, "activebgcolor"), _colour(box, "activetextcolor")
     middle = rect[0] + rect[2] / 2, rect[1] + rect[3] / 2
     return _plate(rect, fill, ROUND[box["maxclass"]]) + _words(box["text"], *middle, size, ink, "middle")
 
@@ -204,7 +202,6 @@ _DRAWN: dict[str, Callable[[dict, Rect], str]] = {
     "number": _draw_number,
     "outlet": _draw_port,
     "panel": _draw_panel,
-    "textbutton": _draw_button,
     "textedit": _draw_textedit,
     "toggle": _draw_toggle,
     "umenu": _draw_menu,
