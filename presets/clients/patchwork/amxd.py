@@ -1,0 +1,104 @@
+"""Max for Live's container: little-endian chunks around a patch, or around a patch and the files it needs, frozen."""
+
+import struct
+from dataclasses import dataclass
+from typing import NamedTuple
+
+AUDIO_EFFECT = b"aaaa"
+FROZEN = 7
+"""The `meta` number of devices that Max has frozen; of others it is 1."""
+UNFROZEN = 1
+DEVICE_FLAG = 0x11
+MARK = b"mx@c"
+HEADER = 16
+KINDS = {".js": b"TEXT", ".maxpat": b"JSON", ".amxd": b"JSON"}
+WHEN = 0xE0000000
+"""Date of every frozen file, in seconds since 1904: January 2023, always, so that equal sources give equal bytes."""
+
+
+class Frozen(NamedTuple):
+    """A file inside a frozen device."""
+
+    name: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """What an .amxd holds. The first file is the device's own patch."""
+
+    kind: bytes
+    meta: int
+    files: tuple[Frozen, ...]
+
+
+def write_device(device: Device) -> bytes:
+    """The bytes of a frozen .amxd."""
+    payload = _freeze(device.files)
+    return _chunk(b"ampf", device.kind) + _chunk(b"meta", struct.pack("<I", device.meta)) + _chunk(b"ptch", payload)
+
+
+def write_unfrozen(kind: bytes, patch: bytes) -> bytes:
+    """The bytes of an .amxd whose files lie beside it, as Max saves one that is being edited."""
+    return _chunk(b"ampf", kind) + _chunk(b"meta", struct.pack("<I", UNFROZEN)) + _chunk(b"ptch", patch)
+
+
+def _chunk(tag: bytes, data: bytes) -> bytes:
+    return tag + struct.pack("<I", len(data)) + data
+
+
+def _freeze(files: tuple[Frozen, ...]) -> bytes:
+    """Header, the files one after another, then a directory. Numbers inside are big-endian, sizes count headers."""
+    body, entries = b"", b""
+    for place, file in enumerate(files):
+        entries += _entry(file, HEADER + len(body), DEVICE_FLAG if place == 0 else 0)
+        body += file.content
+    header = MARK + struct.pack(">IQ", HEADER, HEADER + len(body))
+    return header + body + _field(b"dlst", entries)
+
+
+def _entry(file: Frozen, offset: int, flag: int) -> bytes:
+    name = file.name.encode("ascii")
+    padded = name + b"\0" * (4 - len(name) % 4)
+    kind = KINDS[file.name[file.name.rindex(".") :]]
+    numbers = (b"sz32", len(file.content)), (b"of32", offset), (b"vers", 0), (b"flag", flag), (b"mdat", WHEN)
+    fields = _field(b"type", kind) + _field(b"fnam", padded)
+    fields += b"".join(_field(tag, struct.pack(">I", number)) for tag, number in numbers)
+    return _field(b"dire", fields)
+
+
+def _field(tag: bytes, data: bytes) -> bytes:
+    return tag + struct.pack(">I", len(data) + 8) + data
+
+
+def read_device(content: bytes) -> Device:
+    """What a frozen .amxd holds. Raises ValueError when it is none."""
+    chunks = dict(_chunks(content))
+    if list(chunks) != [b"ampf", b"meta", b"ptch"] or not chunks[b"ptch"].startswith(MARK):
+        raise ValueError(f"device: got the chunks {list(chunks)}, expected ampf, meta and a frozen ptch")
+    payload = chunks[b"ptch"]
+    (end,) = struct.unpack(">Q", payload[8:HEADER])
+    files = []
+    for _, entry in _fields(payload[end + 8 :]):
+        fields = dict(_fields(entry))
+        size, offset = (struct.unpack(">I", fields[tag])[0] for tag in (b"sz32", b"of32"))
+        files.append(Frozen(fields[b"fnam"].rstrip(b"\0").decode("ascii"), payload[offset : offset + size]))
+    return Device(chunks[b"ampf"], struct.unpack("<I", chunks[b"meta"])[0], tuple(files))
+
+
+def _chunks(content: bytes) -> list[tuple[bytes, bytes]]:
+    chunks, place = [], 0
+    while place < len(content):
+        (size,) = struct.unpack("<I", content[place + 4 : place + 8])
+        chunks.append((content[place : place + 4], content[place + 8 : place + 8 + size]))
+        place += 8 + size
+    return chunks
+
+
+def _fields(data: bytes) -> list[tuple[bytes, bytes]]:
+    fields, place = [], 0
+    while place < len(data):
+        (size,) = struct.unpack(">I", data[place + 4 : place + 8])
+        fields.append((data[place : place + 4], data[place + 8 : place + size]))
+        place += size
+    return fields
