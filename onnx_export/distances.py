@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import linalg
 
 N_COMPONENTS = 64
 """Principal components that Fréchet distances are taken in: a few hundred windows cannot fill more dimensions."""
@@ -57,8 +56,9 @@ class Components:
 def frechet(a: np.ndarray, b: np.ndarray) -> float:
     """Fréchet distance of two Gaussians fitted to rows (n, d) and (m, d), as in FAD (Kilgour et al. 2019)."""
     (mean_a, cov_a), (mean_b, cov_b) = ((rows.mean(axis=0), np.cov(rows, rowvar=False)) for rows in (a, b))
-    root = linalg.sqrtm(cov_a @ cov_b)
-    return float(((mean_a - mean_b) ** 2).sum() + np.trace(cov_a + cov_b - 2 * np.real(root)))
+    # The trace of a matrix's root is the sum of its eigenvalues' roots; the product of covariances has none below 0.
+    roots = np.sqrt(np.maximum(np.linalg.eigvals(cov_a @ cov_b).real, 0))
+    return float(((mean_a - mean_b) ** 2).sum() + np.trace(cov_a) + np.trace(cov_b) - 2 * roots.sum())
 
 
 def frechet_of_clips(made: Sequence[np.ndarray], real: Sequence[np.ndarray], n_resamples: int = 20) -> Value:

@@ -22,10 +22,10 @@ from onnx_export.playlists import (
     made_like,
     noise_like,
     of_cache,
+    pick_test_clips,
     read_paraphrases,
     revoiced,
     same_sounds,
-    test_clips,
 )
 from onnx_export.report import Report
 from onnx_export.sentences import SentenceEncoder
@@ -107,7 +107,7 @@ def playlists(
     model: Clipsonic, cache: Cache, labels: Sequence[str], embed: Embed | None, n_takes: int
 ) -> tuple[Played, Takes]:
     """What is judged one by one, and what is judged by how takes of one prompt differ."""
-    real = of_cache(cache, test_clips(cache, labels))
+    real = of_cache(cache, pick_test_clips(cache, labels))
     named = [(label, label) for label in labels]
     said = [(prompt, label) for prompt, label in read_paraphrases() if label in labels]
     takes: Takes = {"recordings of one sound": _recordings(cache, labels), "made": made_from(model, named, n_takes)}

@@ -60,7 +60,7 @@ class HifiGan(nn.Module):
         return torch.tanh(self.conv_post(functional.leaky_relu(x)))[:, 0]
 
 
-def load_hifigan(path: Path) -> HifiGan:
+def load_hifigan(path: Path, channels: int = 512) -> HifiGan:
     """From a checkpoint in the authors' layout, its weight normalisation folded in."""
     saved = torch.load(path, map_location="cpu", weights_only=True)["generator"]
     folded = {name: value for name, value in saved.items() if not name.endswith(("weight_g", "weight_v"))}
@@ -69,7 +69,7 @@ def load_hifigan(path: Path) -> HifiGan:
             stem, direction = name.removesuffix("_v"), saved[name]
             length = torch.linalg.vector_norm(direction, dim=tuple(range(1, direction.ndim)), keepdim=True)
             folded[stem] = saved[f"{stem}_g"] * direction / length
-    network = HifiGan()
+    network = HifiGan(channels)
     network.load_state_dict(folded)
     return network.eval()
 

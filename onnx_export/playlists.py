@@ -52,7 +52,7 @@ def of_cache(cache: Cache, indices: Iterable[int]) -> list[Heard]:
     return [Heard(cache.wave(i), s.label, s.caption, s.category, s.recording_id) for i, s in picked]
 
 
-def test_clips(cache: Cache, labels: Sequence[str]) -> list[int]:
+def pick_test_clips(cache: Cache, labels: Sequence[str]) -> list[int]:
     """Indices of test recordings of the judged concepts."""
     count: Counter[str] = Counter()
     chosen = []

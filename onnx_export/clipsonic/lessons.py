@@ -1,7 +1,7 @@
 """What the family is taught with: the corpus, the space its words live in, and texts for the tower."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -40,6 +40,7 @@ class Sources:
     """WordNet's `dict` folder."""
     licences: str = "all"
     """'all' that may be shared, or 'permissive'."""
+    mel: MelSettings = field(default_factory=MelSettings)
 
     def sounds(self) -> list[Sound]:
         """The catalogue's rows that may be used."""
@@ -47,7 +48,7 @@ class Sources:
 
     def cache(self) -> Cache:
         """Features of all sounds."""
-        return open_cache(self.sounds(), self.runs / CACHE, MelSettings())
+        return open_cache(self.sounds(), self.runs / CACHE, self.mel)
 
 
 class Material:
