@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plugin_server.engine.card import CARD_NAME, Card, read_card
-from plugin_server.errors import BundleDamaged, UnknownModel
+from plugin_server.errors import BundleDamaged, UnknownModel, shown
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,9 @@ def find_bundle(folders: Iterable[Path], name: str) -> Bundle:
             return Bundle(place, read_card(place))
     found = list_bundles(folders)
     if name not in found:
-        raise UnknownModel(f"model: got {name!r}, expected one of {', '.join(sorted(found)) or '(none installed)'}")
+        raise UnknownModel(
+            f"model: got {shown(name)}, expected one of {', '.join(sorted(found)) or '(none installed)'}"
+        )
     return found[name]
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from plugin_server.errors import BadArgument, UnknownAddress
+from plugin_server.errors import BadArgument, UnknownAddress, shown
 from plugin_server.protocol.packets import Atom
 from plugin_server.studio.requests import Generate
 
@@ -52,7 +52,7 @@ def match_addresses(pattern: str) -> list[str]:
         [address for address in ADDRESSES if _regex(pattern).fullmatch(address)] if set(pattern) & set("?*[{") else []
     )
     if not found:
-        raise UnknownAddress(f"address: got {pattern[:80]!r}, expected one of {' '.join(ADDRESSES)}")
+        raise UnknownAddress(f"address: got {shown(pattern)}, expected one of {' '.join(ADDRESSES)}")
     return found
 
 
@@ -154,7 +154,7 @@ def as_number(name: str, atom: Atom) -> float:
         try:
             return float(atom)
         except ValueError as error:
-            raise BadArgument(f"{name}: got {atom[:40]!r}, expected a number") from error
+            raise BadArgument(f"{name}: got {shown(atom)}, expected a number") from error
     if not is_number(atom):
         raise BadArgument(f"{name}: got {describe(atom)}, expected a number")
     return float(atom)
@@ -173,4 +173,4 @@ def as_whole(name: str, atom: Atom) -> int:
 def describe(atom: Atom) -> str:
     """An argument in the words of a sentence."""
     kinds = {bytes: "a blob", bool: "true or false", type(None): "nil", list: "an array"}
-    return kinds.get(type(atom), repr(atom))
+    return kinds.get(type(atom)) or shown(atom)
