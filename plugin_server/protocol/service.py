@@ -18,6 +18,10 @@ from plugin_server.studio.studio import Studio
 
 log = logging.getLogger(__name__)
 
+MAX_ECHO = 80
+"""Characters of an address that are sent back."""
+MAX_SENTENCE = 1000
+"""Characters of a sentence: even with four bytes each, a reply stays under the 9216 bytes that macOS lets through."""
 PeerOnPort = Callable[[Peer, int], Peer]
 """The same host on another UDP port."""
 
@@ -50,6 +54,7 @@ class OscService:
             "/help": self._help,
             "/model/list": self._list_models,
         }
+        parts.jobs.hear_all(self._tell_subscribers)
 
     def reach_ports_by(self, peer_on_port: PeerOnPort) -> None:
         """How `/notify 1 port` finds the other port; known once a UDP socket is open."""
@@ -76,21 +81,31 @@ class OscService:
 
     def _answer(self, message: Message, peer: Peer) -> None:
         try:
-            for address in match_addresses(message.address):
-                self._handlers[address](peer, message.arguments)
+            addresses = match_addresses(message.address)
         except ClipsonicError as error:
             self._fail(peer, message.address, error)
+            return
+        # Of a pattern each address answers for itself: one that fails must not silence those after it.
+        for address in addresses:
+            self._answer_one(address, message.arguments, peer)
+
+    def _answer_one(self, address: str, arguments: Sequence[Atom], peer: Peer) -> None:
+        try:
+            self._handlers[address](peer, arguments)
+        except ClipsonicError as error:
+            self._fail(peer, address, error)
         except Exception as error:
-            log.exception("%s", message.address)
-            self._fail(peer, message.address, ClipsonicError(f"something unforeseen went wrong: {error!r}"))
+            log.exception("%s", address)
+            self._fail(peer, address, ClipsonicError(f"something unforeseen went wrong: {error!r}"))
 
     def _reply(self, peer: Peer, address: str, *arguments: str | int | float) -> None:
         packet = encode_message(address, *arguments)
         for listener in self._subscribers.for_reply(peer):
-            listener.send(packet)
+            # By way of the loop, as events come from other threads: so that nothing overtakes what was said before.
+            self._loop.call_soon(listener.send, packet)
 
     def _fail(self, peer: Peer, address: str, error: ClipsonicError, job: str = "") -> None:
-        self._reply(peer, "/fail", address, error.code, str(error), job)
+        self._reply(peer, "/fail", address[:MAX_ECHO], error.code, str(error)[:MAX_SENTENCE], job)
 
     def _generate(self, peer: Peer, arguments: Sequence[Atom]) -> None:
         request = parse_generate(arguments)
@@ -170,10 +185,7 @@ class OscService:
             self._subscribers.remove(listener)
             self._reply(peer, "/done", "/notify", 0)
         elif switch == 1:
-            client_id = self._subscribers.add(listener)
-            if client_id is None:
-                raise BadArgument(f"notify: {MAX_SUBSCRIBERS} clients are subscribed already")
-            self._reply(peer, "/done", "/notify", client_id, MAX_SUBSCRIBERS)
+            self._reply(peer, "/done", "/notify", self._subscribers.add(listener), MAX_SUBSCRIBERS)
         else:
             raise BadArgument(f"notify: got {switch}, expected 0 or 1")
 
@@ -194,17 +206,21 @@ class OscService:
         self._reply(peer, "/done", "/model/list", len(bundles))
 
     def tell(self, peer: Peer, job: Job, event: Event) -> None:
-        """Send one event of a job to who asked for it and to all subscribers; from any thread."""
-        self._loop.call_soon_threadsafe(self._send_event, peer, _event_packet(job, event))
+        """Send one event of a job to who asked for it; from any thread."""
+        self._loop.call_soon_threadsafe(peer.send, _event_packet(job, event))
 
-    def _send_event(self, peer: Peer, packet: bytes) -> None:
-        for listener in self._subscribers.for_events(peer):
+    def _tell_subscribers(self, job: Job, event: Event) -> None:
+        askers = {listener.peer for listener in job.listeners if isinstance(listener, _Listener)}
+        self._loop.call_soon_threadsafe(self._broadcast, _event_packet(job, event), askers)
+
+    def _broadcast(self, packet: bytes, askers: set[Peer]) -> None:
+        for listener in self._subscribers.all_but(askers):
             listener.send(packet)
 
 
 @dataclass(frozen=True, slots=True)
 class _Listener:
-    """Compares by its peer, so that a client which asks twice with one id hears everything once."""
+    """Sends to its own peer. Compares by it, so that a client which asks twice with one id hears everything once."""
 
     peer: Peer
     service: OscService
