@@ -11,9 +11,9 @@ import pytest
 from tests.journeys.conftest import environment
 
 
-def run(tmp_path: Path, *arguments: str, status: int = 0) -> subprocess.CompletedProcess:
+def run(tmp_path: Path, *arguments: str, status: int = 0, **more: str) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", "plugin_server", *arguments]
-    ended = subprocess.run(command, capture_output=True, text=True, env=environment(tmp_path), timeout=60)
+    ended = subprocess.run(command, capture_output=True, text=True, env=environment(tmp_path, **more), timeout=60)
     assert ended.returncode == status, ended.stderr
     return ended
 
@@ -41,6 +41,14 @@ def test_takes_are_made_without_a_daemon_and_one_is_made_again(tmp_path):
     (again,) = (tmp_path / "again").glob("*.wav")
     with wave.open(str(again)) as one, wave.open(str(paths[1])) as two:
         assert one.readframes(99999) == two.readframes(99999)
+
+
+def test_a_console_that_cannot_show_a_path_costs_nothing(tmp_path):
+    folder = tmp_path / "Möwen 波"
+    more = ["--seconds", "0.5", "--steps", "2", "--folder", str(folder)]
+    out = run(tmp_path, "generate", "rain", *more, PYTHONIOENCODING="ascii").stdout
+    assert "M\\xf6wen \\u6ce2" in out
+    assert len(list(folder.glob("*.wav"))) == 1
 
 
 def test_bundles_are_listed_and_verified(tmp_path):
