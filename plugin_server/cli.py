@@ -142,15 +142,37 @@ def _demo(options: argparse.Namespace) -> None:
 
 
 def _add_models(commands: argparse._SubParsersAction) -> None:
-    parser = commands.add_parser("models", help="list the installed bundles")
+    parser = commands.add_parser("models", help="list, install or remove bundles")
     parser.add_argument("--verify", action="store_true", help="compare every file with its checksum")
     parser.set_defaults(run=_models)
+    actions = parser.add_subparsers(title="instead of listing them", metavar="ACTION")
+    install = actions.add_parser("install", help="copy a bundle to your own")
+    install.add_argument("source", type=Path, metavar="FOLDER_OR_ZIP", help="where its card.json and graphs are")
+    install.set_defaults(run=_install)
+    remove = actions.add_parser("remove", help="delete a bundle of your own")
+    remove.add_argument("name", metavar="NAME", help="as clipsonic models lists it")
+    remove.set_defaults(run=_remove)
 
 
 def _models(options: argparse.Namespace) -> None:
     from plugin_server.commands import print_models
 
     print_models(bundle_folders(), options.verify)
+
+
+def _install(options: argparse.Namespace) -> None:
+    from plugin_server.engine.install import install_bundle
+
+    bundle = install_bundle(options.source.expanduser(), bundle_folders()[0])
+    print(f"installed {bundle.card.name} {bundle.card.version}: {bundle.folder}")
+
+
+def _remove(options: argparse.Namespace) -> None:
+    from plugin_server.engine.install import remove_bundle
+
+    own, *shipped = bundle_folders()
+    remove_bundle(options.name, own, shipped)
+    print(f"removed {options.name}")
 
 
 def _add_doctor(commands: argparse._SubParsersAction) -> None:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from plugin_server.audio.finish import Finish
-from plugin_server.engine.bundles import find_bundle
+from plugin_server.engine.bundles import Shelf, find_bundle
 from plugin_server.engine.worker import Engine, EngineOptions
 from plugin_server.protocol.endpoints import HOST, Endpoints, open_endpoints
 from plugin_server.protocol.service import OscService, Parts
@@ -58,7 +58,7 @@ async def run_daemon(settings: Settings) -> AsyncIterator[Daemon]:
     engine = build_engine(settings)
     studio = build_studio(settings, engine)
     jobs = Jobs(studio, settings.queue_size)
-    parts = Parts(jobs, studio, engine, bundle_folders(), settings.sample_rate)
+    parts = Parts(jobs, studio, engine, Shelf(bundle_folders()), settings.sample_rate)
     service = OscService(parts, Subscribers(), asyncio.get_running_loop())
     endpoints = await open_endpoints(service, settings.osc_port)
     try:

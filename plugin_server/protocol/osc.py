@@ -35,6 +35,8 @@ TABLE = (
     Row("/notify", "0 | 1 [port]", "/done", "hear of every job, here or on another port"),
     Row("/help", "[address]", "/help.reply /done", "this table"),
     Row("/model/list", "", "/model /done", "installed models"),
+    Row("/model/load", "name", "/queued /progress /done", "have a model ready before it is asked for a clip"),
+    Row("/model/unload", "name", "/queued /done", "give the memory of a model back"),
 )
 ADDRESSES = {row.address: row for row in TABLE}
 

@@ -4,16 +4,16 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from plugin_server import __version__
-from plugin_server.engine.bundles import list_bundles
+from plugin_server.engine.bundles import Shelf
 from plugin_server.engine.worker import Engine
 from plugin_server.errors import BadArgument, ClipsonicError
 from plugin_server.protocol.osc import ADDRESSES, TABLE, as_text, as_whole, match_addresses, parse_generate
 from plugin_server.protocol.packets import Atom, Message, decode_packet, encode_message
 from plugin_server.protocol.subscribers import MAX_SUBSCRIBERS, Peer, Subscribers
 from plugin_server.studio.jobs import ClipMade, Done, Event, Failed, Job, Jobs, Progress, Queued
+from plugin_server.studio.requests import Generate, LoadModel, UnloadModel
 from plugin_server.studio.studio import Studio
 
 log = logging.getLogger(__name__)
@@ -22,6 +22,8 @@ MAX_ECHO = 80
 """Characters of an address that are sent back."""
 MAX_SENTENCE = 1000
 """Characters of a sentence: even with four bytes each, a reply stays under the 9216 bytes that macOS lets through."""
+ADDRESS_OF = {Generate: "/generate", LoadModel: "/model/load", UnloadModel: "/model/unload"}
+"""What a job was asked for by."""
 PeerOnPort = Callable[[Peer, int], Peer]
 """The same host on another UDP port."""
 
@@ -33,7 +35,7 @@ class Parts:
     jobs: Jobs
     studio: Studio
     engine: Engine
-    bundle_folders: tuple[Path, ...]
+    shelf: Shelf
     sample_rate: int
 
 
@@ -53,6 +55,8 @@ class OscService:
             "/notify": self._notify,
             "/help": self._help,
             "/model/list": self._list_models,
+            "/model/load": self._load_model,
+            "/model/unload": self._unload_model,
         }
         parts.jobs.hear_all(self._tell_subscribers)
 
@@ -139,12 +143,12 @@ class OscService:
             len(running),
             len(active) - len(running),
             parts.studio.n_clips,
-            len(list_bundles(parts.bundle_folders)),
+            len(parts.shelf.bundles()),
             float(100 * bool(running)),
             float(100 * bool(running)),
             float(parts.sample_rate),
             float(parts.sample_rate),
-            "ready" if loaded else "starting",
+            parts.engine.state,
             loaded.model if loaded else parts.studio.settings.model,
             loaded.provider if loaded else "",
             str(parts.studio.settings.folder),
@@ -197,13 +201,22 @@ class OscService:
         self._reply(peer, "/done", "/help", len(rows))
 
     def _list_models(self, peer: Peer, arguments: Sequence[Atom]) -> None:
-        bundles = list_bundles(self._parts.bundle_folders)
+        bundles = self._parts.shelf.bundles()
         loaded = self._parts.engine.loaded
         for name, bundle in sorted(bundles.items()):
             card = bundle.card
             is_loaded = int(loaded is not None and loaded.model == name)
             self._reply(peer, "/model", name, card.family, card.verb, card.version, card.embedding.name, is_loaded)
         self._reply(peer, "/done", "/model/list", len(bundles))
+
+    def _load_model(self, peer: Peer, arguments: Sequence[Atom]) -> None:
+        name = _one("model", arguments)
+        # As with clips: what cannot be is told at once.
+        self._parts.studio.check_model(name)
+        self._parts.jobs.submit(LoadModel(name), _Listener(peer, self))
+
+    def _unload_model(self, peer: Peer, arguments: Sequence[Atom]) -> None:
+        self._parts.jobs.submit(UnloadModel(_one("model", arguments)), _Listener(peer, self))
 
     def tell(self, peer: Peer, job: Job, event: Event) -> None:
         """Send one event of a job to who asked for it; from any thread."""
@@ -230,17 +243,26 @@ class _Listener:
 
 
 def _event_packet(job: Job, event: Event) -> bytes:
+    address = ADDRESS_OF[type(job.request)]
     match event:
         case Queued(position):
-            return encode_message("/queued", job.id, "/generate", position)
+            return encode_message("/queued", job.id, address, position)
         case Progress(fraction, stage):
             return encode_message("/progress", job.id, float(fraction), stage)
         case ClipMade(clip_id, path, seconds, take, seed):
             return encode_message("/clip", job.id, clip_id, str(path), float(seconds), take, seed)
-        case Done(n_clips):
-            return encode_message("/done", "/generate", job.id, n_clips)
+        case Done(n_clips) if isinstance(job.request, Generate):
+            return encode_message("/done", address, job.id, n_clips)
+        case Done():
+            return encode_message("/done", address, job.request.name, job.id)
         case Failed(code, message):
-            return encode_message("/fail", "/generate", code, message, job.id)
+            return encode_message("/fail", address, code, message[:MAX_SENTENCE], job.id)
+
+
+def _one(name: str, arguments: Sequence[Atom]) -> str:
+    if len(arguments) != 1:
+        raise BadArgument(f"{name}: got {len(arguments)} arguments, expected one name")
+    return as_text(name, arguments[0])
 
 
 def _at_most_one(name: str, arguments: Sequence[Atom]) -> Atom:

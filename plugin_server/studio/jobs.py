@@ -10,7 +10,7 @@ from typing import Protocol
 
 from plugin_server.engine.order import Report
 from plugin_server.errors import Cancelled, ClipsonicError, DuplicateJob, QueueFull, UnknownJob, shown
-from plugin_server.studio.requests import Generate
+from plugin_server.studio.requests import Request
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ class Job:
     """A request on its way."""
 
     id: str
-    request: Generate
+    request: Request
     state: str = "queued"
     """'queued', 'running', 'done' or 'failed'."""
     events: list[Event] = field(default_factory=list)
@@ -89,8 +89,8 @@ Listener = Callable[[Job, Event], None]
 class Maker(Protocol):
     """What does the work: the studio."""
 
-    def make(self, request: Generate, report: Report, on_clip: Callable[[ClipMade], None]) -> None:
-        """Make every take, or raise a ClipsonicError. Stops with Cancelled when `report` or `on_clip` raises it."""
+    def make(self, request: Request, report: Report, on_clip: Callable[[ClipMade], None]) -> None:
+        """Do all that is asked for, or raise a ClipsonicError; Cancelled when `report` or `on_clip` raises it."""
         ...
 
     def cancel(self) -> None:
@@ -136,7 +136,7 @@ class Jobs:
         with self._lock:
             self._audience.append(listener)
 
-    def submit(self, request: Generate, listener: Listener) -> Job:
+    def submit(self, request: Request, listener: Listener) -> Job:
         """Queue a request; the listener hears Queued first.
 
         With an id that is known, the listener alone hears again what the first asking brought, and joins it; a job
@@ -206,7 +206,7 @@ class Jobs:
             if f"j{self._count}" not in self._known:
                 return f"j{self._count}"
 
-    def _join(self, job: Job, request: Generate, listener: Listener) -> Job:
+    def _join(self, job: Job, request: Request, listener: Listener) -> Job:
         if job.request != request:
             raise DuplicateJob(f"id: got {request.id!r}, which stands for another request already")
         for event in job.events:

@@ -3,6 +3,7 @@
 import math
 import re
 from dataclasses import dataclass
+from typing import ClassVar
 
 from plugin_server.errors import BadArgument, shown
 
@@ -51,6 +52,26 @@ class Generate:
         _whole("seed", self.seed, 0, SEED_LIMIT)
         _whole("steps", self.steps, 1, 100)
         _whole("variations", self.variations, 1, 16)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadModel:
+    """`/model/load`: have a model ready before it is asked for a clip."""
+
+    name: str
+    id: ClassVar[str] = ""
+    """No client chooses it: asking twice is no harm."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnloadModel:
+    """`/model/unload`: give the memory of a model back."""
+
+    name: str
+    id: ClassVar[str] = ""
+
+
+Request = Generate | LoadModel | UnloadModel
 
 
 def _text(name: str, value: object, empty: bool = False) -> None:

@@ -17,7 +17,7 @@ from plugin_server.engine.order import Report, TakeOrder
 from plugin_server.engine.worker import Engine, Take
 from plugin_server.errors import BadArgument, BadFile, Cancelled, FolderNotWritable
 from plugin_server.studio.jobs import ClipMade
-from plugin_server.studio.requests import SEED_LIMIT, Generate
+from plugin_server.studio.requests import SEED_LIMIT, Generate, LoadModel, Request, UnloadModel
 
 SOFTWARE = f"Clipsonic Live {__version__}"
 
@@ -35,7 +35,7 @@ class StudioSettings:
 
 
 class Studio:
-    """Makes clips, one request at a time."""
+    """Makes clips and keeps models ready, one request at a time."""
 
     def __init__(self, settings: StudioSettings, engine: Engine) -> None:
         self.settings = settings
@@ -65,7 +65,21 @@ class Studio:
             guidance=sampling.guidance if request.guidance is None else float(request.guidance),
         )
 
-    def make(self, request: Generate, report: Report, on_clip: Callable[[ClipMade], None]) -> None:
+    def check_model(self, name: str) -> None:
+        """Raises UnknownModel or BundleDamaged when no such model can be loaded."""
+        find_bundle(self.settings.bundle_folders, name)
+
+    def make(self, request: Request, report: Report, on_clip: Callable[[ClipMade], None]) -> None:
+        """Do what is asked for. Raises what `make_clips` and the engine raise."""
+        match request:
+            case LoadModel(name):
+                self._engine.load(name, report)
+            case UnloadModel(name):
+                self._engine.unload(name)
+            case Generate():
+                self.make_clips(request, report, on_clip)
+
+    def make_clips(self, request: Generate, report: Report, on_clip: Callable[[ClipMade], None]) -> None:
         """Every take of a request, each announced as soon as it lies in the folder.
 
         Raises what `resolve` and the engine raise, FolderNotWritable, and Cancelled when `report` or `on_clip` does.

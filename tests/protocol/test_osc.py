@@ -57,7 +57,8 @@ def test_bad_arguments_are_named(arguments, sentence):
     [
         ("/status", ["/status"]),
         ("/s*", ["/status", "/sync"]),
-        ("/model/*", ["/model/list"]),
+        ("/model/l*d", ["/model/load"]),
+        ("/model/*", ["/model/list", "/model/load", "/model/unload"]),
         ("/{status,version}", ["/status", "/version"]),
         ("/s?nc", ["/sync"]),
         ("/[sv]*", ["/status", "/version", "/sync"]),

@@ -52,6 +52,9 @@ def test_takes_are_announced_one_by_one(daemon):
         ("/notify", [7], "bad_argument", "notify: got 7"),
         ("/notify", [1, 99999], "bad_argument", "port: got 99999"),
         ("/sync", ["x"], "bad_argument", "id: got 'x'"),
+        ("/model/load", [], "bad_argument", "model: got 0 arguments, expected one name"),
+        ("/model/load", ["moon"], "unknown_model", "model: got 'moon', expected one of slow-toy, toy"),
+        ("/model/unload", ["a", "b"], "bad_argument", "model: got 2 arguments"),
         ("/help", ["/nothing"], "unknown_address", "address: got '/nothing'"),
     ],
 )
@@ -121,6 +124,35 @@ def test_models_are_listed(daemon):
     assert [row.arguments[0] for row in rows[:2]] == ["slow-toy", "toy"]
     assert rows[0].arguments[1:5] == ("clipsonic", "generate", "0.0.1", "toy-6")
     assert rows[2].arguments == ("/model/list", 2)
+
+
+def test_a_model_is_loaded_ahead_and_unloaded(daemon):
+    with daemon.client() as client:
+        for name in ("slow-toy", "toy"):
+            assert client.ask("/model/load", name, reply="/done", timeout_s=20)[:2] == ("/model/load", name)
+            assert client.ask("/status", reply="/status.reply")[9:11] == ("ready", name)
+        client.send("/model/unload", "toy")
+        queued, done = client.receive(), client.receive()
+        assert (queued.address, queued.arguments[1]) == ("/queued", "/model/unload")
+        assert done.arguments == ("/model/unload", "toy", queued.arguments[0])
+        assert client.ask("/status", reply="/status.reply")[9] == "unloaded"
+        assert daemon.daemon.engine.pid is None
+        client.send("/model/unload", "toy")
+        client.receive()
+        failed = client.receive()
+        assert failed.arguments[:2] == ("/model/unload", "unknown_model")
+        assert "no model is loaded" in failed.arguments[2]
+        assert list(client.generate("rain", 0.25, timeout_s=20))[-1].address == "/done"
+
+
+def test_models_are_loaded_in_turn_with_the_jobs(daemon):
+    with daemon.client() as client:
+        client.send("/generate", "rain", 0.5, "@model", "slow-toy", "@id", "before")
+        client.send("/model/load", "toy")
+        heard = []
+        while not heard or heard[-1].arguments[:2] != ("/model/load", "toy"):
+            heard.append(client.receive(20))
+        assert [m.arguments[0] for m in heard if m.address == "/done"] == ["/generate", "/model/load"]
 
 
 def test_a_subscriber_on_another_port_hears_of_every_job_and_of_answers(daemon):
