@@ -1,9 +1,11 @@
 """The address table, the coercion of arguments, and the replies."""
 
+import math
 import re
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 
 from plugin_server.errors import BadArgument, UnknownAddress, shown
 from plugin_server.protocol.packets import Atom
@@ -58,10 +60,11 @@ def match_addresses(pattern: str) -> list[str]:
     return found
 
 
-@cache
+@lru_cache(maxsize=256)
 def _regex(pattern: str) -> re.Pattern[str]:
     """`?` one character, `*` any number, `[a-z]` and `[!a]` sets, `{one,two}` choices; none crosses a slash."""
-    out, rest = "", pattern
+    # Several stars match what one does; left as they are, they would match slowly.
+    out, rest = "", re.sub(r"\*+", "*", pattern)
     tokens = r"\?|\*|\[(!?)([^\]]+)\]|\{([^}]*)\}|."
     for token in re.finditer(tokens, rest, re.DOTALL):
         text, negated, members, choices = token[0], token[1], token[2], token[3]
@@ -146,8 +149,28 @@ def as_text(name: str, atom: Atom) -> str:
     if isinstance(atom, bytes):
         return atom.decode("utf-8", "replace")
     if is_number(atom):
-        return f"{atom:g}" if isinstance(atom, float) else str(atom)
+        return _float_text(atom) if isinstance(atom, float) else str(atom)
     raise BadArgument(f"{name}: got {describe(atom)}, expected text")
+
+
+def _float_text(number: float) -> str:
+    """The shortest text for a float: '808', not '808.0'; '0.1', though OSC's 32 bits hold 0.10000000149."""
+    if not math.isfinite(number):
+        return str(number)
+    if number.is_integer() and abs(number) < 2**53:
+        return str(int(number))
+    for digits in range(1, 10):
+        text = f"{number:.{digits}g}"
+        if _as_float32(float(text)) == number:
+            return text
+    return repr(number)
+
+
+def _as_float32(number: float) -> float:
+    try:
+        return struct.unpack("f", struct.pack("f", number))[0]
+    except OverflowError:
+        return math.inf
 
 
 def as_number(name: str, atom: Atom) -> float:
