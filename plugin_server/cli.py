@@ -3,8 +3,10 @@ that `--help` answers at once."""
 
 import argparse
 import asyncio
+import io
 import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +18,10 @@ from plugin_server.settings import Settings, bundle_folders, load_settings
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; 0 when it worked, 1 with one sentence on standard error when it did not."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # Windows' consoles cannot show every prompt or path; that must not cost the command.
+            stream.reconfigure(errors="backslashreplace")
     options = _parser().parse_args(arguments)
     level = logging.DEBUG if options.verbose else logging.WARNING
     logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
@@ -81,7 +87,12 @@ def _add_serve(commands: argparse._SubParsersAction) -> None:
 def _serve(options: argparse.Namespace) -> None:
     from plugin_server.server import serve
 
-    asyncio.run(serve(_settings(options), lambda line: print(line, flush=True)))
+    # A service manager's wish to stop is Ctrl-C's: waiting clients are told, and nothing is left half done.
+    signal.signal(signal.SIGTERM, lambda number, frame: signal.raise_signal(signal.SIGINT))
+    # Windows' own kind of loop goes deaf on UDP once a reply went to a port that was closed meanwhile.
+    factory = asyncio.SelectorEventLoop if sys.platform == "win32" else None
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(serve(_settings(options), lambda line: print(line, flush=True)))
 
 
 def _add_generate(commands: argparse._SubParsersAction) -> None:
@@ -134,15 +145,37 @@ def _demo(options: argparse.Namespace) -> None:
 
 
 def _add_models(commands: argparse._SubParsersAction) -> None:
-    parser = commands.add_parser("models", help="list the installed bundles")
+    parser = commands.add_parser("models", help="list, install or remove bundles")
     parser.add_argument("--verify", action="store_true", help="compare every file with its checksum")
     parser.set_defaults(run=_models)
+    actions = parser.add_subparsers(title="instead of listing them", metavar="ACTION")
+    install = actions.add_parser("install", help="copy a bundle to your own")
+    install.add_argument("source", type=Path, metavar="FOLDER_OR_ZIP", help="where its card.json and graphs are")
+    install.set_defaults(run=_install)
+    remove = actions.add_parser("remove", help="delete a bundle of your own")
+    remove.add_argument("name", metavar="NAME", help="as clipsonic models lists it")
+    remove.set_defaults(run=_remove)
 
 
 def _models(options: argparse.Namespace) -> None:
     from plugin_server.commands import print_models
 
     print_models(bundle_folders(), options.verify)
+
+
+def _install(options: argparse.Namespace) -> None:
+    from plugin_server.engine.install import install_bundle
+
+    bundle = install_bundle(options.source.expanduser(), bundle_folders()[0])
+    print(f"installed {bundle.card.name} {bundle.card.version}: {bundle.folder}")
+
+
+def _remove(options: argparse.Namespace) -> None:
+    from plugin_server.engine.install import remove_bundle
+
+    own, *shipped = bundle_folders()
+    remove_bundle(options.name, own, shipped)
+    print(f"removed {options.name}")
 
 
 def _add_doctor(commands: argparse._SubParsersAction) -> None:

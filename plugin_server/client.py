@@ -39,8 +39,14 @@ class Client:
 
     def receive(self, timeout_s: float = 5.0) -> Message:
         """The next message. Raises TimeoutError when none comes in time."""
-        self._socket.settimeout(max(timeout_s, 1e-3))
-        return decode_packet(self._socket.recv(65536))[0]
+        until = time.monotonic() + timeout_s
+        while True:
+            self._socket.settimeout(max(until - time.monotonic(), 1e-3))
+            try:
+                return decode_packet(self._socket.recv(65536))[0]
+            except ConnectionResetError:
+                # Windows' way to say that nobody listens where we sent; a daemon may be about to.
+                continue
 
     def ask(self, address: str, *arguments: str | int | float, reply: str, timeout_s: float = 5.0) -> tuple[Atom, ...]:
         """Arguments of the first message with address `reply`. Raises ClipsonicError for a /fail, or TimeoutError."""

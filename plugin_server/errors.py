@@ -95,3 +95,9 @@ class BadSettings(ClipsonicError):
     """The settings file or an environment variable cannot be understood."""
 
     code = "bad_settings"
+
+
+def shown(value: object) -> str:
+    """What came, in the words of a sentence: its repr, at most 60 characters of it, so that replies stay small."""
+    text = repr(value)
+    return text if len(text) <= 62 else f"{text[:60]}..."

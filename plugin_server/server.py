@@ -1,12 +1,13 @@
 """The composition root: builds every object, in order, and stops them in reverse."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from plugin_server.audio.finish import Finish
-from plugin_server.engine.bundles import find_bundle
+from plugin_server.engine.bundles import Shelf, find_bundle
 from plugin_server.engine.worker import Engine, EngineOptions
 from plugin_server.protocol.endpoints import HOST, Endpoints, open_endpoints
 from plugin_server.protocol.service import OscService, Parts
@@ -50,14 +51,14 @@ def build_studio(settings: Settings, engine: Engine) -> Studio:
 async def run_daemon(settings: Settings) -> AsyncIterator[Daemon]:
     """A daemon that listens; stopped when the block ends.
 
-    Raises FolderNotWritable, UnknownModel, BundleDamaged or PortTaken before anything is started.
+    Raises FolderNotWritable, UnknownModel, BundleDamaged or PortTaken before anything is started, or EngineFailed.
     """
     check_folder(settings.clip_folder)
     find_bundle(bundle_folders(), settings.model)
     engine = build_engine(settings)
     studio = build_studio(settings, engine)
     jobs = Jobs(studio, settings.queue_size)
-    parts = Parts(jobs, studio, engine, bundle_folders(), settings.sample_rate)
+    parts = Parts(jobs, studio, engine, Shelf(bundle_folders()), settings.sample_rate)
     service = OscService(parts, Subscribers(), asyncio.get_running_loop())
     endpoints = await open_endpoints(service, settings.osc_port)
     try:
@@ -65,8 +66,9 @@ async def run_daemon(settings: Settings) -> AsyncIterator[Daemon]:
         jobs.start()
         yield Daemon(settings, endpoints, engine, studio, jobs)
     finally:
+        # In a thread, since the loop has yet to send what those who wait for a job are told: that it was cancelled.
+        await asyncio.to_thread(jobs.stop, engine.stop)
         await endpoints.close()
-        jobs.stop(engine.stop)
 
 
 async def serve(settings: Settings, say: Callable[[str], None]) -> None:
@@ -81,4 +83,10 @@ async def serve(settings: Settings, say: Callable[[str], None]) -> None:
         loaded = daemon.engine.loaded
         say(f"{loaded.model} runs on {PROVIDERS.get(loaded.provider, loaded.provider)}")
         say("ready; Ctrl-C stops it")
-        await asyncio.Event().wait()
+        await _sleep_for_ever()
+
+
+async def _sleep_for_ever() -> None:
+    # Windows' selector does not wake for Ctrl-C: it is heard as soon as anything else wakes the loop.
+    while True:
+        await asyncio.sleep(0.25 if sys.platform == "win32" else 3600)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plugin_server.engine.card import CARD_NAME, Card, read_card
-from plugin_server.errors import BundleDamaged, UnknownModel
+from plugin_server.errors import BundleDamaged, UnknownModel, shown
 
 log = logging.getLogger(__name__)
 
@@ -31,17 +31,32 @@ class Bundle:
         return hashlib.sha256(lines.encode()).hexdigest()[:16]
 
 
+class Shelf:
+    """The bundles of some folders. A card is read again only when its file changed."""
+
+    def __init__(self, folders: Iterable[Path]) -> None:
+        self.folders = tuple(folders)
+        self._read: dict[Path, tuple[tuple[int, int], Bundle | None]] = {}
+
+    def bundles(self) -> dict[str, Bundle]:
+        """Name to bundle; the first of two with one name wins, and a damaged one is left out with a warning."""
+        found: dict[str, Bundle] = {}
+        for place in _places(self.folders):
+            bundle = self._open(place)
+            if bundle:
+                found.setdefault(bundle.card.name, bundle)
+        return found
+
+    def _open(self, place: Path) -> Bundle | None:
+        stamp = _stamp(place / CARD_NAME)
+        if place not in self._read or self._read[place][0] != stamp:
+            self._read[place] = stamp, _open_or_warn(place)
+        return self._read[place][1]
+
+
 def list_bundles(folders: Iterable[Path]) -> dict[str, Bundle]:
-    """Name to bundle; the first of two with one name wins, and a damaged one is left out with a warning."""
-    found: dict[str, Bundle] = {}
-    for place in _places(folders):
-        try:
-            bundle = Bundle(place, read_card(place))
-        except BundleDamaged as error:
-            log.warning("%s", error)
-            continue
-        found.setdefault(bundle.card.name, bundle)
-    return found
+    """Name to bundle, as a `Shelf` gives them."""
+    return Shelf(folders).bundles()
 
 
 def find_bundle(folders: Iterable[Path], name: str) -> Bundle:
@@ -50,15 +65,40 @@ def find_bundle(folders: Iterable[Path], name: str) -> Bundle:
     for place in _places(folders):
         # A damaged bundle of this very name must say so, and not let another one of the name step in.
         if place.name == name:
-            return Bundle(place, read_card(place))
-    found = list_bundles(folders)
-    if name not in found:
-        raise UnknownModel(f"model: got {name!r}, expected one of {', '.join(sorted(found)) or '(none installed)'}")
-    return found[name]
+            return open_bundle(place)
+    found = ", ".join(sorted(list_bundles(folders))) or "(none installed)"
+    raise UnknownModel(f"model: got {shown(name)}, expected one of {found}")
+
+
+def open_bundle(place: Path) -> Bundle:
+    """The bundle in a folder. Raises BundleDamaged, also when folder and card differ about its name."""
+    card = read_card(place)
+    if card.name != place.name:
+        raise BundleDamaged(f"{place / CARD_NAME}: name is {card.name!r}; its folder must have that name too")
+    return Bundle(place, card)
+
+
+def _open_or_warn(place: Path) -> Bundle | None:
+    try:
+        return open_bundle(place)
+    except BundleDamaged as error:
+        log.warning("%s", error)
+        return None
 
 
 def _places(folders: Iterable[Path]) -> list[Path]:
-    return [card.parent for folder in folders for card in sorted(folder.glob(f"*/{CARD_NAME}"))]
+    """Folders that hold a card; hidden ones are bundles that are being installed or removed."""
+    cards = [card for folder in folders for card in sorted(folder.glob(f"*/{CARD_NAME}"))]
+    return [card.parent for card in cards if not card.parent.name.startswith(".")]
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """What changes when a file does: time in nanoseconds, size in bytes."""
+    try:
+        status = path.stat()
+    except OSError:
+        return (0, 0)
+    return status.st_mtime_ns, status.st_size
 
 
 def verify_bundle(bundle: Bundle) -> None:

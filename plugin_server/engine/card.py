@@ -1,12 +1,13 @@
 """The card beside a bundle's graphs: what the model is. The only contract with the code that makes bundles."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from plugin_server.audio.spectral import MelSettings
-from plugin_server.errors import BundleDamaged
+from plugin_server.errors import BundleDamaged, shown
 
 FORMAT = 1
 CARD_NAME = "card.json"
@@ -153,6 +154,9 @@ def _graph(values: Mapping) -> GraphSpec:
 
 
 def _check(card: Card) -> None:
+    # The name is a folder's name too, and must not lead out of where bundles lie.
+    if not isinstance(card.name, str) or not re.fullmatch(r"\w[\w.-]{0,63}", card.name):
+        raise ValueError(f"name is {shown(card.name)}, expected at most 64 letters, digits and . _ -")
     for name, numbers in (("mel_mean", card.mel_mean), ("mel_std", card.mel_std)):
         if len(numbers) != card.mel.n_mels:
             raise ValueError(f"{name} has {len(numbers)} numbers, expected {card.mel.n_mels}")
@@ -167,5 +171,5 @@ def _check(card: Card) -> None:
         raise ValueError(f"known: far is {card.known.far} and near {card.known.near}, expected far below near")
     # A card must not lead out of its folder.
     for name in card.files:
-        if Path(name).name != name:
-            raise ValueError(f"files names {name!r}, expected a name without folders")
+        if Path(name).name != name or name == CARD_NAME:
+            raise ValueError(f"files names {name!r}, expected a file beside the card")

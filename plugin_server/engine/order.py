@@ -1,12 +1,22 @@
-"""What the engine is asked for, and how it says how far it is."""
+"""What the engine is started with and asked for, and how it says how far it is. Imports nothing heavy."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 Report = Callable[[float, str], None]
 """Called with a fraction from 0 to 1 and the name of the stage."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """What an engine process is started with."""
+
+    bundle_folders: tuple[Path, ...]
+    device: str = "auto"
+    threads: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import signal
 import threading
 import time
 from collections import deque
@@ -13,9 +12,9 @@ import numpy as np
 
 from plugin_server.engine.bundles import find_bundle, verify_bundle
 from plugin_server.engine.families import LOADERS, Model
-from plugin_server.engine.order import TakeOrder
+from plugin_server.engine.order import EngineOptions, TakeOrder
 from plugin_server.engine.sessions import Cancellation, SessionOptions, choose_provider
-from plugin_server.engine.worker import EngineOptions, Loaded, Take
+from plugin_server.engine.worker import Loaded, Take
 from plugin_server.errors import BundleDamaged, ClipsonicError, EngineFailed
 
 log = logging.getLogger(__name__)
@@ -35,8 +34,6 @@ class EngineProcess:
 
     def serve(self) -> None:
         """Answer until the daemon is gone; never returns."""
-        # Ctrl-C in a terminal reaches every process; the daemon alone decides when the engine ends.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
         threading.Thread(target=self._read, daemon=True, name="pipe").start()
         while True:
             with self._arrived:
@@ -90,6 +87,8 @@ class EngineProcess:
         return "loaded", self._held[1]
 
     def _run(self, count: int, order: TakeOrder) -> tuple:
+        if self._held is None:
+            raise EngineFailed("the engine holds no model: it died, and could not load the model again")
         model, about = self._held
         cancellation = Cancellation()
         with self._arrived:

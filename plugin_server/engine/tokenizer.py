@@ -4,7 +4,7 @@ import gzip
 import html
 import re
 import unicodedata
-from functools import cache
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -32,7 +32,7 @@ class Tokenizer:
         tokens = [*letters, *(f"{c}</w>" for c in letters), *(a + b for a, b in merges), START, END]
         self._ids = {token: i for i, token in enumerate(tokens)}
         self._ranks = {pair: rank for rank, pair in enumerate(merges)}
-        self._merge = cache(self._merge_word)
+        self._merge = lru_cache(maxsize=4096)(self._merge_word)
 
     def __call__(self, prompt: str) -> np.ndarray:
         """Ids, int64 (1, context_length): start, tokens, end, zeros. What does not fit is cut before the end mark."""

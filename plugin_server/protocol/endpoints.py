@@ -77,7 +77,8 @@ class _Udp(asyncio.DatagramProtocol):
 
     def error_received(self, error: OSError) -> None:
         # A client that went away answers by ICMP; others must not suffer from it.
-        log.debug("UDP: %s", error)
+        level = logging.WARNING if error.errno == errno.EMSGSIZE else logging.DEBUG
+        log.log(level, "UDP: %s", error)
 
 
 class _Tcp(asyncio.Protocol):
@@ -86,7 +87,9 @@ class _Tcp(asyncio.Protocol):
         self._peer: TcpPeer | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:
-        self._peer = TcpPeer(transport.get_extra_info("peername")[0], transport, Framing())
+        # A client that is gone already has no name; this machine is the only place it can have come from.
+        host, *_ = transport.get_extra_info("peername") or (HOST,)
+        self._peer = TcpPeer(host, transport, Framing())
         self._peers.add(self._peer)
 
     def data_received(self, data: bytes) -> None:
@@ -95,7 +98,8 @@ class _Tcp(asyncio.Protocol):
                 self._service.receive(packet, self._peer)
         except BadPacket as error:
             self._service.refuse(self._peer, error)
-            self._peer.transport.close()
+            # After what was just said, which goes by way of the loop too.
+            asyncio.get_running_loop().call_soon(self._peer.transport.close)
 
     def connection_lost(self, error: Exception | None) -> None:
         self._peers.discard(self._peer)
@@ -112,13 +116,17 @@ class Endpoints:
     peers: set[TcpPeer]
 
     async def close(self) -> None:
-        """Close both, connections included."""
+        """Close both, connections included, once what was said before is sent; 0.5 s for clients that do not read."""
+        # Replies wait for a turn of the loop.
+        await asyncio.sleep(0)
         self.udp.close()
         self.tcp.close()
         for peer in list(self.peers):
             peer.transport.close()
-        # One turn of the loop lets transports say goodbye.
-        await asyncio.sleep(0)
+        for _ in range(50):
+            if not self.peers:
+                return
+            await asyncio.sleep(0.01)
 
 
 async def open_endpoints(service: Service, port: int) -> Endpoints:

@@ -1,11 +1,13 @@
 """The address table, the coercion of arguments, and the replies."""
 
+import math
 import re
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 
-from plugin_server.errors import BadArgument, UnknownAddress
+from plugin_server.errors import BadArgument, UnknownAddress, shown
 from plugin_server.protocol.packets import Atom
 from plugin_server.studio.requests import Generate
 
@@ -35,6 +37,8 @@ TABLE = (
     Row("/notify", "0 | 1 [port]", "/done", "hear of every job, here or on another port"),
     Row("/help", "[address]", "/help.reply /done", "this table"),
     Row("/model/list", "", "/model /done", "installed models"),
+    Row("/model/load", "name", "/queued /progress /done", "have a model ready before it is asked for a clip"),
+    Row("/model/unload", "name", "/queued /done", "give the memory of a model back"),
 )
 ADDRESSES = {row.address: row for row in TABLE}
 
@@ -53,14 +57,15 @@ def match_addresses(pattern: str) -> list[str]:
         [address for address in ADDRESSES if _regex(pattern).fullmatch(address)] if set(pattern) & set("?*[{") else []
     )
     if not found:
-        raise UnknownAddress(f"address: got {pattern[:80]!r}, expected one of {' '.join(ADDRESSES)}")
+        raise UnknownAddress(f"address: got {shown(pattern)}, expected one of {' '.join(ADDRESSES)}")
     return found
 
 
-@cache
+@lru_cache(maxsize=256)
 def _regex(pattern: str) -> re.Pattern[str]:
     """`?` one character, `*` any number, `[a-z]` and `[!a]` sets, `{one,two}` choices; none crosses a slash."""
-    out, rest = "", pattern
+    # Several stars match what one does; left as they are, they would match slowly.
+    out, rest = "", re.sub(r"\*+", "*", pattern)
     tokens = r"\?|\*|\[(!?)([^\]]+)\]|\{([^}]*)\}|."
     for token in re.finditer(tokens, rest, re.DOTALL):
         text, negated, members, choices = token[0], token[1], token[2], token[3]
@@ -147,8 +152,28 @@ def as_text(name: str, atom: Atom) -> str:
     if isinstance(atom, bytes):
         return atom.decode("utf-8", "replace")
     if is_number(atom):
-        return f"{atom:g}" if isinstance(atom, float) else str(atom)
+        return _float_text(atom) if isinstance(atom, float) else str(atom)
     raise BadArgument(f"{name}: got {describe(atom)}, expected text")
+
+
+def _float_text(number: float) -> str:
+    """The shortest text for a float: '808', not '808.0'; '0.1', though OSC's 32 bits hold 0.10000000149."""
+    if not math.isfinite(number):
+        return str(number)
+    if number.is_integer() and abs(number) < 2**53:
+        return str(int(number))
+    for digits in range(1, 10):
+        text = f"{number:.{digits}g}"
+        if _as_float32(float(text)) == number:
+            return text
+    return repr(number)
+
+
+def _as_float32(number: float) -> float:
+    try:
+        return struct.unpack("f", struct.pack("f", number))[0]
+    except OverflowError:
+        return math.inf
 
 
 def as_number(name: str, atom: Atom) -> float:
@@ -157,7 +182,7 @@ def as_number(name: str, atom: Atom) -> float:
         try:
             return float(atom)
         except ValueError as error:
-            raise BadArgument(f"{name}: got {atom[:40]!r}, expected a number") from error
+            raise BadArgument(f"{name}: got {shown(atom)}, expected a number") from error
     if not is_number(atom):
         raise BadArgument(f"{name}: got {describe(atom)}, expected a number")
     return float(atom)
@@ -186,4 +211,4 @@ def as_switch(name: str, atom: Atom) -> bool:
 def describe(atom: Atom) -> str:
     """An argument in the words of a sentence."""
     kinds = {bytes: "a blob", bool: "true or false", type(None): "nil", list: "an array"}
-    return kinds.get(type(atom), repr(atom))
+    return kinds.get(type(atom)) or shown(atom)

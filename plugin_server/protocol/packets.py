@@ -10,6 +10,7 @@ from pythonosc.osc_message_builder import build_msg
 from pythonosc.parsing.osc_types import ParseError
 
 from plugin_server.errors import BadPacket
+from plugin_server.protocol.repair import repair_strings
 
 MAX_PACKET = 65_536
 MAX_DEPTH = 8
@@ -37,17 +38,12 @@ def decode_packet(packet: bytes) -> list[Message]:
 
 
 def _parse(packet: bytes) -> OscMessage | OscBundle:
-    """Parse; bytes that are not UTF-8 become question marks of the same length, however many strings hold some."""
-    for _ in range(64):
-        try:
-            if OscBundle.dgram_is_bundle(packet):
-                return OscBundle(packet)
-            return OscMessage(packet)
-        except UnicodeDecodeError as error:
-            bad = error.object
-            good = bad.decode("utf-8", "surrogateescape").encode("utf-8", "replace")
-            packet = packet.replace(bad, good)
-    raise ParseError("too many strings that are not UTF-8")
+    """Parse; bytes of strings that are not UTF-8 become question marks."""
+    kind = OscBundle if OscBundle.dgram_is_bundle(packet) else OscMessage
+    try:
+        return kind(packet)
+    except UnicodeDecodeError:
+        return kind(repair_strings(packet))
 
 
 def _messages(parsed: OscMessage | OscBundle, depth: int) -> Iterator[Message]:
@@ -71,8 +67,11 @@ def encode_message(address: str, *arguments: str | int | float) -> bytes:
 
 
 def _plain(argument: str | int | float) -> str | int | float:
-    # A NUL would end the string early, and what follows it would be read as arguments.
-    return argument.replace("\0", "") if isinstance(argument, str) else argument
+    if not isinstance(argument, str):
+        return argument
+    # A NUL would end the string early, and what follows it would be read as arguments. File names may hold bytes
+    # that are no text.
+    return argument.replace("\0", "").encode("utf-8", "replace").decode()
 
 
 def _count_elements(bundle: bytes) -> int:

@@ -4,20 +4,26 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from plugin_server import __version__
-from plugin_server.engine.bundles import list_bundles
+from plugin_server.engine.bundles import Shelf
 from plugin_server.engine.worker import Engine
 from plugin_server.errors import BadArgument, ClipsonicError
 from plugin_server.protocol.osc import ADDRESSES, TABLE, as_text, as_whole, match_addresses, parse_generate
 from plugin_server.protocol.packets import Atom, Message, decode_packet, encode_message
 from plugin_server.protocol.subscribers import MAX_SUBSCRIBERS, Peer, Subscribers
 from plugin_server.studio.jobs import ClipMade, Done, Event, Failed, Job, Jobs, Progress, Queued
+from plugin_server.studio.requests import Generate, LoadModel, UnloadModel
 from plugin_server.studio.studio import Studio
 
 log = logging.getLogger(__name__)
 
+MAX_ECHO = 80
+"""Characters of an address that are sent back."""
+MAX_SENTENCE = 1000
+"""Characters of a sentence: even with four bytes each, a reply stays under the 9216 bytes that macOS lets through."""
+ADDRESS_OF = {Generate: "/generate", LoadModel: "/model/load", UnloadModel: "/model/unload"}
+"""What a job was asked for by."""
 PeerOnPort = Callable[[Peer, int], Peer]
 """The same host on another UDP port."""
 
@@ -29,7 +35,7 @@ class Parts:
     jobs: Jobs
     studio: Studio
     engine: Engine
-    bundle_folders: tuple[Path, ...]
+    shelf: Shelf
     sample_rate: int
 
 
@@ -49,7 +55,10 @@ class OscService:
             "/notify": self._notify,
             "/help": self._help,
             "/model/list": self._list_models,
+            "/model/load": self._load_model,
+            "/model/unload": self._unload_model,
         }
+        parts.jobs.hear_all(self._tell_subscribers)
 
     def reach_ports_by(self, peer_on_port: PeerOnPort) -> None:
         """How `/notify 1 port` finds the other port; known once a UDP socket is open."""
@@ -76,21 +85,31 @@ class OscService:
 
     def _answer(self, message: Message, peer: Peer) -> None:
         try:
-            for address in match_addresses(message.address):
-                self._handlers[address](peer, message.arguments)
+            addresses = match_addresses(message.address)
         except ClipsonicError as error:
             self._fail(peer, message.address, error)
+            return
+        # Of a pattern each address answers for itself: one that fails must not silence those after it.
+        for address in addresses:
+            self._answer_one(address, message.arguments, peer)
+
+    def _answer_one(self, address: str, arguments: Sequence[Atom], peer: Peer) -> None:
+        try:
+            self._handlers[address](peer, arguments)
+        except ClipsonicError as error:
+            self._fail(peer, address, error)
         except Exception as error:
-            log.exception("%s", message.address)
-            self._fail(peer, message.address, ClipsonicError(f"something unforeseen went wrong: {error!r}"))
+            log.exception("%s", address)
+            self._fail(peer, address, ClipsonicError(f"something unforeseen went wrong: {error!r}"))
 
     def _reply(self, peer: Peer, address: str, *arguments: str | int | float) -> None:
         packet = encode_message(address, *arguments)
         for listener in self._subscribers.for_reply(peer):
-            listener.send(packet)
+            # By way of the loop, as events come from other threads: so that nothing overtakes what was said before.
+            self._loop.call_soon(listener.send, packet)
 
     def _fail(self, peer: Peer, address: str, error: ClipsonicError, job: str = "") -> None:
-        self._reply(peer, "/fail", address, error.code, str(error), job)
+        self._reply(peer, "/fail", address[:MAX_ECHO], error.code, str(error)[:MAX_SENTENCE], job)
 
     def _generate(self, peer: Peer, arguments: Sequence[Atom]) -> None:
         request = parse_generate(arguments)
@@ -124,12 +143,12 @@ class OscService:
             len(running),
             len(active) - len(running),
             parts.studio.n_clips,
-            len(list_bundles(parts.bundle_folders)),
+            len(parts.shelf.bundles()),
             float(100 * bool(running)),
             float(100 * bool(running)),
             float(parts.sample_rate),
             float(parts.sample_rate),
-            "ready" if loaded else "starting",
+            parts.engine.state,
             loaded.model if loaded else parts.studio.settings.model,
             loaded.provider if loaded else "",
             str(parts.studio.settings.folder),
@@ -170,10 +189,7 @@ class OscService:
             self._subscribers.remove(listener)
             self._reply(peer, "/done", "/notify", 0)
         elif switch == 1:
-            client_id = self._subscribers.add(listener)
-            if client_id is None:
-                raise BadArgument(f"notify: {MAX_SUBSCRIBERS} clients are subscribed already")
-            self._reply(peer, "/done", "/notify", client_id, MAX_SUBSCRIBERS)
+            self._reply(peer, "/done", "/notify", self._subscribers.add(listener), MAX_SUBSCRIBERS)
         else:
             raise BadArgument(f"notify: got {switch}, expected 0 or 1")
 
@@ -185,7 +201,7 @@ class OscService:
         self._reply(peer, "/done", "/help", len(rows))
 
     def _list_models(self, peer: Peer, arguments: Sequence[Atom]) -> None:
-        bundles = list_bundles(self._parts.bundle_folders)
+        bundles = self._parts.shelf.bundles()
         loaded = self._parts.engine.loaded
         for name, bundle in sorted(bundles.items()):
             card = bundle.card
@@ -193,18 +209,31 @@ class OscService:
             self._reply(peer, "/model", name, card.family, card.verb, card.version, card.embedding.name, is_loaded)
         self._reply(peer, "/done", "/model/list", len(bundles))
 
-    def tell(self, peer: Peer, job: Job, event: Event) -> None:
-        """Send one event of a job to who asked for it and to all subscribers; from any thread."""
-        self._loop.call_soon_threadsafe(self._send_event, peer, _event_packet(job, event))
+    def _load_model(self, peer: Peer, arguments: Sequence[Atom]) -> None:
+        name = _one("model", arguments)
+        # As with clips: what cannot be is told at once.
+        self._parts.studio.check_model(name)
+        self._parts.jobs.submit(LoadModel(name), _Listener(peer, self))
 
-    def _send_event(self, peer: Peer, packet: bytes) -> None:
-        for listener in self._subscribers.for_events(peer):
+    def _unload_model(self, peer: Peer, arguments: Sequence[Atom]) -> None:
+        self._parts.jobs.submit(UnloadModel(_one("model", arguments)), _Listener(peer, self))
+
+    def tell(self, peer: Peer, job: Job, event: Event) -> None:
+        """Send one event of a job to who asked for it; from any thread."""
+        self._loop.call_soon_threadsafe(peer.send, _event_packet(job, event))
+
+    def _tell_subscribers(self, job: Job, event: Event) -> None:
+        askers = {listener.peer for listener in job.listeners if isinstance(listener, _Listener)}
+        self._loop.call_soon_threadsafe(self._broadcast, _event_packet(job, event), askers)
+
+    def _broadcast(self, packet: bytes, askers: set[Peer]) -> None:
+        for listener in self._subscribers.all_but(askers):
             listener.send(packet)
 
 
 @dataclass(frozen=True, slots=True)
 class _Listener:
-    """Compares by its peer, so that a client which asks twice with one id hears everything once."""
+    """Sends to its own peer. Compares by it, so that a client which asks twice with one id hears everything once."""
 
     peer: Peer
     service: OscService
@@ -214,17 +243,26 @@ class _Listener:
 
 
 def _event_packet(job: Job, event: Event) -> bytes:
+    address = ADDRESS_OF[type(job.request)]
     match event:
         case Queued(position):
-            return encode_message("/queued", job.id, "/generate", position)
+            return encode_message("/queued", job.id, address, position)
         case Progress(fraction, stage):
             return encode_message("/progress", job.id, float(fraction), stage)
         case ClipMade(clip_id, path, seconds, take, seed):
             return encode_message("/clip", job.id, clip_id, str(path), float(seconds), take, seed)
-        case Done(n_clips, confidence, nearest):
-            return encode_message("/done", "/generate", job.id, n_clips, float(confidence), nearest)
+        case Done(n_clips, confidence, nearest) if isinstance(job.request, Generate):
+            return encode_message("/done", address, job.id, n_clips, float(confidence), nearest)
+        case Done():
+            return encode_message("/done", address, job.request.name, job.id)
         case Failed(code, message):
-            return encode_message("/fail", "/generate", code, message, job.id)
+            return encode_message("/fail", address, code, message[:MAX_SENTENCE], job.id)
+
+
+def _one(name: str, arguments: Sequence[Atom]) -> str:
+    if len(arguments) != 1:
+        raise BadArgument(f"{name}: got {len(arguments)} arguments, expected one name")
+    return as_text(name, arguments[0])
 
 
 def _at_most_one(name: str, arguments: Sequence[Atom]) -> Atom:

@@ -1,12 +1,13 @@
-"""Who gets which replies. A table with expiry, never one 'last client'."""
+"""Who gets which replies. A bounded table with expiry, never one 'last client'."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 EXPIRY_S = 3600.0
-"""A UDP subscriber whose host has not been heard for this long is forgotten."""
+"""A subscriber whose host has not been heard for this many seconds is forgotten. Every packet from a host counts for
+all its subscribers, since a patch may receive on a socket that it never sends with."""
 MAX_SUBSCRIBERS = 64
 
 
@@ -33,12 +34,16 @@ class Subscribers:
         self._clock = clock
         self._table: dict[Peer, _Subscription] = {}
 
-    def add(self, peer: Peer) -> int | None:
-        """Client id of the peer, the old one when it is known; None when the table is full."""
-        if peer not in self._table and len(self._table) >= MAX_SUBSCRIBERS:
-            return None
+    def add(self, peer: Peer) -> int:
+        """Client id of the peer, the old one when it is known.
+
+        A full table forgets the one that was silent longest, and of those equally silent the one that subscribed
+        first: patches that were closed without a word must not keep new ones out.
+        """
+        known = self._table.pop(peer, None)
+        if known is None and len(self._table) >= MAX_SUBSCRIBERS:
+            del self._table[min(self._table, key=lambda other: self._table[other].heard)]
         taken = {subscription.client_id for subscription in self._table.values()}
-        known = self._table.get(peer)
         client_id = known.client_id if known else next(i for i in range(MAX_SUBSCRIBERS) if i not in taken)
         self._table[peer] = _Subscription(client_id, self._clock())
         return client_id
@@ -56,9 +61,9 @@ class Subscribers:
             elif now - subscription.heard > EXPIRY_S:
                 del self._table[peer]
 
-    def for_events(self, asker: Peer) -> list[Peer]:
-        """Who hears of a job: the one who asked, then every subscriber, each once."""
-        return list(dict.fromkeys([asker, *self._table]))
+    def all_but(self, peers: Collection[Peer]) -> list[Peer]:
+        """Every subscriber that is none of `peers`, which hear of their jobs without subscribing."""
+        return [peer for peer in self._table if peer not in peers]
 
     def for_reply(self, asker: Peer) -> list[Peer]:
         """Who gets the answer to a question: the asker, and its host's subscribers.

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Protocol
 
 from plugin_server.engine.order import Report
-from plugin_server.errors import Cancelled, ClipsonicError, DuplicateJob, QueueFull, UnknownJob
-from plugin_server.studio.requests import Generate
+from plugin_server.errors import Cancelled, ClipsonicError, DuplicateJob, QueueFull, UnknownJob, shown
+from plugin_server.studio.requests import Request
 
 log = logging.getLogger(__name__)
 
@@ -76,13 +76,13 @@ class Job:
     """A request on its way."""
 
     id: str
-    request: Generate
+    request: Request
     state: str = "queued"
     """'queued', 'running', 'done' or 'failed'."""
-    cancelled: bool = False
     events: list[Event] = field(default_factory=list)
     """All but progress, in order: what a client that asks again is told."""
-    listeners: list[Callable[["Job", Event], None]] = field(default_factory=list)
+    listeners: list["Listener"] = field(default_factory=list)
+    """Who asked for it; nobody any longer once it has ended."""
 
     @property
     def ended(self) -> bool:
@@ -90,11 +90,14 @@ class Job:
         return self.state in ("done", "failed")
 
 
+Listener = Callable[[Job, Event], None]
+
+
 class Maker(Protocol):
     """What does the work: the studio."""
 
-    def make(self, request: Generate, report: Report, on_clip: Callable[[ClipMade], None]) -> None:
-        """Make every take, or raise a ClipsonicError."""
+    def make(self, request: Request, report: Report, on_clip: Callable[[ClipMade], None]) -> None:
+        """Do all that is asked for, or raise a ClipsonicError; Cancelled when `report` or `on_clip` raises it."""
         ...
 
     def cancel(self) -> None:
@@ -109,7 +112,11 @@ def _done(job: Job) -> Done:
 
 
 class Jobs:
-    """The queue and its worker thread. Listeners are called from that thread, and from `submit` for /queued."""
+    """The queue and its worker thread.
+
+    Listeners are called from that thread, from `submit` and from `cancel`, always with the lock held, so that each
+    hears every event once and in order; they must not wait for anything.
+    """
 
     def __init__(self, maker: Maker, size: int) -> None:
         self._maker, self._size = maker, size
@@ -118,6 +125,7 @@ class Jobs:
         self._waiting: deque[Job] = deque()
         self._running: Job | None = None
         self._known: OrderedDict[str, Job] = OrderedDict()
+        self._audience: list[Listener] = []
         self._count = 0
         self._stopping = False
         self._thread = threading.Thread(target=self._work, name="jobs", daemon=True)
@@ -133,35 +141,53 @@ class Jobs:
             self.cancel_all()
             self._changed.notify_all()
         stop_engine()
-        self._thread.join(5)
+        if self._thread.is_alive():
+            self._thread.join(5)
 
-    def submit(self, request: Generate, listener: Callable[[Job, Event], None]) -> Job:
+    def hear_all(self, listener: Listener) -> None:
+        """Let a listener hear the events of every job from now on, none of them again when a client joins one."""
+        with self._lock:
+            self._audience.append(listener)
+
+    def submit(self, request: Request, listener: Listener) -> Job:
         """Queue a request; the listener hears Queued first.
 
-        With an id that is known, the listener hears again what the first asking brought, and joins it. Raises
-        QueueFull, or DuplicateJob when the id stands for another request.
+        With an id that is known, the listener alone hears again what the first asking brought, and joins it; a job
+        that failed or was cancelled is made anew. Raises QueueFull, Cancelled once `stop` was called, or DuplicateJob
+        when the id stands for another request.
         """
         with self._lock:
-            if request.id and request.id in self._known:
-                return self._join(self._known[request.id], request, listener)
+            if self._stopping:
+                raise Cancelled("the daemon is being stopped")
+            known = self._known.get(request.id)
+            if known and known.state != "failed":
+                return self._join(known, request, listener)
             if len(self._waiting) >= self._size:
                 raise QueueFull(f"the queue holds {self._size} jobs already; try again later, or /cancel some")
-            job = Job(request.id or self._next_id(), request, listeners=[listener])
-            position = len(self._waiting) + (self._running is not None)
-            self._known[job.id] = job
-            self._waiting.append(job)
-            self._tell(job, Queued(position))
-            self._changed.notify_all()
-            return job
+            return self._queue(Job(request.id or self._next_id(), request, listeners=[listener]))
+
+    def _queue(self, job: Job) -> Job:
+        position = len(self._waiting) + (self._running is not None)
+        # A job that failed under this id is forgotten; the new one is the youngest.
+        self._known.pop(job.id, None)
+        self._known[job.id] = job
+        self._waiting.append(job)
+        self._tell(job, Queued(position))
+        self._changed.notify_all()
+        return job
 
     def cancel(self, job_id: str) -> Job:
-        """Stop a job that waits or runs. Raises UnknownJob for any other id."""
+        """End a job that waits or runs, at once: no event comes after the Failed that says so.
+
+        What works for a running one is told to stop and may need a moment more, which nobody has to wait for. Raises
+        UnknownJob for any other id.
+        """
         with self._lock:
             job = self._known.get(job_id)
             if job is None or job.ended:
-                raise UnknownJob(f"job: got {job_id!r}, expected the id of a job that waits or runs")
-            job.cancelled = True
+                raise UnknownJob(f"job: got {shown(job_id)}, expected the id of a job that waits or runs")
             if job is self._running:
+                self._end(job, Cancelled("the job was cancelled"))
                 self._maker.cancel()
             else:
                 self._waiting.remove(job)
@@ -179,7 +205,8 @@ class Jobs:
     def active(self) -> list[Job]:
         """The job that runs, if one does, then those that wait, in order."""
         with self._lock:
-            return ([self._running] if self._running else []) + list(self._waiting)
+            running = [self._running] if self._running and not self._running.ended else []
+            return running + list(self._waiting)
 
     def wait(self, jobs: list[Job], timeout_s: float | None = None) -> bool:
         """Until all of `jobs` have ended; False when time ran out."""
@@ -192,7 +219,7 @@ class Jobs:
             if f"j{self._count}" not in self._known:
                 return f"j{self._count}"
 
-    def _join(self, job: Job, request: Generate, listener: Callable[[Job, Event], None]) -> Job:
+    def _join(self, job: Job, request: Request, listener: Listener) -> Job:
         if job.request != request:
             raise DuplicateJob(f"id: got {request.id!r}, which stands for another request already")
         for event in job.events:
@@ -212,16 +239,16 @@ class Jobs:
             error = self._make(job)
             with self._lock:
                 self._running = None
-                self._end(job, error)
+                if not job.ended:
+                    self._end(job, error)
 
     def _make(self, job: Job) -> ClipsonicError | None:
-        def report(fraction: float, stage: str) -> None:
-            if job.cancelled:
-                raise Cancelled("the job was cancelled")
-            self._tell(job, Progress(fraction, stage))
-
         try:
-            self._maker.make(job.request, report, lambda clip: self._tell(job, clip))
+            self._maker.make(
+                job.request,
+                lambda fraction, stage: self._tell_running(job, Progress(fraction, stage)),
+                lambda clip: self._tell_running(job, clip),
+            )
         except ClipsonicError as error:
             return error
         except Exception as error:
@@ -229,17 +256,26 @@ class Jobs:
             return ClipsonicError(f"something unforeseen went wrong: {error!r}")
         return None
 
+    def _tell_running(self, job: Job, event: Event) -> None:
+        """Tell what the maker says. Raises Cancelled when the job was, so that the maker stops."""
+        with self._lock:
+            if job.ended:
+                raise Cancelled("the job was cancelled")
+            self._tell(job, event)
+
     def _end(self, job: Job, error: ClipsonicError | None) -> None:
         job.state = "failed" if error else "done"
         self._tell(job, Failed(error.code, str(error)) if error else _done(job))
+        job.listeners.clear()
         while len(self._known) > REMEMBERED + self._size and next(iter(self._known.values())).ended:
             self._known.popitem(last=False)
         self._changed.notify_all()
 
     def _tell(self, job: Job, event: Event) -> None:
+        """Called with the lock held: a client that joins meanwhile would miss an event or hear it twice."""
         if not isinstance(event, Progress):
             job.events.append(event)
-        for listener in list(job.listeners):
+        for listener in [*job.listeners, *self._audience]:
             try:
                 listener(job, event)
             except Exception:

@@ -3,8 +3,9 @@
 import math
 import re
 from dataclasses import dataclass
+from typing import ClassVar
 
-from plugin_server.errors import BadArgument
+from plugin_server.errors import BadArgument, shown
 
 SEED_LIMIT = 2**31 - 1
 """OSC integers are signed and 32 bits wide, so that every seed can be sent back."""
@@ -48,7 +49,7 @@ class Generate:
         _text("name", self.name, empty=True)
         _text("model", self.model, empty=True)
         if self.id and not re.fullmatch(r"[\w.:-]{1,64}", self.id):
-            raise BadArgument(f"id: got {self.id!r}, expected at most 64 letters, digits and . : _ -")
+            raise BadArgument(f"id: got {shown(self.id)}, expected at most 64 letters, digits and . : _ -")
         # The widest length any model could have: keeps nonsense out before a model is asked.
         _number("seconds", self.seconds, 0.01, 3600)
         _number("guidance", self.guidance, 0, 20)
@@ -60,9 +61,29 @@ class Generate:
         _whole("variations", self.variations, 1, 16)
 
 
+@dataclass(frozen=True, slots=True)
+class LoadModel:
+    """`/model/load`: have a model ready before it is asked for a clip."""
+
+    name: str
+    id: ClassVar[str] = ""
+    """No client chooses it: asking twice is no harm."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnloadModel:
+    """`/model/unload`: give the memory of a model back."""
+
+    name: str
+    id: ClassVar[str] = ""
+
+
+Request = Generate | LoadModel | UnloadModel
+
+
 def _text(name: str, value: object, empty: bool = False) -> None:
     if not isinstance(value, str):
-        raise BadArgument(f"{name}: got {value!r}, expected text")
+        raise BadArgument(f"{name}: got {shown(value)}, expected text")
     if not empty and not value.strip():
         raise BadArgument(f"{name}: got nothing, expected words")
     if len(value) > MAX_PROMPT:
@@ -73,7 +94,7 @@ def _number(name: str, value: object, low: float, high: float) -> None:
     if value is None:
         return
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise BadArgument(f"{name}: got {value!r}, expected a number from {low:g} to {high:g}")
+        raise BadArgument(f"{name}: got {shown(value)}, expected a number from {low:g} to {high:g}")
     if not math.isfinite(value) or not low <= value <= high:
         raise BadArgument(f"{name}: got {value:g}, expected {low:g} to {high:g}")
 
@@ -82,6 +103,6 @@ def _whole(name: str, value: object, low: int, high: int) -> None:
     if value is None:
         return
     if isinstance(value, bool) or not isinstance(value, int):
-        raise BadArgument(f"{name}: got {value!r}, expected a whole number from {low} to {high}")
+        raise BadArgument(f"{name}: got {shown(value)}, expected a whole number from {low} to {high}")
     if not low <= value <= high:
-        raise BadArgument(f"{name}: got {value}, expected {low} to {high}")
+        raise BadArgument(f"{name}: got {shown(value)}, expected {low} to {high}")

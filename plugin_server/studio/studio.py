@@ -15,9 +15,9 @@ from plugin_server.engine.bundles import find_bundle
 from plugin_server.engine.card import Card
 from plugin_server.engine.order import Report, TakeOrder
 from plugin_server.engine.worker import Engine, Take
-from plugin_server.errors import BadArgument, BadFile, FolderNotWritable
+from plugin_server.errors import BadArgument, BadFile, Cancelled, FolderNotWritable
 from plugin_server.studio.jobs import ClipMade
-from plugin_server.studio.requests import SEED_LIMIT, Generate
+from plugin_server.studio.requests import SEED_LIMIT, Generate, LoadModel, Request, UnloadModel
 
 SOFTWARE = f"Clipsonic Live {__version__}"
 
@@ -35,7 +35,7 @@ class StudioSettings:
 
 
 class Studio:
-    """Makes clips, one request at a time."""
+    """Makes clips and keeps models ready, one request at a time."""
 
     def __init__(self, settings: StudioSettings, engine: Engine) -> None:
         self.settings = settings
@@ -67,10 +67,25 @@ class Studio:
             stereo=float(request.stereo),
         )
 
-    def make(self, request: Generate, report: Report, on_clip: Callable[[ClipMade], None]) -> None:
+    def check_model(self, name: str) -> None:
+        """Raises UnknownModel or BundleDamaged when no such model can be loaded."""
+        find_bundle(self.settings.bundle_folders, name)
+
+    def make(self, request: Request, report: Report, on_clip: Callable[[ClipMade], None]) -> None:
+        """Do what is asked for. Raises what `make_clips` and the engine raise."""
+        match request:
+            case LoadModel(name):
+                self._engine.load(name, report)
+            case UnloadModel(name):
+                self._engine.unload(name)
+            case Generate():
+                self.make_clips(request, report, on_clip)
+
+    def make_clips(self, request: Generate, report: Report, on_clip: Callable[[ClipMade], None]) -> None:
         """Every take of a request, each announced as soon as it lies in the folder.
 
-        Raises what `resolve` and the engine raise, and FolderNotWritable. Takes made before that stay.
+        Raises what `resolve` and the engine raise, FolderNotWritable, and Cancelled when `report` or `on_clip` does.
+        Takes announced before that stay.
         """
         card, first = self.resolve(request)
         check_folder(self.settings.folder)
@@ -83,11 +98,21 @@ class Studio:
 
             take = self._engine.run(card.name, order, report_take)
             report_take(1.0, "writing")
-            on_clip(self._keep(request, order, take, i + 1))
+            self._announce(self._keep(request, order, take, i + 1), take, on_clip)
 
     def cancel(self) -> None:
         """Let the running `make` raise Cancelled soon."""
         self._engine.cancel()
+
+    def _announce(self, clip: ClipMade, take: Take, on_clip: Callable[[ClipMade], None]) -> None:
+        try:
+            on_clip(clip)
+        except Cancelled:
+            # Cancelled while it was being written: nobody was told of the file, so nobody shall find it.
+            clip.path.unlink(missing_ok=True)
+            raise
+        self.n_clips += 1
+        self.model_seconds += take.seconds_spent
 
     def _keep(self, request: Generate, order: TakeOrder, take: Take, number: int) -> ClipMade:
         to_clip = finish_loop if order.loop else finish
@@ -101,8 +126,6 @@ class Studio:
             "date": date.today().isoformat(),
         }
         path = self._write(clip, file_stem(request.name or order.prompt, order, number), tags, recipe)
-        self.n_clips += 1
-        self.model_seconds += take.seconds_spent
         made = take.made
         return ClipMade(clip.fingerprint(), path, clip.seconds, number, order.seed, made.confidence, made.nearest)
 

@@ -4,7 +4,8 @@ import shutil
 
 import pytest
 
-from plugin_server.engine.bundles import find_bundle, list_bundles, verify_bundle
+from plugin_server.engine import bundles
+from plugin_server.engine.bundles import Shelf, find_bundle, list_bundles, verify_bundle
 from plugin_server.engine.card import CARD_NAME, read_card
 from plugin_server.errors import BundleDamaged, UnknownModel
 from plugin_server.settings import SHIPPED_BUNDLES
@@ -85,6 +86,33 @@ def test_listing_leaves_a_damaged_bundle_out_and_warns(toy, caplog):
     with caplog.at_level(logging.WARNING):
         assert list(list_bundles((toy.parent,))) == ["toy"]
     assert "format 99" in caplog.text
+
+
+def test_a_folder_that_is_not_called_as_its_card_says_is_damaged(toy, caplog):
+    toy.rename(toy.parent / "renamed")
+    with pytest.raises(BundleDamaged, match="name is 'toy'; its folder must have that name"):
+        find_bundle((toy.parent,), "renamed")
+    with caplog.at_level(logging.WARNING):
+        assert list_bundles((toy.parent,)) == {}
+    assert "name is 'toy'" in caplog.text
+    with pytest.raises(UnknownModel, match="none installed"):
+        find_bundle((toy.parent,), "toy")
+
+
+def test_a_shelf_reads_a_card_again_only_when_it_changed(toy, monkeypatch, caplog):
+    read = []
+    monkeypatch.setattr(bundles, "read_card", lambda place: read.append(place.name) or read_card(place))
+    write_toy(toy.parent, "other")
+    edit(write_toy(toy.parent, "bad"), format=99)
+    shelf = Shelf((toy.parent,))
+    for _ in range(3):
+        assert sorted(shelf.bundles()) == ["other", "toy"]
+    assert sorted(read) == ["bad", "other", "toy"]
+    assert caplog.text.count("format 99") == 1
+    edit(toy, version="0.0.22")
+    assert shelf.bundles()["toy"].card.version == "0.0.22"
+    shutil.rmtree(toy)
+    assert list(shelf.bundles()) == ["other"]
 
 
 def test_a_changed_or_missing_file_fails_verification(toy):

@@ -1,15 +1,28 @@
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
 
+from plugin_server.engine import worker
 from plugin_server.engine.order import TakeOrder
+from plugin_server.engine.process import EngineProcess
 from plugin_server.engine.worker import Engine, EngineOptions
-from plugin_server.errors import BundleDamaged, Cancelled, EngineCrashed, UnknownModel
+from plugin_server.errors import BundleDamaged, Cancelled, EngineCrashed, EngineFailed, UnknownModel
 from tests.toys import write_toy
+
+
+@pytest.fixture
+def own(toys) -> Iterator[Engine]:
+    """An engine for one test, which may do to it what it likes."""
+    engine = Engine(EngineOptions((toys,), device="cpu", threads=1))
+    yield engine
+    engine.stop()
 
 
 def order(**changes) -> TakeOrder:
@@ -70,37 +83,147 @@ def test_a_report_that_raises_stops_the_run_and_leaves_nothing_in_the_pipe(engin
     assert engine.run("toy", order(seed=9), ignore).model == "toy"
 
 
-def test_a_killed_engine_costs_its_order_and_comes_back(toys):
-    engine = Engine(EngineOptions((toys,), device="cpu", threads=1))
-    try:
-        engine.load("slow-toy")
-        before = engine.pid
+def test_a_killed_engine_costs_its_order_and_comes_back(own):
+    own.load("slow-toy")
+    before = own.pid
 
-        def kill_when_it_samples(fraction: float, stage: str) -> None:
-            if fraction > 0.1 and engine.pid == before:
-                os.kill(before, signal.SIGKILL)
+    def kill_when_it_samples(fraction: float, stage: str) -> None:
+        if fraction > 0.1 and own.pid == before:
+            os.kill(before, signal.SIGKILL)
 
-        with pytest.raises(EngineCrashed, match="died"):
-            engine.run("slow-toy", order(steps=100), kill_when_it_samples)
-        assert engine.run("slow-toy", order(steps=1), ignore).made.samples.size
-        assert engine.pid != before
-    finally:
-        engine.stop()
+    with pytest.raises(EngineCrashed, match=r"died .exit code -9.; it is being started again"):
+        own.run("slow-toy", order(steps=100), kill_when_it_samples)
+    assert own.run("slow-toy", order(steps=1), ignore).made.samples.size
+    assert own.pid != before
 
 
-def test_an_engine_killed_while_idle_is_started_again_by_itself(toys):
-    engine = Engine(EngineOptions((toys,), device="cpu", threads=1))
-    try:
-        engine.load("toy")
-        before = engine.pid
-        os.kill(before, signal.SIGKILL)
-        until = time.monotonic() + 15
-        while (engine.pid in (before, None) or engine.loaded is None) and time.monotonic() < until:
-            time.sleep(0.02)
-        assert engine.pid != before
-        assert engine.loaded.model == "toy"
-    finally:
-        engine.stop()
+def test_an_engine_killed_while_idle_is_started_again_by_itself(own):
+    own.load("toy")
+    before = own.pid
+    os.kill(before, signal.SIGKILL)
+    until = time.monotonic() + 15
+    while (own.pid in (before, None) or own.loaded is None) and time.monotonic() < until:
+        time.sleep(0.02)
+    assert own.pid != before
+    assert own.loaded.model == "toy"
+
+
+def test_an_engine_that_cannot_be_started_again_says_so_and_later_can(own, monkeypatch):
+    own.load("slow-toy")
+
+    def no_more_files() -> None:
+        raise OSError(24, "Too many open files")
+
+    def kill_when_it_samples(fraction: float, stage: str) -> None:
+        if fraction > 0.1 and own.pid:
+            os.kill(own.pid, signal.SIGKILL)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(own._context, "Pipe", no_more_files)
+        with pytest.raises(EngineCrashed, match=r"cannot be started: .*Too many open files"):
+            own.run("slow-toy", order(steps=100), kill_when_it_samples)
+        assert own.state == "failed"
+        with pytest.raises(EngineFailed, match="cannot be started"):
+            own.run("slow-toy", order(steps=1), ignore)
+    assert own.run("slow-toy", order(steps=1), ignore).made.samples.size
+
+
+def test_an_engine_that_talks_nonsense_costs_its_order_and_comes_back(own, monkeypatch):
+    own.load("slow-toy")
+    before, take_in = own.pid, own._take_in
+
+    def misunderstand(message: tuple) -> None:
+        if message[0] == "progress" and own.pid == before:
+            raise ValueError("nonsense")
+        take_in(message)
+
+    monkeypatch.setattr(own, "_take_in", misunderstand)
+    assert own.run("slow-toy", order(steps=1), ignore).made.samples.size
+    assert own.pid != before
+
+
+def test_a_stop_amid_several_takes_leaves_no_process(own):
+    own.load("slow-toy")
+
+    def stop_when_it_samples(fraction: float, stage: str) -> None:
+        if fraction > 0.1:
+            own.stop()
+
+    for _ in range(2):
+        with pytest.raises(Cancelled, match="stopped"):
+            own.run("slow-toy", order(steps=50), stop_when_it_samples)
+    assert own.pid is None
+    own.start("toy")
+    assert own.run("toy", order(), ignore).model == "toy"
+
+
+def test_whoever_waits_for_a_model_hears_of_it_and_may_stop_waiting(own):
+    own.start("toy")
+    os.kill(own.pid, signal.SIGSTOP)
+    heard = []
+
+    def wait_a_little(fraction: float, stage: str) -> None:
+        heard.append((fraction, stage))
+        if len(heard) == 3:
+            raise Cancelled("no")
+
+    with pytest.raises(Cancelled):
+        own.run("toy", order(), wait_a_little)
+    assert heard == [(0.0, "loading")] * 3
+    os.kill(own.pid, signal.SIGCONT)
+    assert own.run("toy", order(), ignore).model == "toy"
+
+
+def test_a_model_that_takes_too_long_to_load_says_that_it_still_does(own, monkeypatch):
+    monkeypatch.setattr(worker, "START_TIMEOUT_S", 0.5)
+    own.start("toy")
+    os.kill(own.pid, signal.SIGSTOP)
+    with pytest.raises(EngineFailed, match=r"toy is still being loaded after 0.5 s"):
+        own.load("toy")
+    os.kill(own.pid, signal.SIGCONT)
+    monkeypatch.undo()
+    assert own.load("toy").model == "toy"
+
+
+def test_a_model_is_unloaded_with_its_process_and_loaded_again_on_demand(own):
+    own.load("toy")
+    pid = own.pid
+    with pytest.raises(UnknownModel, match="got 'slow-toy', but toy is loaded"):
+        own.unload("slow-toy")
+    own.unload("toy")
+    assert (own.pid, own.loaded, own.state) == (None, None, "unloaded")
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    with pytest.raises(UnknownModel, match="but no model is loaded"):
+        own.unload("toy")
+    assert own.run("toy", order(), ignore).model == "toy"
+
+
+def test_ctrl_c_is_the_daemons_business_alone(own):
+    own.load("toy")
+    pid = own.pid
+    os.kill(pid, signal.SIGINT)
+    assert own.run("toy", order(), ignore).model == "toy"
+    assert own.pid == pid
+
+
+def test_the_process_is_deaf_to_ctrl_c_before_it_imports_anything_heavy():
+    code = "import sys, plugin_server.engine.entry; print({'numpy', 'onnxruntime'} & set(sys.modules) or 'none')"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "none"
+
+
+def test_an_onnxruntime_that_is_broken_is_told_in_a_sentence(own, tmp_path, monkeypatch, capfd):
+    (tmp_path / "onnxruntime.py").write_text("raise ImportError('libcudart is missing')")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(EngineFailed, match="cannot be imported: libcudart is missing"):
+        own.load("toy")
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_an_engine_without_a_model_refuses_an_order(toys):
+    with pytest.raises(EngineFailed, match="holds no model"):
+        EngineProcess(None, EngineOptions((toys,)))._run(1, order())
 
 
 def test_models_that_cannot_be_loaded_are_told_and_the_engine_lives_on(tmp_path):

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,8 @@ class Process:
     folder: Path
     pid: int
     lines: list[str]
+    wait: Callable[[float], int]
+    """Seconds to its exit status."""
 
 
 def environment(tmp: Path, **more: str) -> dict[str, str]:
@@ -46,7 +48,7 @@ def serving(tmp: Path, **more: str) -> Iterator[Process]:
                     break
             clock.cancel()
             port = int(re.search(r"127\.0\.0\.1:(\d+)", lines[0])[1])
-            yield Process(port, folder, process.pid, lines)
+            yield Process(port, folder, process.pid, lines, process.wait)
         finally:
             process.terminate()
             process.wait(10)

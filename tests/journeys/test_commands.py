@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from tests.journeys.conftest import environment
+from tests.toys import write_toy
 
 
-def run(tmp_path: Path, *arguments: str, status: int = 0) -> subprocess.CompletedProcess:
+def run(tmp_path: Path, *arguments: str, status: int = 0, **more: str) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", "plugin_server", *arguments]
-    ended = subprocess.run(command, capture_output=True, text=True, env=environment(tmp_path), timeout=60)
+    ended = subprocess.run(command, capture_output=True, text=True, env=environment(tmp_path, **more), timeout=60)
     assert ended.returncode == status, ended.stderr
     return ended
 
@@ -43,9 +44,30 @@ def test_takes_are_made_without_a_daemon_and_one_is_made_again(tmp_path):
         assert one.readframes(99999) == two.readframes(99999)
 
 
+def test_a_console_that_cannot_show_a_path_costs_nothing(tmp_path):
+    folder = tmp_path / "Möwen 波"
+    more = ["--seconds", "0.5", "--steps", "2", "--folder", str(folder)]
+    out = run(tmp_path, "generate", "rain", *more, PYTHONIOENCODING="ascii").stdout
+    assert "M\\xf6wen \\u6ce2" in out
+    assert len(list(folder.glob("*.wav"))) == 1
+
+
 def test_bundles_are_listed_and_verified(tmp_path):
     out = run(tmp_path, "models", "--verify").stdout
     assert out.startswith("clipsonic-mini") and "every file is as it should be" in out
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="moves the user's data folder by XDG_DATA_HOME")
+def test_a_bundle_is_installed_used_and_removed(tmp_path):
+    toy, data = write_toy(tmp_path), {"XDG_DATA_HOME": str(tmp_path / "data")}
+    assert "installed toy 0.0.1" in run(tmp_path, "models", "install", str(toy), **data).stdout
+    assert "\ntoy 0.0.1" in run(tmp_path, "models", **data).stdout
+    made = ["generate", "rain", "--model", "toy", "--seconds", "0.5", "--folder", str(tmp_path / "clips")]
+    assert "rain_0.5s" in run(tmp_path, *made, **data).stdout
+    run(tmp_path, "models", "remove", "toy", **data)
+    assert "toy" not in run(tmp_path, "models", **data).stdout
+    refused = run(tmp_path, "models", "remove", "clipsonic-mini", status=1, **data).stderr
+    assert "came with the program and cannot be removed" in refused
 
 
 def test_what_is_wrong_is_one_sentence(tmp_path):

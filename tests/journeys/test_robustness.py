@@ -131,3 +131,18 @@ def test_a_damaged_bundle_says_which_file(tmp_path):
         pytest.skip("moves the user's data folder by XDG_DATA_HOME")
     said = refused(tmp_path, "--osc-port", "0", "--folder", str(tmp_path / "c"), XDG_DATA_HOME=str(data))
     assert "vocoder.onnx has sha256" in said
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_whoever_waits_is_told_when_the_daemon_is_stopped(tmp_path, number):
+    with serving(tmp_path) as process, Client(process.port) as client:
+        client.send("/generate", "wind", 30, "@steps", 100, "@id", "runs")
+        client.send("/generate", "rain", 0.5, "@id", "waits")
+        wait_for(client, "/progress", "runs")
+        began = time.monotonic()
+        os.kill(process.pid, number)
+        failed = [wait_for(client, "/fail").arguments for _ in range(2)]
+        assert {f[3]: f[1] for f in failed} == {"runs": "cancelled", "waits": "cancelled"}
+        assert process.wait(10) == 130
+        assert time.monotonic() - began < 5
+        assert not list(process.folder.iterdir())

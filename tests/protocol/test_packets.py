@@ -45,6 +45,22 @@ def test_bytes_that_are_not_utf8_are_tolerated():
     assert arguments == ("sea?waves?", "@name", "m?we")
 
 
+def test_bytes_of_numbers_and_blobs_are_never_repaired():
+    number, blob = struct.unpack(">i", b"\xf6aa\xf6")[0], b"\xf6\xf6aa\xf6"
+    flat = struct.unpack(">f", b"\x42\xf6aa")[0]
+    inner = message("/generate", "aa\N{BULLET}aa", number, blob, flat, 1, "\N{BULLET}", blob, "m\N{BULLET}")
+    packet = inner.dgram.replace("\N{BULLET}".encode(), b"\xf6aa")
+    expected = Message("/generate", ("aa?aaaa", number, blob, flat, 1, "?aa", blob, "m?aa"))
+    assert decode_packet(packet) == [expected]
+    nested = b"#bundle\0" + bytes(7) + b"\1" + struct.pack(">i", len(packet)) + packet
+    twice = nested + struct.pack(">i", len(nested)) + nested
+    assert decode_packet(twice) == [expected, expected]
+
+
+def test_a_name_that_is_no_text_can_be_sent():
+    assert decode_packet(encode_message("/clip", "m\udcf6we"))[0].arguments == ("m?we",)
+
+
 def test_utf8_comes_through():
     assert decode_packet(encode_message("/generate", "Möwen 波"))[0].arguments == ("Möwen 波",)
 

@@ -54,6 +54,9 @@ def test_takes_are_announced_one_by_one(daemon):
         ("/notify", [7], "bad_argument", "notify: got 7"),
         ("/notify", [1, 99999], "bad_argument", "port: got 99999"),
         ("/sync", ["x"], "bad_argument", "id: got 'x'"),
+        ("/model/load", [], "bad_argument", "model: got 0 arguments, expected one name"),
+        ("/model/load", ["moon"], "unknown_model", "model: got 'moon', expected one of slow-toy, toy"),
+        ("/model/unload", ["a", "b"], "bad_argument", "model: got 2 arguments"),
         ("/help", ["/nothing"], "unknown_address", "address: got '/nothing'"),
     ],
 )
@@ -125,6 +128,35 @@ def test_models_are_listed(daemon):
     assert rows[2].arguments == ("/model/list", 2)
 
 
+def test_a_model_is_loaded_ahead_and_unloaded(daemon):
+    with daemon.client() as client:
+        for name in ("slow-toy", "toy"):
+            assert client.ask("/model/load", name, reply="/done", timeout_s=20)[:2] == ("/model/load", name)
+            assert client.ask("/status", reply="/status.reply")[9:11] == ("ready", name)
+        client.send("/model/unload", "toy")
+        queued, done = client.receive(), client.receive()
+        assert (queued.address, queued.arguments[1]) == ("/queued", "/model/unload")
+        assert done.arguments == ("/model/unload", "toy", queued.arguments[0])
+        assert client.ask("/status", reply="/status.reply")[9] == "unloaded"
+        assert daemon.daemon.engine.pid is None
+        client.send("/model/unload", "toy")
+        client.receive()
+        failed = client.receive()
+        assert failed.arguments[:2] == ("/model/unload", "unknown_model")
+        assert "no model is loaded" in failed.arguments[2]
+        assert list(client.generate("rain", 0.25, timeout_s=20))[-1].address == "/done"
+
+
+def test_models_are_loaded_in_turn_with_the_jobs(daemon):
+    with daemon.client() as client:
+        client.send("/generate", "rain", 0.5, "@model", "slow-toy", "@id", "before")
+        client.send("/model/load", "toy")
+        heard = []
+        while not heard or heard[-1].arguments[:2] != ("/model/load", "toy"):
+            heard.append(client.receive(20))
+        assert [m.arguments[0] for m in heard if m.address == "/done"] == ["/generate", "/model/load"]
+
+
 def test_a_subscriber_on_another_port_hears_of_every_job_and_of_answers(daemon):
     with daemon.client() as client, Client(daemon.port) as ear:
         client.send("/notify", 1, ear.port)
@@ -151,12 +183,14 @@ def test_a_running_job_is_cancelled_and_the_next_one_runs(daemon):
         began = time.monotonic()
         client.send("/cancel", "long-one")
         heard = []
-        while not heard or heard[-1].address != "/fail":
+        while not heard or heard[-1].address != "/done":
             heard.append(client.receive())
-        assert heard[-1].arguments[:2] == ("/generate", "cancelled")
-        assert heard[-1].arguments[3] == "long-one"
-        assert any(m.arguments[:2] == ("/cancel", "long-one") for m in heard if m.address == "/done")
-        assert time.monotonic() - began < 5
+        assert heard[-1].arguments == ("/cancel", "long-one")
+        assert (heard[-2].address, heard[-2].arguments[:2]) == ("/fail", ("/generate", "cancelled"))
+        assert heard[-2].arguments[3] == "long-one"
+        assert time.monotonic() - began < 1
+        with pytest.raises(TimeoutError):
+            client.receive(0.2)
         assert list(client.generate("rain", 0.25))[-1].address == "/done"
 
 
@@ -198,6 +232,69 @@ def test_a_bundle_is_answered_in_order(daemon):
     with daemon.client() as client:
         client.send_packet(bundle.build().dgram)
         assert [client.receive().address for _ in range(3)] == ["/version.reply", "/fail", "/status.reply"]
+
+
+def test_replies_do_not_overtake_each_other(daemon):
+    bundle = OscBundleBuilder(IMMEDIATELY)
+    for message in (build_msg("/generate", ["rain", 0.25]), build_msg("/version")):
+        bundle.add_content(message)
+    with daemon.client() as client:
+        for number in range(20):
+            client.send_packet(bundle.build().dgram)
+            heard = []
+            while not heard or heard[-1].address != "/done":
+                client.send("/sync", number)
+                heard.append(client.receive())
+            addresses = [m.address for m in heard]
+            assert addresses.index("/queued") < addresses.index("/version.reply")
+            assert not any(m.address == "/synced" and m.arguments == (number,) for m in heard)
+
+
+def test_each_address_of_a_pattern_answers_for_itself(daemon):
+    with daemon.client() as client:
+        client.send("/{generate,sync,version,help}", 1, 2)
+        heard = [client.receive() for _ in range(4)]
+    failed = [m.arguments[0] for m in heard if m.address == "/fail"]
+    assert failed == ["/generate", "/sync", "/help"]
+    assert "/version.reply" in [m.address for m in heard]
+
+
+@pytest.mark.parametrize(
+    ("address", "arguments"),
+    [("/" + "x" * 20_000, ()), ("/cancel", ("波" * 9_000,)), ("/generate", ("rain", "@id", "波" * 9_000)),
+     ("/generate", ("rain", "@model", "m" * 1_999)), ("/help", ("/" + "波" * 9_000,)),
+     ("/generate", ("rain", "@" + "波" * 9_000, 1)), ("/generate", ("rain", "@seed", "9" * 9_000))],
+)  # fmt: skip
+def test_what_is_sent_back_of_a_long_argument_fits_any_datagram(daemon, address, arguments):
+    with daemon.client() as client:
+        client.send(address, *arguments)
+        reply = client.receive()
+    assert reply.address == "/fail"
+    assert len(encode_message("/fail", *reply.arguments)) < 1000
+
+
+def test_two_clients_on_one_id_and_a_subscriber_hear_everything_once(daemon):
+    with daemon.client() as one, daemon.client() as two, daemon.client() as ear:
+        ear.ask("/notify", 1, reply="/done")
+        one.send("/generate", "rain", 1, "@model", "slow-toy", "@steps", 30, "@id", "shared")
+        while one.receive().address != "/progress":
+            pass
+        two.send("/generate", "rain", 1, "@model", "slow-toy", "@steps", 30, "@id", "shared")
+        two.send("/generate", "rain", 1, "@model", "slow-toy", "@steps", 30, "@id", "shared")
+        for client in (one, two, ear):
+            heard = []
+            while not heard or heard[-1].address != "/done":
+                heard.append(client.receive())
+            assert [m.address for m in heard].count("/clip") == 1
+            progress = [m.arguments for m in heard if m.address == "/progress"]
+            assert len(progress) == len(set(progress))
+            if client is ear:
+                assert [m.address for m in heard].count("/queued") == 1
+        two.send("/generate", "rain", 1, "@model", "slow-toy", "@steps", 30, "@id", "shared")
+        assert [two.receive().address for _ in range(3)] == ["/queued", "/clip", "/done"]
+        ear.ask("/notify", 0, reply="/done")
+        with pytest.raises(TimeoutError):
+            ear.receive(0.2)
 
 
 def test_an_address_pattern_reaches_every_match(daemon):

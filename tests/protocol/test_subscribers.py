@@ -15,12 +15,12 @@ class Peer:
 HERE, THERE = Peer("127.0.0.1", 1), Peer("10.0.0.2", 1)
 
 
-def test_events_reach_the_asker_and_every_subscriber_once():
+def test_events_reach_every_subscriber_that_did_not_ask_itself():
     table = Subscribers()
     table.add(HERE)
     table.add(THERE)
-    assert table.for_events(HERE) == [HERE, THERE]
-    assert table.for_events(Peer("x", 9)) == [Peer("x", 9), HERE, THERE]
+    assert table.all_but({HERE}) == [THERE]
+    assert table.all_but({Peer("x", 9)}) == [HERE, THERE]
 
 
 def test_answers_reach_the_askers_own_host_only():
@@ -39,11 +39,27 @@ def test_client_ids_are_kept_and_used_again():
     assert table.add(Peer("new", 1)) == 0
 
 
-def test_the_table_is_bounded():
-    table = Subscribers()
-    ids = [table.add(Peer("h", i)) for i in range(MAX_SUBSCRIBERS + 1)]
-    assert ids[-1] is None
+def test_a_full_table_forgets_the_oldest():
+    table = Subscribers(lambda: 0.0)
+    ids = [table.add(Peer("h", i)) for i in range(MAX_SUBSCRIBERS)]
+    assert ids == list(range(MAX_SUBSCRIBERS))
     assert table.add(Peer("h", 0)) == 0
+    assert table.add(Peer("h", 99)) == 1
+    left = table.all_but(())
+    assert len(left) == MAX_SUBSCRIBERS
+    assert Peer("h", 0) in left and Peer("h", 1) not in left
+
+
+def test_a_full_table_forgets_a_silent_host_before_a_lively_one():
+    now = [0.0]
+    table = Subscribers(lambda: now[0])
+    for i in range(MAX_SUBSCRIBERS - 1):
+        table.add(Peer("h", i))
+    table.add(THERE)
+    now[0] = 1.0
+    table.heard("h")
+    table.add(Peer("h", 99))
+    assert THERE not in table.all_but(())
 
 
 def test_a_host_that_is_silent_for_long_is_forgotten():
@@ -55,4 +71,4 @@ def test_a_host_that_is_silent_for_long_is_forgotten():
     table.heard(HERE.host)
     now[0] = EXPIRY_S + 1
     table.heard(HERE.host)
-    assert table.for_events(HERE) == [HERE]
+    assert table.all_but(()) == [HERE]

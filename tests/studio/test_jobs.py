@@ -16,6 +16,7 @@ class Maker:
         self.go = threading.Semaphore(0)
         self.cancelled = threading.Event()
         self.made = []
+        self.refused = []
         self.error = None
 
     def make(self, request, report, on_clip):
@@ -27,10 +28,21 @@ class Maker:
         if self.error:
             raise self.error
         self.made.append(request.prompt)
-        on_clip(ClipMade("c1", Path("/x.wav"), 1.0, 1, 3))
+        try:
+            on_clip(ClipMade("c1", Path("/x.wav"), 1.0, 1, 3))
+        except Cancelled:
+            self.refused.append(request.prompt)
+            raise
 
     def cancel(self):
         self.cancelled.set()
+
+
+class Deaf(threading.Event):
+    """An event that never happens."""
+
+    def set(self):
+        pass
 
 
 class Ear:
@@ -164,6 +176,89 @@ def test_asking_twice_with_one_id_makes_one_job(jobs, maker):
     assert [type(event) for event in late.of("mine")] == [Queued, ClipMade, Done]
     with pytest.raises(DuplicateJob, match="'mine'"):
         jobs.submit(Generate("b", id="mine"), Ear())
+
+
+def test_a_cancelled_job_has_ended_at_once_and_says_nothing_more(jobs, maker):
+    ear = Ear()
+    job = jobs.submit(Generate("a"), ear)
+    wait_until(lambda: any(isinstance(e, Progress) for e in ear.of(job.id)))
+    # The maker is about to hand over its clip: it neither hears of the cancel nor stops for it.
+    maker.cancelled = Deaf()
+    jobs.cancel(job.id)
+    assert job.ended and jobs.active() == []
+    maker.go.release()
+    wait_until(lambda: maker.made)
+    after = jobs.submit(Generate("b"), ear)
+    maker.go.release()
+    assert jobs.wait([after], 5)
+    assert [type(event) for event in ear.of(job.id)] == [Queued, Progress, Failed]
+    assert maker.refused == ["a"]
+
+
+@pytest.mark.parametrize("how", ["failed", "cancelled", "cancelled while it waited"])
+def test_an_id_that_failed_or_was_cancelled_is_made_anew(jobs, maker, how):
+    ear, request = Ear(), Generate("a", id="mine")
+    before = jobs.submit(Generate("before"), Ear())
+    first = jobs.submit(request, ear)
+    if how != "cancelled while it waited":
+        maker.go.release()
+        wait_until(lambda: first.state == "running")
+    if how == "failed":
+        maker.error = EngineCrashed("gone")
+        maker.go.release()
+    else:
+        jobs.cancel("mine")
+    assert jobs.wait([first], 5)
+    maker.error = None
+    again = jobs.submit(Generate("another prompt", id="mine"), ear)
+    assert again is not first
+    maker.go.release(2)
+    assert jobs.wait([before, again], 5)
+    assert ear.of("mine")[-1] == Done(1)
+
+
+def test_the_audience_hears_every_job_once_and_no_replay(jobs, maker):
+    audience, one, two = Ear(), Ear(), Ear()
+    jobs.hear_all(audience)
+    job = jobs.submit(Generate("a", id="mine"), one)
+    jobs.submit(Generate("a", id="mine"), two)
+    maker.go.release()
+    assert jobs.wait([job], 5)
+    jobs.submit(Generate("a", id="mine"), two)
+    assert [type(event) for event in audience.of("mine")] == [Queued, Progress, ClipMade, Done]
+    assert job.listeners == []
+
+
+def test_whoever_joins_amid_the_events_hears_each_once(maker):
+    class Takes(Maker):
+        def make(self, request, report, on_clip):
+            for i in range(200):
+                on_clip(ClipMade("c", Path("/x.wav"), 1.0, i, 0))
+
+    jobs = Jobs(Takes(), size=3)
+    ears = [Ear() for _ in range(50)]
+    jobs.submit(Generate("a", id="mine"), ears[0])
+    jobs.start()
+    for ear in ears[1:]:
+        jobs.submit(Generate("a", id="mine"), ear)
+    assert jobs.wait([jobs.submit(Generate("a", id="mine"), Ear())], 10)
+    for ear in ears:
+        assert [e.take for e in ear.of("mine") if isinstance(e, ClipMade)] == list(range(200))
+        assert isinstance(ear.of("mine")[-1], Done)
+    jobs.stop(lambda: None)
+
+
+def test_stopping_ends_every_job_and_takes_no_more(jobs, maker):
+    ear = Ear()
+    made = [jobs.submit(Generate(name), ear) for name in "ab"]
+    jobs.stop(lambda: None)
+    assert [ear.of(job.id)[-1].code for job in made] == ["cancelled"] * 2
+    with pytest.raises(Cancelled, match="stopped"):
+        jobs.submit(Generate("c"), ear)
+
+
+def test_jobs_that_were_never_started_can_be_stopped(maker):
+    Jobs(maker, size=3).stop(lambda: None)
 
 
 def test_a_listener_that_fails_harms_nobody(jobs, maker):

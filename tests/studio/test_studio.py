@@ -121,3 +121,17 @@ def test_a_file_without_a_usable_recipe_is_told(tmp_path):
             request_like(path)
     with pytest.raises(BadFile):
         request_like(Path(tmp_path / "missing.wav"))
+
+
+def test_a_clip_that_is_cancelled_while_it_is_written_leaves_no_file(studio):
+    written = []
+
+    def refuse(clip):
+        written.append(clip.path.is_file())
+        raise Cancelled("no")
+
+    with pytest.raises(Cancelled):
+        studio.make(Generate("rain", seconds=0.25), ignore, refuse)
+    assert written == [True]
+    assert list(studio.settings.folder.iterdir()) == []
+    assert studio.n_clips == 0

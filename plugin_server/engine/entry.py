@@ -1,0 +1,22 @@
+"""The first code of the engine process. Small, since it runs before anything heavy is imported."""
+
+import signal
+from multiprocessing.connection import Connection
+
+from plugin_server.engine.order import EngineOptions
+from plugin_server.errors import EngineFailed
+
+
+def serve_engine(pipe: Connection, options: EngineOptions) -> None:
+    """Body of the process: answers on `pipe` until the daemon is gone."""
+    # Ctrl-C in a terminal reaches every process, perhaps while this one still imports; the daemon alone decides when
+    # the engine ends.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        from plugin_server.engine.process import EngineProcess
+    except Exception as error:
+        # A broken onnxruntime, as a rule: told to whoever waits for the model, and not by a traceback.
+        _, model = pipe.recv()
+        pipe.send(("not loaded", model, EngineFailed.code, f"the engine cannot be imported: {error}"))
+        return
+    EngineProcess(pipe, options).serve()
