@@ -112,7 +112,7 @@ class OscService:
         self._reply(peer, "/fail", address[:MAX_ECHO], error.code, str(error)[:MAX_SENTENCE], job)
 
     def _generate(self, peer: Peer, arguments: Sequence[Atom]) -> None:
-        request = parse_generate(arguments)
+        request = parse_generate(arguments, lambda model: self._parts.studio.card(model).lengths)
         # Lengths and names that the model cannot serve are told at once, not after a wait in the queue.
         self._parts.studio.resolve(request)
         self._parts.jobs.submit(request, _Listener(peer, self))
@@ -212,7 +212,7 @@ class OscService:
     def _load_model(self, peer: Peer, arguments: Sequence[Atom]) -> None:
         name = _one("model", arguments)
         # As with clips: what cannot be is told at once.
-        self._parts.studio.check_model(name)
+        self._parts.studio.card(name)
         self._parts.jobs.submit(LoadModel(name), _Listener(peer, self))
 
     def _unload_model(self, peer: Peer, arguments: Sequence[Atom]) -> None:

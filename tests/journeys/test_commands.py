@@ -48,6 +48,21 @@ def test_takes_are_made_without_a_daemon_and_one_is_made_again(tmp_path):
         assert one.readframes(99999) == two.readframes(99999)
 
 
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (["sea", "waves", "0.5"], "sea-waves_0.5s_s7_t1.wav"),
+        (["sea waves", "0.5"], "sea-waves_0.5s_s7_t1.wav"),
+        (["kick", "808", "0.5"], "kick-808_0.5s_s7_t1.wav"),
+        (["kick", "808", "--seconds", "0.5"], "kick-808_0.5s_s7_t1.wav"),
+        (["kick", "5", "--seconds", "0.5"], "kick-5_0.5s_s7_t1.wav"),
+    ],
+)
+def test_a_length_after_the_words_is_read_as_over_osc(tmp_path, words, name):
+    run(tmp_path, "generate", *words, "--seed", "7", "--steps", "1", "--folder", str(tmp_path / "clips"))
+    assert [path.name for path in (tmp_path / "clips").iterdir()] == [name]
+
+
 def test_a_console_that_cannot_show_a_path_costs_nothing(tmp_path):
     folder = tmp_path / "Möwen 波"
     more = ["--seconds", "0.5", "--steps", "2", "--folder", str(folder)]
@@ -75,6 +90,7 @@ def test_a_bundle_is_installed_used_and_removed(tmp_path):
 
 
 def test_what_is_wrong_is_one_sentence(tmp_path):
+    assert "got 99" in run(tmp_path, "generate", "sea waves", "99", "--folder", str(tmp_path), status=1).stderr
     said = run(tmp_path, "generate", "x", "--seconds", "99", "--folder", str(tmp_path), status=1).stderr
     assert said == "clipsonic: seconds: got 99, expected 0.5 to 30 s for clipsonic-mini\n"
     assert "prompt" in run(tmp_path, "generate", "--folder", str(tmp_path), status=1).stderr

@@ -41,7 +41,7 @@ def test_takes_are_announced_one_by_one(daemon):
     ("address", "arguments", "code", "sentence"),
     [
         ("/generate", [], "bad_argument", "prompt: got nothing"),
-        ("/generate", ["rain", 99], "bad_argument", "seconds: got 99, expected 0.25 to 30 s for toy"),
+        ("/generate", ["sea waves", 99], "bad_argument", "seconds: got 99, expected 0.25 to 30 s for toy"),
         ("/generate", ["rain", "@model", "moon"], "unknown_model", "model: got 'moon', expected one of slow-toy, toy"),
         ("/generate", ["rain", "@loop", 1], "bad_argument", "attribute: got @loop"),
         ("/nothing", [], "unknown_address", "address: got '/nothing'"),
