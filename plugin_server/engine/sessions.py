@@ -45,7 +45,7 @@ def check_provider(device: str, wanted: str, got: str) -> None:
     """
     if got == wanted:
         return
-    hint = "are CUDA's libraries there? See --device in README" if wanted == CUDA else "see its own messages"
+    hint = "are CUDA's libraries there? See Device in README" if wanted == CUDA else "see its own messages"
     if device != "auto":
         raise EngineFailed(f"device: got {device!r}, but onnxruntime took {got}; {hint}, or use --device auto")
     log.warning("the model runs on %s, since onnxruntime could not use %s; %s", got, wanted, hint)
