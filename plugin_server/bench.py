@@ -23,10 +23,12 @@ from plugin_server.audio.clip import Clip
 from plugin_server.audio.finish import Finish, finish
 from plugin_server.audio.wav import write_clip
 from plugin_server.client import Client
+from plugin_server.daemon_process import start_daemon
 from plugin_server.engine.bundles import find_bundle
 from plugin_server.engine.families.clipsonic import Clipsonic, load
 from plugin_server.engine.order import TakeOrder
 from plugin_server.engine.sessions import Cancellation, SessionOptions, choose_provider
+from plugin_server.errors import ClipsonicError
 from plugin_server.settings import Settings, bundle_folders, load_settings
 
 LENGTHS = (1.0, 5.0, 10.0, 30.0)
@@ -74,7 +76,7 @@ class Figures:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure and print a table; `--json FILE` keeps the figures."""
+    """Measure and print a table; `--json FILE` keeps the figures. 1 with one sentence when it cannot."""
     parser = argparse.ArgumentParser(prog="python -m plugin_server.bench", description=__doc__)
     parser.add_argument("--json", type=Path, help="also write the figures here")
     parser.add_argument("--rounds", type=int, default=3, help="runs of which the median is taken (default: 3)")
@@ -82,7 +84,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, nargs="+", default=[8], help="steps beside the model's own (default: 8)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "coreml"))
     options = parser.parse_args(arguments)
-    figures = measure(load_settings({"device": options.device}), options.lengths, options.steps, options.rounds)
+    try:
+        figures = measure(load_settings({"device": options.device}), options.lengths, options.steps, options.rounds)
+    except (ClipsonicError, TimeoutError) as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
     print(figures.table())
     if options.json:
         options.json.write_text(json.dumps(asdict(figures), indent=1) + "\n", "utf-8")
@@ -112,25 +118,18 @@ def _measure_daemon(
     figures: Figures, settings: Settings, folder: Path, lengths: Sequence[float], steps: Sequence[int], rounds: int
 ) -> None:
     """A daemon in its own process, asked by a client over UDP, as a musician's patch would."""
-    command = [sys.executable, "-m", "plugin_server", "serve", "--osc-port", "0", "--folder", str(folder)]
-    command += ["--device", settings.device, "--model", settings.model]
+    flags = ["--folder", str(folder), "--device", settings.device, "--model", settings.model]
     began = time.perf_counter()
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as daemon:
-        try:
-            port = int(daemon.stdout.readline().split("127.0.0.1:")[1].split()[0])
-            with Client(port) as client:
-                client.ask("/status", reply="/status.reply", timeout_s=30)
-                figures.daemon_ready = time.perf_counter() - began
-                while not daemon.stdout.readline().startswith("ready"):
-                    pass
-                figures.model_ready = time.perf_counter() - began
-                _ask_once(client, 1.0, 2)
-                for seconds in lengths:
-                    for n_steps in steps:
-                        figures.clips.append(_time_clip(client, seconds, n_steps, rounds))
-            figures.peak_memory_mib = _peak_memory_mib(daemon.pid)
-        finally:
-            daemon.terminate()
+    with start_daemon(flags, lambda line: None) as daemon, Client(daemon.port()) as client:
+        client.ask("/status", reply="/status.reply", timeout_s=30)
+        figures.daemon_ready = time.perf_counter() - began
+        daemon.wait_until_ready()
+        figures.model_ready = time.perf_counter() - began
+        _ask_once(client, 1.0, 2)
+        for seconds in lengths:
+            for n_steps in steps:
+                figures.clips.append(_time_clip(client, seconds, n_steps, rounds))
+        figures.peak_memory_mib = _peak_memory_mib(daemon.pid)
 
 
 def _time_clip(client: Client, seconds: float, steps: int, rounds: int) -> dict[str, float]:
@@ -147,7 +146,7 @@ def _ask_once(client: Client, seconds: float, steps: int) -> tuple[float, float]
     began = time.perf_counter()
     for message in client.generate("sea waves", seconds, seed=1, steps=steps):
         if message.address == "/fail":
-            raise SystemExit(f"the daemon said: {message.arguments[2]}")
+            raise ClipsonicError(f"the daemon said: {message.arguments[2]}")
     total = time.perf_counter() - began
     return total, float(client.ask("/status", reply="/status.reply")[13]) - before
 

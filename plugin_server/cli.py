@@ -97,7 +97,9 @@ def _serve(options: argparse.Namespace) -> None:
 
 def _add_generate(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("generate", help="make clips without a daemon")
-    parser.add_argument("prompt", nargs="*", help="words for the sound")
+    parser.add_argument(
+        "prompt", nargs="*", help='words for the sound, and perhaps its length, as in "sea waves" 5; kick 808 are words'
+    )
     parser.add_argument("--seconds", type=float, help="length of the clip (default: the model's, 5)")
     parser.add_argument("--seed", type=int, help="a number that makes the same sound again")
     parser.add_argument(
@@ -124,10 +126,9 @@ def _add_generate(commands: argparse._SubParsersAction) -> None:
 def _generate(options: argparse.Namespace) -> None:
     from plugin_server.commands import generate_clips
 
-    given = {"prompt": " ".join(options.prompt) or None, "variations": options.variations}
-    names = ("seconds", "seed", "steps", "guidance", "loop", "stereo", "negative", "name", "model")
-    given |= {name: getattr(options, name) for name in names}
-    generate_clips(_settings(options), options.like, {k: v for k, v in given.items() if v is not None})
+    names = ("variations", "seconds", "seed", "steps", "guidance", "loop", "stereo", "negative", "name", "model")
+    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    generate_clips(_settings(options), options.prompt, options.like, given)
 
 
 def _add_demo(commands: argparse._SubParsersAction) -> None:
@@ -139,9 +140,15 @@ def _add_demo(commands: argparse._SubParsersAction) -> None:
 
 
 def _demo(options: argparse.Namespace) -> None:
+    from plugin_server.commands import prompt_and_seconds
     from plugin_server.demo import run_demo
+    from plugin_server.engine.bundles import find_bundle
 
-    run_demo(" ".join(options.prompt) or "sea waves", options.seconds, options.folder)
+    model = _settings(options).model
+    prompt, seconds = " ".join(options.prompt) or "sea waves", options.seconds
+    if options.prompt and seconds is None:
+        prompt, seconds = prompt_and_seconds(options.prompt, lambda: find_bundle(bundle_folders(), model).card.lengths)
+    run_demo(prompt, seconds, options.folder)
 
 
 def _add_models(commands: argparse._SubParsersAction) -> None:

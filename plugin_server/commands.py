@@ -1,27 +1,36 @@
 """What `clipsonic generate` and `clipsonic models` do."""
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from plugin_server.engine.bundles import list_bundles, verify_bundle
+from plugin_server.engine.card import Lengths
 from plugin_server.errors import BadArgument
 from plugin_server.server import build_engine, build_studio
 from plugin_server.settings import Settings
 from plugin_server.studio.jobs import ClipMade
-from plugin_server.studio.requests import Generate
+from plugin_server.studio.requests import Generate, is_length
 from plugin_server.studio.studio import request_like
 from plugin_server.terminal import ProgressBar
 
+NUMBER = re.compile(r"-?\d+(\.\d+)?")
 
-def generate_clips(settings: Settings, like: Path | None, given: Mapping[str, object]) -> None:
+
+def generate_clips(settings: Settings, words: Sequence[str], like: Path | None, given: Mapping[str, object]) -> None:
     """Make clips here and now and print a line for each: the daemon's studio and engine, without its sockets.
 
-    `given` holds fields of Generate; with `like` they change the request that a file was made by.
+    `words` are the prompt and perhaps its length, `given` holds fields of Generate; with `like` both change the
+    request that a file was made by.
     """
-    request, checksum = _request(like, given)
     engine = build_engine(settings)
     studio = build_studio(settings, engine)
+    if words and "seconds" in given:
+        given = {"prompt": " ".join(words)} | given
+    elif words:
+        given = _read_words(words, lambda: studio.card(str(given.get("model", ""))).lengths) | given
+    request, checksum = _request(like, given)
     bar = ProgressBar()
 
     def announce(clip: ClipMade) -> None:
@@ -37,6 +46,20 @@ def generate_clips(settings: Settings, like: Path | None, given: Mapping[str, ob
     finally:
         bar.end()
         engine.stop()
+
+
+def prompt_and_seconds(words: Sequence[str], lengths: Callable[[], Lengths]) -> tuple[str, float | None]:
+    """Words as a shell gives them, read as `/generate` reads its arguments: a number at the end is the length, unless
+    no clip can be that long and the words before it were not quoted."""
+    *before, last = words
+    if before and NUMBER.fullmatch(last) and is_length(before, float(last), lengths()):
+        return " ".join(before), float(last)
+    return " ".join(words), None
+
+
+def _read_words(words: Sequence[str], lengths: Callable[[], Lengths]) -> dict[str, object]:
+    prompt, seconds = prompt_and_seconds(words, lengths)
+    return {"prompt": prompt} | ({} if seconds is None else {"seconds": seconds})
 
 
 def _request(like: Path | None, given: Mapping[str, object]) -> tuple[Generate, str]:

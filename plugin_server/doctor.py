@@ -4,12 +4,9 @@ import platform
 import time
 from collections.abc import Callable, Iterator
 
-import onnxruntime
-
 from plugin_server import __version__
 from plugin_server.engine.bundles import list_bundles, verify_bundle
 from plugin_server.engine.order import TakeOrder
-from plugin_server.engine.sessions import choose_provider, count_cuda_devices
 from plugin_server.errors import ClipsonicError
 from plugin_server.server import PROVIDERS, build_engine
 from plugin_server.settings import Settings, bundle_folders
@@ -24,9 +21,11 @@ def print_report(settings: Settings) -> None:
     for name, look in _subjects(settings):
         try:
             print(f"{name:22} ok   {look()}", flush=True)
-        except ClipsonicError as error:
+        except Exception as error:
+            # Of every kind: what is broken in an installation must be told, whatever breaks.
+            told = error if isinstance(error, ClipsonicError) else f"{type(error).__name__}: {error}"
             wrong.append(name)
-            print(f"{name:22} BAD  {error}", flush=True)
+            print(f"{name:22} BAD  {told}", flush=True)
     if wrong:
         raise ClipsonicError(f"not everything is well: {', '.join(wrong)}")
 
@@ -34,9 +33,9 @@ def print_report(settings: Settings) -> None:
 def _subjects(settings: Settings) -> Iterator[tuple[str, Callable[[], str]]]:
     yield "clipsonic", lambda: __version__
     yield "python", lambda: f"{platform.python_version()} on {platform.platform()}"
-    yield "onnxruntime", lambda: f"{onnxruntime.__version__}; {', '.join(onnxruntime.get_available_providers())}"
+    yield "onnxruntime", _onnxruntime
     yield "gpu", _gpu
-    yield "device", lambda: PROVIDERS[choose_provider(settings.device)]
+    yield "device", lambda: _device(settings)
     yield "portaudio", _portaudio
     yield "sample folder", lambda: _folder(settings)
     for name, bundle in sorted(list_bundles(bundle_folders()).items()):
@@ -44,7 +43,22 @@ def _subjects(settings: Settings) -> Iterator[tuple[str, Callable[[], str]]]:
     yield "speed", lambda: _speed(settings)
 
 
+def _onnxruntime() -> str:
+    # Imported here and below, so that a broken one is a line of the report.
+    import onnxruntime
+
+    return f"{onnxruntime.__version__}; {', '.join(onnxruntime.get_available_providers())}"
+
+
+def _device(settings: Settings) -> str:
+    from plugin_server.engine.sessions import choose_provider
+
+    return PROVIDERS[choose_provider(settings.device)]
+
+
 def _gpu() -> str:
+    from plugin_server.engine.sessions import count_cuda_devices
+
     count = count_cuda_devices()
     return f"{count} CUDA device{'s' * (count > 1)}" if count else "none with CUDA; the CPU is used"
 

@@ -9,6 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 ROOMS = ["audio", "engine", "studio", "protocol"]
+ROOT_FILES = ["server", "cli", "commands", "demo", "doctor", "bench", "client", "daemon_process"]
 TRAINING = {
     "torch",
     "torchvision",
@@ -40,7 +41,7 @@ def test_rooms_import_only_those_below_them(path):
     assert not {name.split(".")[0] for name in names} & TRAINING
     if room not in ROOMS:
         return
-    above = [*ROOMS[ROOMS.index(room) + 1 :], "server", "cli", "commands", "demo", "doctor", "bench", "client"]
+    above = [*ROOMS[ROOMS.index(room) + 1 :], *ROOT_FILES]
     for name in names:
         assert not any(name.startswith(f"plugin_server.{other}") for other in above), name
 

@@ -7,10 +7,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from plugin_server.audio.spectral import MelSettings
+from plugin_server.engine.sampler import SOLVERS
 from plugin_server.errors import BundleDamaged, shown
 
 FORMAT = 1
 CARD_NAME = "card.json"
+PARAMETRISATIONS = ("clean",)
+TOKENIZER_FILES = {"clipsonic": ("merges.txt.gz",)}
+"""What a family reads beside its graphs: listed in `files`, so that it is verified like them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,14 +158,54 @@ def _graph(values: Mapping) -> GraphSpec:
 
 
 def _check(card: Card) -> None:
+    _check_name(card.name)
+    _check_numbers(card)
+    _check_sampling(card.sampling)
+    _check_files(card)
+
+
+def _check_name(name: object) -> None:
     # The name is a folder's name too, and must not lead out of where bundles lie.
-    if not isinstance(card.name, str) or not re.fullmatch(r"\w[\w.-]{0,63}", card.name):
-        raise ValueError(f"name is {shown(card.name)}, expected at most 64 letters, digits and . _ -")
+    if not isinstance(name, str) or not re.fullmatch(r"\w[\w.-]{0,63}", name):
+        raise ValueError(f"name is {shown(name)}, expected at most 64 letters, digits and . _ -")
+
+
+def _check_numbers(card: Card) -> None:
     for name, numbers in (("mel_mean", card.mel_mean), ("mel_std", card.mel_std)):
         if len(numbers) != card.mel.n_mels:
             raise ValueError(f"{name} has {len(numbers)} numbers, expected {card.mel.n_mels}")
     if min(card.mel_std) <= 0:
         raise ValueError("mel_std holds a number that is not positive")
+    _whole("frame_multiple", card.frame_multiple, 1, 4096)
+    # A prompt needs its two end marks and a word between them.
+    _whole("context_length", card.context_length, 3, 65_536)
+    _whole("embedding.size", card.embedding.size, 1, 65_536)
+    lengths = card.lengths
+    if not 0 < lengths.least <= lengths.usual <= lengths.most <= 3600:
+        raise ValueError(f"lengths are {lengths}, expected 0 < least <= usual <= most <= 3600")
+
+
+def _check_sampling(sampling: Sampling) -> None:
+    for key, value, known in (
+        ("parametrisation", sampling.parametrisation, PARAMETRISATIONS),
+        ("solver", sampling.solver, tuple(SOLVERS)),
+    ):
+        if value not in known:
+            raise ValueError(f"sampling.{key} is {shown(value)}, expected one of {', '.join(known)}")
+    _whole("sampling.steps", sampling.steps, 1, 100)
+    if not sampling.shift > 0:
+        raise ValueError(f"sampling.shift is {sampling.shift:g}, expected a number above 0")
+
+
+def _whole(key: str, value: object, low: int, high: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        raise ValueError(f"{key} is {shown(value)}, expected a whole number from {low} to {high}")
+
+
+def _check_files(card: Card) -> None:
+    for name in TOKENIZER_FILES.get(card.family, ()):
+        if name not in card.files:
+            raise ValueError(f"files lacks {name!r}, the tokenizer of the family {card.family}")
     for graph in card.graphs.values():
         if graph.file not in card.files:
             raise ValueError(f"files lacks {graph.file!r}")

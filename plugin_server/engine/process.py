@@ -13,7 +13,7 @@ import numpy as np
 from plugin_server.engine.bundles import find_bundle, verify_bundle
 from plugin_server.engine.families import LOADERS, Model
 from plugin_server.engine.order import EngineOptions, TakeOrder
-from plugin_server.engine.sessions import Cancellation, SessionOptions, choose_provider
+from plugin_server.engine.sessions import Cancellation, SessionOptions, check_provider, choose_provider
 from plugin_server.engine.worker import Loaded, Take
 from plugin_server.errors import BundleDamaged, ClipsonicError, EngineFailed
 
@@ -83,6 +83,7 @@ class EngineProcess:
         # One model at a time: the last one's memory is given back before the next is read.
         self._held = None
         loaded = LOADERS[bundle.card.family](bundle, options)
+        check_provider(self._options.device, options.provider, loaded.provider)
         self._held = loaded, Loaded(model, bundle.checksum(), loaded.provider, loaded.sample_rate)
         return "loaded", self._held[1]
 

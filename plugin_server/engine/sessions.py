@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 
 CPU, CUDA, COREML = "CPUExecutionProvider", "CUDAExecutionProvider", "CoreMLExecutionProvider"
 FATAL_ONLY = 4
+MACHINE_WORDS = ("out of memory", "allocate", "bad_alloc", "cuda failure", "cudnn failure", "cublas failure")
+"""In onnxruntime's sentences when the machine, and not the file, is why a graph cannot be opened."""
 
 
 def choose_provider(device: str) -> str:
@@ -34,6 +36,19 @@ def choose_provider(device: str) -> str:
         why = "no NVIDIA driver or GPU was found" if wanted == CUDA and CUDA in offered else "onnxruntime lacks it"
         raise EngineFailed(f"device: got {device!r}, but {why}; use --device auto or cpu")
     return wanted
+
+
+def check_provider(device: str, wanted: str, got: str) -> None:
+    """Compare what was to run a model with what does: onnxruntime takes the CPU where a library is missing.
+
+    Raises EngineFailed when the device was asked for by name; for 'auto' it is a warning.
+    """
+    if got == wanted:
+        return
+    hint = "are CUDA's libraries there? See Device in README" if wanted == CUDA else "see its own messages"
+    if device != "auto":
+        raise EngineFailed(f"device: got {device!r}, but onnxruntime took {got}; {hint}, or use --device auto")
+    log.warning("the model runs on %s, since onnxruntime could not use %s; %s", got, wanted, hint)
 
 
 def count_cuda_devices() -> int:
@@ -81,7 +96,8 @@ class GraphSession:
     """One graph, open and known to be what its card says."""
 
     def __init__(self, path: Path, spec: GraphSpec, options: SessionOptions) -> None:
-        """Raises BundleDamaged when the file cannot be opened or its inputs or outputs differ from `spec`."""
+        """Raises BundleDamaged when the file cannot be opened or its inputs or outputs differ from `spec`, and
+        EngineFailed when the machine has no room for it."""
         self._session = _open(path, options)
         self.provider = self._session.get_providers()[0]
         self._outputs = [tensor.name for tensor in spec.outputs]
@@ -118,6 +134,8 @@ def _open(path: Path, options: SessionOptions) -> ort.InferenceSession:
     try:
         return ort.InferenceSession(str(path), settings, providers=providers)
     except Exception as error:  # as above
+        if any(word in str(error).lower() for word in MACHINE_WORDS):
+            raise EngineFailed(f"onnxruntime: {_first_line(error)}") from error
         raise BundleDamaged(f"{path} cannot be opened: {_first_line(error)}") from error
 
 

@@ -3,13 +3,14 @@
 import math
 import re
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from plugin_server.engine.card import Lengths
 from plugin_server.errors import BadArgument, UnknownAddress, shown
 from plugin_server.protocol.packets import Atom
-from plugin_server.studio.requests import Generate
+from plugin_server.studio.requests import Generate, is_length
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,8 @@ TABLE = (
         "/generate",
         "prompt [seconds] [@negative @seed @steps @guidance @loop @stereo @variations @name @model @id]",
         "/queued /progress /clip /done",
-        "make a clip, or several takes, from words",
+        "make a clip, or several takes, from words; a number after them is its length in seconds, unless the words "
+        "are not quoted and no clip can be that long, as in: kick 808",
     ),
     Row("/cancel", "[job | all]", "/done", "stop one job, the running one, or all"),
     Row("/status", "", "/status.reply", "what the daemon is doing"),
@@ -86,16 +88,17 @@ def _regex(pattern: str) -> re.Pattern[str]:
         return re.compile(r"(?!)")
 
 
-def parse_generate(arguments: Sequence[Atom]) -> Generate:
-    """A checked request from what came after `/generate`. Raises BadArgument."""
+def parse_generate(arguments: Sequence[Atom], lengths_of: Callable[[str], Lengths]) -> Generate:
+    """A checked request from what came after `/generate`; `lengths_of` a model's name tells which numbers can be
+    lengths. Raises BadArgument, and what `lengths_of` raises."""
     positional, attributes = split_attributes(arguments)
-    prompt, seconds = _prompt_and_seconds(positional)
     values: dict[str, object] = {}
     for name, atoms in attributes.items():
         if name not in ATTRIBUTES:
             known = " ".join(f"@{attribute}" for attribute in ATTRIBUTES)
             raise BadArgument(f"attribute: got @{name[:40]}, expected one of {known}")
         values[name] = _attribute(name, atoms)
+    prompt, seconds = _prompt_and_seconds(positional, lambda: lengths_of(str(values.get("model", ""))))
     return Generate(prompt=prompt, seconds=seconds, **values)
 
 
@@ -115,14 +118,15 @@ def split_attributes(arguments: Sequence[Atom]) -> tuple[list[Atom], dict[str, l
     return positional, attributes
 
 
-def _prompt_and_seconds(atoms: list[Atom]) -> tuple[str, float | None]:
-    """Leading atoms are the prompt; a number at the end, with words before it, is the length."""
+def _prompt_and_seconds(atoms: list[Atom], lengths: Callable[[], Lengths]) -> tuple[str, float | None]:
+    """Leading atoms are the prompt; a number at the end, with words before it, is the length if it can be one."""
     if not atoms:
         raise BadArgument('prompt: got nothing, expected words, as in /generate "sea waves" 5')
-    seconds = None
-    if len(atoms) > 1 and is_number(atoms[-1]):
-        seconds, atoms = float(atoms[-1]), atoms[:-1]
     words = [as_text("prompt", atom) for atom in atoms]
+    seconds = None
+    if len(atoms) > 1 and is_number(atoms[-1]) and is_length(words[:-1], float(atoms[-1]), lengths()):
+        seconds = float(atoms[-1])
+        atoms, words = atoms[:-1], words[:-1]
     if all(is_number(atom) for atom in atoms):
         raise BadArgument(f"prompt: got the number {' '.join(words)}, expected words")
     return " ".join(words).strip(), seconds

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from plugin_server import __version__
 from plugin_server.engine.bundles import Shelf
@@ -44,7 +44,6 @@ class OscService:
 
     def __init__(self, parts: Parts, subscribers: Subscribers, loop: asyncio.AbstractEventLoop) -> None:
         self._parts, self._subscribers, self._loop = parts, subscribers, loop
-        self._tasks: set[asyncio.Task] = set()
         self._on_port: PeerOnPort = lambda peer, port: peer
         self._handlers: dict[str, Callable[[Peer, Sequence[Atom]], None]] = {
             "/generate": self._generate,
@@ -58,7 +57,7 @@ class OscService:
             "/model/load": self._load_model,
             "/model/unload": self._unload_model,
         }
-        parts.jobs.hear_all(self._tell_subscribers)
+        parts.jobs.hear_all(self._hear)
 
     def reach_ports_by(self, peer_on_port: PeerOnPort) -> None:
         """How `/notify 1 port` finds the other port; known once a UDP socket is open."""
@@ -112,7 +111,7 @@ class OscService:
         self._reply(peer, "/fail", address[:MAX_ECHO], error.code, str(error)[:MAX_SENTENCE], job)
 
     def _generate(self, peer: Peer, arguments: Sequence[Atom]) -> None:
-        request = parse_generate(arguments)
+        request = parse_generate(arguments, lambda model: self._parts.studio.card(model).lengths)
         # Lengths and names that the model cannot serve are told at once, not after a wait in the queue.
         self._parts.studio.resolve(request)
         self._parts.jobs.submit(request, _Listener(peer, self))
@@ -162,18 +161,19 @@ class OscService:
     def _sync(self, peer: Peer, arguments: Sequence[Atom]) -> None:
         which = _at_most_one("id", arguments)
         number = 0 if which is None else as_whole("id", which)
-        jobs = self._parts.jobs.active()
-        if not jobs:
-            self._reply(peer, "/synced", number)
-            return
-
-        async def wait() -> None:
-            await asyncio.to_thread(self._parts.jobs.wait, jobs)
+        sync = _Sync(peer, number, self)
+        sync.jobs.update(self._parts.jobs.follow(sync))
+        if not sync.jobs:
             self._reply(peer, "/synced", number)
 
-        task = self._loop.create_task(wait())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    def has_ended(self, job: Job, sync: "_Sync") -> None:
+        """One job less that a `/sync` waits for; from any thread, which waits for nothing."""
+        self._loop.call_soon_threadsafe(self._count_off, job, sync)
+
+    def _count_off(self, job: Job, sync: "_Sync") -> None:
+        sync.jobs.discard(job)
+        if not sync.jobs:
+            self._reply(sync.peer, "/synced", sync.number)
 
     def _notify(self, peer: Peer, arguments: Sequence[Atom]) -> None:
         if not 1 <= len(arguments) <= 2:
@@ -212,7 +212,7 @@ class OscService:
     def _load_model(self, peer: Peer, arguments: Sequence[Atom]) -> None:
         name = _one("model", arguments)
         # As with clips: what cannot be is told at once.
-        self._parts.studio.check_model(name)
+        self._parts.studio.card(name)
         self._parts.jobs.submit(LoadModel(name), _Listener(peer, self))
 
     def _unload_model(self, peer: Peer, arguments: Sequence[Atom]) -> None:
@@ -222,13 +222,28 @@ class OscService:
         """Send one event of a job to who asked for it; from any thread."""
         self._loop.call_soon_threadsafe(peer.send, _event_packet(job, event))
 
-    def _tell_subscribers(self, job: Job, event: Event) -> None:
+    def _hear(self, job: Job, event: Event) -> None:
         askers = {listener.peer for listener in job.listeners if isinstance(listener, _Listener)}
         self._loop.call_soon_threadsafe(self._broadcast, _event_packet(job, event), askers)
 
     def _broadcast(self, packet: bytes, askers: set[Peer]) -> None:
         for listener in self._subscribers.all_but(askers):
             listener.send(packet)
+
+
+@dataclass(eq=False, slots=True)
+class _Sync:
+    """A `/sync` that waits: listens to jobs until the last of them has ended."""
+
+    peer: Peer
+    number: int
+    service: OscService
+    jobs: set[Job] = field(default_factory=set)
+    """Those that have not ended yet; for the loop's eyes only."""
+
+    def __call__(self, job: Job, event: Event) -> None:
+        if job.ended:
+            self.service.has_ended(job, self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,6 +149,14 @@ class Jobs:
         with self._lock:
             self._audience.append(listener)
 
+    def follow(self, listener: Listener) -> list[Job]:
+        """Let a listener hear what comes of every job that waits or runs; which those are."""
+        with self._lock:
+            jobs = self.active()
+            for job in jobs:
+                job.listeners.append(listener)
+            return jobs
+
     def submit(self, request: Request, listener: Listener) -> Job:
         """Queue a request; the listener hears Queued first.
 
@@ -275,7 +283,8 @@ class Jobs:
         """Called with the lock held: a client that joins meanwhile would miss an event or hear it twice."""
         if not isinstance(event, Progress):
             job.events.append(event)
-        for listener in [*job.listeners, *self._audience]:
+        # The audience first: a client may subscribe upon what it hears, and must not hear that again.
+        for listener in [*self._audience, *job.listeners]:
             try:
                 listener(job, event)
             except Exception:

@@ -2,9 +2,11 @@
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from plugin_server.engine.card import Lengths
 from plugin_server.errors import BadArgument, shown
 
 SEED_LIMIT = 2**31 - 1
@@ -79,6 +81,15 @@ class UnloadModel:
 
 
 Request = Generate | LoadModel | UnloadModel
+
+
+def is_length(words: Sequence[str], number: float, lengths: Lengths) -> bool:
+    """True when a number that follows the words of a prompt is the clip's length in seconds.
+
+    One that no clip can have belongs to a prompt that was typed without quotes, as in `kick 808`. A space within one
+    of the words shows that it was quoted: then a number is meant as a length, and may be refused as such.
+    """
+    return lengths.least <= number <= lengths.most or not math.isfinite(number) or any(" " in word for word in words)
 
 
 def _text(name: str, value: object, empty: bool = False) -> None:

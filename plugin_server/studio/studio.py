@@ -50,7 +50,7 @@ class Studio:
 
         Raises UnknownModel, BundleDamaged, or BadArgument when the model cannot make that length.
         """
-        card = find_bundle(self.settings.bundle_folders, request.model or self.settings.model).card
+        card = self.card(request.model)
         lengths, sampling = card.lengths, card.sampling
         seconds = lengths.usual if request.seconds is None else float(request.seconds)
         if not lengths.least <= seconds <= lengths.most:
@@ -67,9 +67,9 @@ class Studio:
             stereo=float(request.stereo),
         )
 
-    def check_model(self, name: str) -> None:
-        """Raises UnknownModel or BundleDamaged when no such model can be loaded."""
-        find_bundle(self.settings.bundle_folders, name)
+    def card(self, model: str) -> Card:
+        """The card of a model, the daemon's own when the name is empty. Raises UnknownModel or BundleDamaged."""
+        return find_bundle(self.settings.bundle_folders, model or self.settings.model).card
 
     def make(self, request: Request, report: Report, on_clip: Callable[[ClipMade], None]) -> None:
         """Do what is asked for. Raises what `make_clips` and the engine raise."""

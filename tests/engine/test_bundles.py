@@ -6,7 +6,8 @@ import pytest
 
 from plugin_server.engine import bundles
 from plugin_server.engine.bundles import Shelf, find_bundle, list_bundles, verify_bundle
-from plugin_server.engine.card import CARD_NAME, read_card
+from plugin_server.engine.card import CARD_NAME, TOKENIZER_FILES, read_card
+from plugin_server.engine.families import clipsonic
 from plugin_server.errors import BundleDamaged, UnknownModel
 from plugin_server.settings import SHIPPED_BUNDLES
 from tests.toys import write_toy
@@ -36,7 +37,16 @@ def test_a_card_is_read_as_it_was_written(toy):
         ({"mel_std": [0.0] * 8}, "not positive"),
         ({"embedding": {"name": "x"}}, "size"),
         ({"surprise": 1}, "surprise"),
-        ({"files": {}}, "files lacks"),
+        ({"files": {}}, "files lacks 'merges.txt.gz', the tokenizer"),
+        ({"frame_multiple": 0}, "frame_multiple is 0, expected a whole number from 1"),
+        ({"frame_multiple": 2.5}, "frame_multiple is 2.5"),
+        ({"context_length": 2}, "context_length is 2"),
+        ({"embedding": {"name": "x", "size": "6"}}, "embedding.size is '6'"),
+        ({"sampling": {"solver": "magic"}}, "sampling.solver is 'magic', expected one of euler, dpmpp_2m"),
+        ({"sampling": {"parametrisation": "v"}}, "sampling.parametrisation is 'v', expected one of clean"),
+        ({"sampling": {"steps": 0}}, "sampling.steps is 0"),
+        ({"sampling": {"shift": 0}}, "sampling.shift is 0"),
+        ({"lengths": {"least": 5, "most": 1}}, "lengths are"),
         ({"graphs": {"denoiser": {"file": "x"}}}, "inputs"),
     ],
 )
@@ -44,6 +54,10 @@ def test_a_card_that_is_wrong_says_where(toy, changes, word):
     edit(toy, **changes)
     with pytest.raises(BundleDamaged, match=word):
         read_card(toy)
+
+
+def test_cards_must_list_the_file_that_the_family_reads():
+    assert TOKENIZER_FILES["clipsonic"] == (clipsonic.TOKENIZER_FILE,)
 
 
 def test_a_card_cannot_lead_out_of_its_folder(toy):

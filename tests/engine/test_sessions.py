@@ -6,7 +6,15 @@ import pytest
 from plugin_server.engine import sessions
 from plugin_server.engine.bundles import find_bundle
 from plugin_server.engine.card import GraphSpec, TensorSpec
-from plugin_server.engine.sessions import CPU, CUDA, Cancellation, GraphSession, SessionOptions, choose_provider
+from plugin_server.engine.sessions import (
+    CPU,
+    CUDA,
+    Cancellation,
+    GraphSession,
+    SessionOptions,
+    check_provider,
+    choose_provider,
+)
 from plugin_server.errors import BundleDamaged, Cancelled, EngineFailed
 
 
@@ -86,6 +94,33 @@ def test_auto_takes_the_cpu_where_there_is_no_gpu(monkeypatch):
         choose_provider("cuda")
     with pytest.raises(EngineFailed, match="onnxruntime lacks it"):
         choose_provider("coreml")
+
+
+def test_a_provider_that_was_not_the_one_asked_for_is_told(caplog):
+    check_provider("cuda", CUDA, CUDA)
+    assert not caplog.text
+    check_provider("auto", CUDA, CPU)
+    assert "runs on CPUExecutionProvider" in caplog.text and "CUDA's libraries" in caplog.text
+    with pytest.raises(EngineFailed, match=r"device: got 'cuda', but onnxruntime took CPU.*CUDA's libraries"):
+        check_provider("cuda", CUDA, CPU)
+
+
+@pytest.mark.parametrize(
+    ("said", "error"),
+    [
+        ("[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : CUDA failure 2: out of memory ; GPU=0", EngineFailed),
+        ("Failed to allocate memory for requested buffer of size 9437184", EngineFailed),
+        ("std::bad_alloc", EngineFailed),
+        ("[ONNXRuntimeError] : 7 : INVALID_PROTOBUF : Protobuf parsing failed.", BundleDamaged),
+    ],
+)
+def test_a_machine_without_room_is_no_damaged_bundle(bundle, monkeypatch, said, error):
+    def refuse(*arguments, **named):
+        raise RuntimeError(said)
+
+    monkeypatch.setattr(sessions.ort, "InferenceSession", refuse)
+    with pytest.raises(error):
+        GraphSession(bundle.path("denoiser"), bundle.card.graphs["denoiser"], SessionOptions())
 
 
 def test_auto_takes_cuda_where_there_is_a_gpu(monkeypatch):

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from plugin_server.engine import worker
+from plugin_server.engine import process, worker
 from plugin_server.engine.order import TakeOrder
 from plugin_server.engine.process import EngineProcess
 from plugin_server.engine.worker import Engine, EngineOptions
@@ -219,6 +219,17 @@ def test_an_onnxruntime_that_is_broken_is_told_in_a_sentence(own, tmp_path, monk
     with pytest.raises(EngineFailed, match="cannot be imported: libcudart is missing"):
         own.load("toy")
     assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="CoreML is there")
+@pytest.mark.filterwarnings("ignore:Specified provider")
+def test_a_gpu_that_onnxruntime_does_not_take_is_refused_or_told(toys, monkeypatch, caplog):
+    monkeypatch.setattr(process, "choose_provider", lambda device: "CoreMLExecutionProvider")
+    with pytest.raises(EngineFailed, match="device: got 'coreml', but onnxruntime took CPUExecutionProvider"):
+        EngineProcess(None, EngineOptions((toys,), "coreml"))._load("toy")
+    kind, loaded = EngineProcess(None, EngineOptions((toys,), "auto"))._load("toy")
+    assert (kind, loaded.provider) == ("loaded", "CPUExecutionProvider")
+    assert "could not use CoreMLExecutionProvider" in caplog.text
 
 
 def test_an_engine_without_a_model_refuses_an_order(toys):

@@ -1,6 +1,7 @@
 """The commands as a person types them."""
 
 import json
+import socket
 import subprocess
 import sys
 import wave
@@ -8,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from plugin_server import demo
+from plugin_server.daemon_process import start_daemon
+from plugin_server.errors import ClipsonicError
 from tests.journeys.conftest import environment
 from tests.toys import write_toy
 
@@ -44,6 +48,21 @@ def test_takes_are_made_without_a_daemon_and_one_is_made_again(tmp_path):
         assert one.readframes(99999) == two.readframes(99999)
 
 
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (["sea", "waves", "0.5"], "sea-waves_0.5s_s7_t1.wav"),
+        (["sea waves", "0.5"], "sea-waves_0.5s_s7_t1.wav"),
+        (["kick", "808", "0.5"], "kick-808_0.5s_s7_t1.wav"),
+        (["kick", "808", "--seconds", "0.5"], "kick-808_0.5s_s7_t1.wav"),
+        (["kick", "5", "--seconds", "0.5"], "kick-5_0.5s_s7_t1.wav"),
+    ],
+)
+def test_a_length_after_the_words_is_read_as_over_osc(tmp_path, words, name):
+    run(tmp_path, "generate", *words, "--seed", "7", "--steps", "1", "--folder", str(tmp_path / "clips"))
+    assert [path.name for path in (tmp_path / "clips").iterdir()] == [name]
+
+
 def test_a_console_that_cannot_show_a_path_costs_nothing(tmp_path):
     folder = tmp_path / "Möwen 波"
     more = ["--seconds", "0.5", "--steps", "2", "--folder", str(folder)]
@@ -71,6 +90,7 @@ def test_a_bundle_is_installed_used_and_removed(tmp_path):
 
 
 def test_what_is_wrong_is_one_sentence(tmp_path):
+    assert "got 99" in run(tmp_path, "generate", "sea waves", "99", "--folder", str(tmp_path), status=1).stderr
     said = run(tmp_path, "generate", "x", "--seconds", "99", "--folder", str(tmp_path), status=1).stderr
     assert said == "clipsonic: seconds: got 99, expected 0.5 to 30 s for clipsonic-mini\n"
     assert "prompt" in run(tmp_path, "generate", "--folder", str(tmp_path), status=1).stderr
@@ -81,6 +101,40 @@ def test_the_doctor_looks_at_everything(tmp_path):
     out = run(tmp_path, "doctor", "--device", "cpu", "--folder", str(tmp_path / "clips")).stdout
     for subject in ("python", "onnxruntime", "gpu", "portaudio", "sample folder", "bundle clipsonic-mini", "speed"):
         assert any(line.startswith(subject) and " ok " in line for line in out.splitlines()), out
+
+
+def test_the_doctor_reports_a_broken_onnxruntime(tmp_path):
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "onnxruntime.py").write_text("raise ImportError('libcudart.so.12 is missing')")
+    ended = run(tmp_path, "doctor", "--folder", str(tmp_path), status=1, PYTHONPATH=str(tmp_path / "broken"))
+    assert "Traceback" not in ended.stderr
+    bad = {line.split()[0]: line for line in ended.stdout.splitlines() if " BAD " in line}
+    assert set(bad) == {"onnxruntime", "gpu", "device", "speed"}
+    assert all("libcudart.so.12 is missing" in line for line in bad.values())
+
+
+MISSING = "cuda" if sys.platform == "darwin" else "coreml"
+"""A device that no such machine has."""
+
+
+@pytest.mark.parametrize("flags", [["--model", "moon"], ["--device", MISSING]], ids=["at once", "while it loads"])
+def test_a_daemon_that_ends_early_is_no_riddle(tmp_path, monkeypatch, capfd, flags):
+    monkeypatch.setattr("os.environ", environment(tmp_path))
+    with (
+        pytest.raises(ClipsonicError, match="ended before it was ready"),
+        start_daemon(["--folder", str(tmp_path), *flags], lambda line: None) as daemon,
+    ):
+        daemon.port()
+        daemon.wait_until_ready()
+    assert "clipsonic: " in capfd.readouterr().err
+
+
+def test_a_demo_whose_daemon_is_silent_says_so(monkeypatch, capsys):
+    monkeypatch.setattr(demo, "SILENCE_S", 0.1)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        with pytest.raises(ClipsonicError, match=r"said nothing for 0\.1 s"):
+            demo._ask(deaf.getsockname()[1], "rain", 1.0)
 
 
 def test_the_benchmark_measures_every_part(tmp_path):

@@ -139,10 +139,14 @@ def test_whoever_waits_is_told_when_the_daemon_is_stopped(tmp_path, number):
         client.send("/generate", "wind", 30, "@steps", 100, "@id", "runs")
         client.send("/generate", "rain", 0.5, "@id", "waits")
         wait_for(client, "/progress", "runs")
+        for i in range(100):
+            client.send("/sync", i)
+        client.ask("/version", reply="/version.reply")
         began = time.monotonic()
         os.kill(process.pid, number)
         failed = [wait_for(client, "/fail").arguments for _ in range(2)]
         assert {f[3]: f[1] for f in failed} == {"runs": "cancelled", "waits": "cancelled"}
+        assert [wait_for(client, "/synced").arguments[0] for _ in range(100)] == list(range(100))
         assert process.wait(10) == 130
         assert time.monotonic() - began < 5
         assert not list(process.folder.iterdir())

@@ -2,9 +2,14 @@ import time
 
 import pytest
 
+from plugin_server.engine.card import Lengths
 from plugin_server.errors import BadArgument, UnknownAddress
 from plugin_server.protocol.osc import ADDRESSES, ATTRIBUTES, TABLE, match_addresses, parse_generate
 from plugin_server.studio.requests import Generate
+
+
+def lengths_of(model):
+    return Lengths(0.5, 60.0 if model == "long" else 30.0, 5.0)
 
 
 @pytest.mark.parametrize(
@@ -16,6 +21,13 @@ from plugin_server.studio.requests import Generate
         (["sea", "waves"], Generate("sea waves")),
         ([808, "kick"], Generate("808 kick")),
         ([808, "kick", 2], Generate("808 kick", 2.0)),
+        (["kick", 808], Generate("kick 808")),
+        (["kick", 808, 2], Generate("kick 808", 2.0)),
+        (["room", "-3.5"], Generate("room -3.5")),
+        (["room", -3.5], Generate("room -3.5")),
+        (["kick drum", 808], Generate("kick drum", 808.0)),
+        (["rain", 40], Generate("rain 40")),
+        (["rain", 40, "@model", "long"], Generate("rain", 40.0, model="long")),
         ([b"sea waves", 2], Generate("sea waves", 2.0)),
         (["rain", "@seed", 42.0, "@steps", 8], Generate("rain", seed=42, steps=8)),
         (["rain", "@seed", "42"], Generate("rain", seed=42)),
@@ -31,7 +43,7 @@ from plugin_server.studio.requests import Generate
     ],
 )  # fmt: skip
 def test_arguments_become_a_request(arguments, request_):
-    assert parse_generate(arguments) == request_
+    assert parse_generate(arguments, lengths_of) == request_
 
 
 @pytest.mark.parametrize(
@@ -51,12 +63,13 @@ def test_arguments_become_a_request(arguments, request_):
         (["rain", None], "prompt: got nil, expected text"),
         (["rain", [1, 2]], "prompt: got an array"),
         (["rain", "@guidance", float("nan")], "guidance: got nan"),
-        (["rain", 1e9], "seconds: got 1e"),
+        (["heavy rain", 1e9], "seconds: got 1e"),
+        (["rain", float("nan")], "seconds: got nan"),
     ],
 )
 def test_bad_arguments_are_named(arguments, sentence):
     with pytest.raises(BadArgument, match=sentence):
-        parse_generate(arguments)
+        parse_generate(arguments, lengths_of)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,9 @@
 """The service through its real sockets, with a daemon on toys."""
 
+import os
+import signal
 import socket
+import sys
 import time
 
 import pytest
@@ -41,7 +44,7 @@ def test_takes_are_announced_one_by_one(daemon):
     ("address", "arguments", "code", "sentence"),
     [
         ("/generate", [], "bad_argument", "prompt: got nothing"),
-        ("/generate", ["rain", 99], "bad_argument", "seconds: got 99, expected 0.25 to 30 s for toy"),
+        ("/generate", ["sea waves", 99], "bad_argument", "seconds: got 99, expected 0.25 to 30 s for toy"),
         ("/generate", ["rain", "@model", "moon"], "unknown_model", "model: got 'moon', expected one of slow-toy, toy"),
         ("/generate", ["rain", "@bars", 1], "bad_argument", "attribute: got @bars"),
         ("/generate", ["rain", "@loop", 2], "bad_argument", "loop: got 2, expected 0 or 1"),
@@ -145,6 +148,35 @@ def test_a_model_is_loaded_ahead_and_unloaded(daemon):
         assert failed.arguments[:2] == ("/model/unload", "unknown_model")
         assert "no model is loaded" in failed.arguments[2]
         assert list(client.generate("rain", 0.25, timeout_s=20))[-1].address == "/done"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="halts the engine's process by SIGSTOP")
+def test_a_job_that_waits_for_its_model_is_cancelled_at_once(daemon):
+    engine = daemon.daemon.engine
+    with daemon.client() as client:
+        client.ask("/model/load", "toy", reply="/done", timeout_s=20)
+        client.ask("/model/unload", "toy", reply="/done")
+        client.send("/generate", "rain", 0.25, "@id", "early")
+        while engine.pid is None:
+            time.sleep(0.001)
+        os.kill(engine.pid, signal.SIGSTOP)
+        try:
+            while client.receive().arguments[2] != "loading":
+                pass
+            client.send("/cancel", "early")
+            began = time.monotonic()
+            heard = [client.receive()]
+            while heard[-1].address != "/done":
+                heard.append(client.receive())
+            assert heard[-1].arguments == ("/cancel", "early")
+            assert [m.arguments[3] for m in heard if m.address == "/fail"] == ["early"]
+            client.send("/cancel", "early")
+            assert client.receive().arguments[1] == "unknown_job"
+            assert client.ask("/status", reply="/status.reply")[1:3] == (0, 0)
+            assert time.monotonic() - began < 1
+        finally:
+            os.kill(engine.pid, signal.SIGCONT)
+        assert list(client.generate("rain", 0.25, id="early"))[-1].address == "/done"
 
 
 def test_models_are_loaded_in_turn_with_the_jobs(daemon):

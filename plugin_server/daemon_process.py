@@ -1,0 +1,46 @@
+"""A daemon in a process of its own, as the demo and the benchmark use it."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from plugin_server.errors import ClipsonicError
+
+
+class DaemonProcess:
+    """What `clipsonic serve` says on its way to being ready."""
+
+    def __init__(self, process: subprocess.Popen, hear: Callable[[str], None]) -> None:
+        self._process, self._hear = process, hear
+        self.pid = process.pid
+
+    def port(self) -> int:
+        """Wait until it listens; its port. Raises ClipsonicError when it ends before."""
+        return int(self._wait_for(r"listens for OSC on \S+:(\d+)")[1])
+
+    def wait_until_ready(self) -> None:
+        """Wait until the model is loaded. Raises ClipsonicError when it ends before."""
+        self._wait_for(r"^ready")
+
+    def _wait_for(self, pattern: str) -> re.Match[str]:
+        for line in self._process.stdout:
+            self._hear(line.rstrip("\n"))
+            if found := re.search(pattern, line):
+                return found
+        raise ClipsonicError("the daemon ended before it was ready")
+
+
+@contextmanager
+def start_daemon(flags: Sequence[str], hear: Callable[[str], None]) -> Iterator[DaemonProcess]:
+    """A daemon on a free port until the block ends; `hear` gets each line it says until it is ready."""
+    command = [sys.executable, "-m", "plugin_server", "serve", "--osc-port", "0", *flags]
+    # Its lines are read as what this side can read, whatever the system's own encoding is.
+    environment = os.environ | {"PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8", env=environment) as process:
+        try:
+            yield DaemonProcess(process, hear)
+        finally:
+            process.terminate()
