@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 
 from plugin_server.errors import BadArgument, UnknownAddress
 from plugin_server.protocol.packets import Atom
@@ -107,6 +108,14 @@ def split_attributes(arguments: Sequence[Atom]) -> tuple[list[Atom], dict[str, l
         else:
             into.append(atom)
     return positional, attributes
+
+
+def find_id(arguments: Sequence[Atom]) -> str:
+    """The `@id` of a request, also of one that cannot be parsed; "" when it has none."""
+    for name, atom in pairwise(arguments):
+        if name == "@id" and isinstance(atom, str):
+            return atom[:64]
+    return ""
 
 
 def _prompt_and_seconds(atoms: list[Atom]) -> tuple[str, float | None]:

@@ -9,8 +9,8 @@ from pathlib import Path
 from plugin_server import __version__
 from plugin_server.engine.bundles import list_bundles
 from plugin_server.engine.worker import Engine
-from plugin_server.errors import BadArgument, ClipsonicError
-from plugin_server.protocol.osc import ADDRESSES, TABLE, as_text, as_whole, match_addresses, parse_generate
+from plugin_server.errors import BadArgument, ClipsonicError, DuplicateJob
+from plugin_server.protocol.osc import ADDRESSES, TABLE, as_text, as_whole, find_id, match_addresses, parse_generate
 from plugin_server.protocol.packets import Atom, Message, decode_packet, encode_message
 from plugin_server.protocol.subscribers import MAX_SUBSCRIBERS, Peer, Subscribers
 from plugin_server.studio.jobs import ClipMade, Done, Event, Failed, Job, Jobs, Progress, Queued
@@ -78,8 +78,11 @@ class OscService:
         try:
             for address in match_addresses(message.address):
                 self._handlers[address](peer, message.arguments)
-        except ClipsonicError as error:
+        except DuplicateJob as error:
+            # The job that has this id goes on.
             self._fail(peer, message.address, error)
+        except ClipsonicError as error:
+            self._fail(peer, message.address, error, find_id(message.arguments))
         except Exception as error:
             log.exception("%s", message.address)
             self._fail(peer, message.address, ClipsonicError(f"something unforeseen went wrong: {error!r}"))
