@@ -8,7 +8,8 @@ BIN := $(VENV)/bin
 endif
 
 # Real clients for tests. Installed only where this may be done without asking for a password.
-DEBIAN_PACKAGES := puredata-core liblo-tools nodejs
+DEBIAN_PACKAGES := puredata-core liblo-tools nodejs supercollider-language supercollider-server jackd2 lua5.4
+CLIENTS := pd oscsend node sclang scsynth jackd lua5.4
 
 .PHONY: demo test clients clean
 
@@ -32,7 +33,7 @@ $(VENV)/.installed-test: pyproject.toml
 	@touch $@ $(VENV)/.installed
 
 clients:
-	@command -v pd >/dev/null && command -v oscsend >/dev/null && command -v node >/dev/null || \
+	@(for name in $(CLIENTS); do command -v $$name >/dev/null || exit 1; done) || \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
 	  apt-get install -y -qq --no-install-recommends $(DEBIAN_PACKAGES) >/dev/null; \

@@ -4,8 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 Report = Callable[[float, str], None]
 """Called with a fraction from 0 to 1 and the name of the stage."""
 
@@ -33,15 +31,3 @@ class TakeOrder:
     """The end flows into the start."""
     stereo: float = 0.0
     """0 for one channel; above, two that share less of their noise the higher it is, up to 1."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rendering:
-    """What a model makes of an order."""
-
-    samples: np.ndarray
-    """Float32 (frames, channels). For a loop whole frames of the model, nearest to the length; else at least it."""
-    confidence: float = 1.0
-    """0 to 1: how near the prompt lies to a sound that the model knows."""
-    nearest: str = ""
-    """That sound's name, empty where the bundle does not say."""

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
 from plugin_server.engine.entry import serve_engine
-from plugin_server.engine.order import EngineOptions, Rendering, Report, TakeOrder
+from plugin_server.engine.order import EngineOptions, Report, TakeOrder
+from plugin_server.engine.rendering import Rendering
 from plugin_server.errors import (
     BundleDamaged,
     Cancelled,

@@ -6,6 +6,7 @@ import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 from plugin_server.engine.card import Lengths
 from plugin_server.errors import BadArgument, UnknownAddress, shown
@@ -116,6 +117,14 @@ def split_attributes(arguments: Sequence[Atom]) -> tuple[list[Atom], dict[str, l
         else:
             into.append(atom)
     return positional, attributes
+
+
+def find_id(arguments: Sequence[Atom]) -> str:
+    """The `@id` of a request, also of one that cannot be parsed; "" when it has none."""
+    for name, atom in pairwise(arguments):
+        if name == "@id" and isinstance(atom, str):
+            return atom[:64]
+    return ""
 
 
 def _prompt_and_seconds(atoms: list[Atom], lengths: Callable[[], Lengths]) -> tuple[str, float | None]:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from plugin_server import __version__
 from plugin_server.engine.bundles import Shelf
 from plugin_server.engine.worker import Engine
-from plugin_server.errors import BadArgument, ClipsonicError
-from plugin_server.protocol.osc import ADDRESSES, TABLE, as_text, as_whole, match_addresses, parse_generate
+from plugin_server.errors import BadArgument, ClipsonicError, DuplicateJob
+from plugin_server.protocol.osc import ADDRESSES, TABLE, as_text, as_whole, find_id, match_addresses, parse_generate
 from plugin_server.protocol.packets import Atom, Message, decode_packet, encode_message
 from plugin_server.protocol.subscribers import MAX_SUBSCRIBERS, Peer, Subscribers
 from plugin_server.studio.jobs import ClipMade, Done, Event, Failed, Job, Jobs, Progress, Queued
@@ -95,8 +95,11 @@ class OscService:
     def _answer_one(self, address: str, arguments: Sequence[Atom], peer: Peer) -> None:
         try:
             self._handlers[address](peer, arguments)
-        except ClipsonicError as error:
+        except DuplicateJob as error:
+            # The job that has this id goes on.
             self._fail(peer, address, error)
+        except ClipsonicError as error:
+            self._fail(peer, address, error, find_id(arguments))
         except Exception as error:
             log.exception("%s", address)
             self._fail(peer, address, ClipsonicError(f"something unforeseen went wrong: {error!r}"))

@@ -135,5 +135,5 @@ def test_training_goes_on_where_it_stopped_and_the_bundle_runs(cache, tmp_path):
     assert all(graph.parity < 0.01 for graph in written.graphs.values())
     model = load(bundle, SessionOptions())
     order = TakeOrder("a hum", "", 0.7, 1, 2, 2.0)
-    samples = model.run(order, lambda fraction, stage: None, Cancellation())
+    samples = model.run(order, lambda fraction, stage: None, Cancellation()).samples
     assert len(samples) >= 0.7 * 44100 and np.isfinite(samples).all()

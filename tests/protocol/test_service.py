@@ -254,7 +254,15 @@ def test_one_id_makes_one_job(daemon):
         clips = [next(m for m in heard if m.address == "/clip").arguments for heard in (one, two)]
         assert clips[0] == clips[1]
         client.send("/generate", "wind", 0.25, "@id", "once")
-        assert client.receive().arguments[1] == "duplicate_job"
+        refused = client.receive().arguments
+        assert refused[1] == "duplicate_job" and refused[3] == ""
+
+
+@pytest.mark.parametrize("arguments", [["rain", "@steps", 999], ["rain", "@shuffle", 1], ["rain", "@seed", 1, 2]])
+def test_a_refusal_names_the_id_that_the_client_chose(daemon, arguments):
+    with daemon.client() as client:
+        client.send("/generate", *arguments, "@id", "mine")
+        assert client.receive().arguments[1:4:2] == ("bad_argument", "mine")
 
 
 def test_a_bundle_is_answered_in_order(daemon):

@@ -9,7 +9,8 @@ from plugin_server.audio.spectral import istft, match_mel
 from plugin_server.engine.bundles import Bundle
 from plugin_server.engine.card import Card
 from plugin_server.engine.known import KnownSounds
-from plugin_server.engine.order import Rendering, Report, TakeOrder
+from plugin_server.engine.order import Report, TakeOrder
+from plugin_server.engine.rendering import Rendering
 from plugin_server.engine.sampler import SOLVERS, Denoise, channel_noise, flow_sigmas, guided, rolling
 from plugin_server.engine.sessions import Cancellation, GraphSession, SessionOptions
 from plugin_server.engine.tokenizer import Tokenizer
