@@ -57,6 +57,12 @@ def _parser() -> argparse.ArgumentParser:
         evaluate.add_argument(f"--{name}", type=Path, help=what)
     _add_sources(evaluate)
     evaluate.set_defaults(run=_evaluate)
+    draw = commands.add_parser("draw", help="a picture of what a bundle makes of prompts")
+    draw.add_argument("bundle", type=Path, help="the bundle's folder")
+    draw.add_argument("picture", type=Path, help="PNG file to write")
+    draw.add_argument("prompts", nargs="+", metavar="PROMPT")
+    draw.add_argument("--seed", type=int, default=1, help="of every clip (default: 1)")
+    draw.set_defaults(run=_draw)
     return parser
 
 
@@ -166,3 +172,16 @@ def _evaluate(options: argparse.Namespace) -> None:
     print(report.table())
     if options.json:
         options.json.write_text(report.to_json(), "utf-8")
+
+
+def _draw(options: argparse.Namespace) -> None:
+    from onnx_export.playlists import TAKE_SECONDS, make
+    from onnx_export.sheet import draw_row
+    from plugin_server.engine.bundles import Bundle
+    from plugin_server.engine.card import read_card
+    from plugin_server.engine.families.clipsonic import load
+    from plugin_server.engine.sessions import SessionOptions
+
+    model = load(Bundle(options.bundle, read_card(options.bundle)), SessionOptions())
+    clips = {prompt: make(model, prompt, TAKE_SECONDS, options.seed) for prompt in options.prompts}
+    draw_row(clips, model.card.mel, options.picture)

@@ -1,6 +1,7 @@
-"""A contact sheet: recordings and clips made for the same words, side by side to look at and to listen to."""
+"""Pictures of sounds: a contact sheet of recordings beside clips made for the same words, and a row of made clips."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -21,23 +22,36 @@ def draw_sheet(real: Sequence[Heard], made: Sequence[Heard], mel: MelSettings, p
     `real` and `made` stand for the same prompts, one by one; up to 24 of them are shown, all of different labels,
     spread over the categories.
     """
+    chosen = choose(real)
+    sounds = path.with_suffix("")
+    sounds.mkdir(parents=True, exist_ok=True)
+    with _page(2 * -(-len(chosen) // COLUMNS), COLUMNS, path) as axes:
+        for place, i in enumerate(chosen):
+            row, column = divmod(place, COLUMNS)
+            for below, (kind, clip) in enumerate((("recorded", real[i]), ("made", made[i]))):
+                _draw(axes[2 * row + below, column], clip.wave, mel, f"{clip.prompt}, {kind}")
+                soundfile.write(sounds / f"{place:02}_{safe_stem(clip.prompt)}_{kind}.wav", clip.wave, mel.sample_rate)
+
+
+def draw_row(clips: Mapping[str, np.ndarray], mel: MelSettings, path: Path) -> None:
+    """Write a picture of sounds, float32 (n,) each, under their titles, three in a line."""
+    with _page(-(-len(clips) // 3), 3, path) as axes:
+        for axis, (title, wave) in zip(axes.flat, clips.items(), strict=False):
+            _draw(axis, wave, mel, title)
+
+
+@contextmanager
+def _page(n_rows: int, n_columns: int, path: Path) -> Iterator[np.ndarray]:
+    """Axes (rows, columns) to draw on; the picture is written when all is drawn."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    chosen = choose(real)
-    sounds = path.with_suffix("")
-    sounds.mkdir(parents=True, exist_ok=True)
-    n_rows = -(-len(chosen) // COLUMNS)
-    figure, axes = pyplot.subplots(2 * n_rows, COLUMNS, figsize=(3.2 * COLUMNS, 2.5 * n_rows), squeeze=False)
+    figure, axes = pyplot.subplots(n_rows, n_columns, figsize=(3.2 * n_columns, 1.25 * n_rows), squeeze=False)
     for axis in axes.flat:
         axis.set_axis_off()
-    for place, i in enumerate(chosen):
-        row, column = divmod(place, COLUMNS)
-        for below, (kind, clip) in enumerate((("recorded", real[i]), ("made", made[i]))):
-            _draw(axes[2 * row + below, column], clip, mel, f"{clip.prompt}, {kind}")
-            soundfile.write(sounds / f"{place:02}_{safe_stem(clip.prompt)}_{kind}.wav", clip.wave, mel.sample_rate)
+    yield axes
     figure.tight_layout(pad=0.4)
     figure.savefig(path, dpi=80, pil_kwargs={"optimize": True})
     pyplot.close(figure)
@@ -60,8 +74,8 @@ def choose(clips: Sequence[Heard]) -> list[int]:
     return sorted(chosen[:N_PROMPTS])
 
 
-def _draw(axis, clip: Heard, mel: MelSettings, title: str) -> None:
-    picture = log_mel(clip.wave[: round(SECONDS * mel.sample_rate)], mel)
+def _draw(axis, wave: np.ndarray, mel: MelSettings, title: str) -> None:
+    picture = log_mel(wave[: round(SECONDS * mel.sample_rate)], mel)
     width = round(SECONDS * mel.sample_rate / mel.hop)
     blank = np.full((mel.n_mels, max(0, width - picture.shape[1])), np.nan)
     axis.imshow(np.hstack([picture, blank]), origin="lower", aspect="auto", cmap="magma", vmin=-9, vmax=1)

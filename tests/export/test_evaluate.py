@@ -10,7 +10,9 @@ import pytest
 torch = pytest.importorskip("torch", reason="the train extra is not installed")
 
 import soundfile  # noqa: E402
+from matplotlib import pyplot  # noqa: E402
 
+from onnx_export.cli import main  # noqa: E402
 from onnx_export.clipsonic.lessons import Sources  # noqa: E402
 from onnx_export.corpus import Cache, open_cache, read_catalog, split_of  # noqa: E402
 from onnx_export.crepe import SAMPLE_RATE as CREPE_RATE  # noqa: E402
@@ -247,6 +249,16 @@ def test_everything_is_judged_and_told(corpus, tmp_path):
     assert json.loads(report.to_json())["n_concepts"] == 3
     assert len(list((tmp_path / "sheet").glob("*.wav"))) == 2 * 3
     assert (tmp_path / "sheet.png").stat().st_size > 1000
+
+
+def test_a_picture_of_prompts_is_drawn(tmp_path):
+    write_toy(tmp_path)
+    for name, prompts in (("one", ["hum"]), ("four", ["hum", "rain", "hammering", "wind"])):
+        assert main(["draw", str(tmp_path / "toy"), str(tmp_path / f"{name}.png"), *prompts]) == 0
+    one, four = (pyplot.imread(tmp_path / f"{name}.png") for name in ("one", "four"))
+    # Three in a line: the fourth begins another.
+    assert four.shape[1] == one.shape[1] and four.shape[0] > 1.5 * one.shape[0]
+    assert one[..., :3].std() > 0.01
 
 
 def test_a_report_shows_what_is_missing():
