@@ -150,11 +150,12 @@ def _train_vocoder(sources, options: argparse.Namespace, path: Path, device) -> 
 def _export(options: argparse.Namespace) -> None:
     from onnx_export.attributions import write_attributions
     from onnx_export.clipsonic.bundle import MINI, Sizes, load_networks, write_bundle
+    from onnx_export.clipsonic.colours import measure_colours
 
     sources, sizes = _sources(options), Sizes()
     cache = sources.cache()
     labels = sorted({cache.sounds[i].label for i in cache.indices("train")})
-    networks = load_networks(options.runs, sizes, labels)
+    networks = load_networks(options.runs, sizes, labels, measure_colours(cache, labels))
     folder = options.out / options.name
     card = write_bundle(folder, replace(MINI, version=options.bundle_version), networks, sizes)
     write_attributions([cache.sounds[i] for i in cache.indices("train")], folder / "ATTRIBUTIONS.md")

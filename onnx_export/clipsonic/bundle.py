@@ -19,6 +19,7 @@ from onnx_export.training import load_average
 from plugin_server.audio.spectral import MelSettings
 from plugin_server.engine.bundles import file_sha256
 from plugin_server.engine.card import CARD_NAME, Card, Embedding, Known, Lengths, Sampling
+from plugin_server.engine.colour import Colours
 from plugin_server.engine.families.clipsonic import TOKENIZER_FILE
 
 log = logging.getLogger(__name__)
@@ -45,17 +46,20 @@ class Sizes:
 
 @dataclass(frozen=True, slots=True)
 class Networks:
-    """The three networks, and the sounds that they were taught."""
+    """The three networks, and what is known of the sounds that they were taught."""
 
     text: TextTower
     denoiser: Denoiser
     vocoder: Vocoder
     labels: Sequence[str]
+    colours: Colours | None = None
+    """Of the labels."""
 
 
-def load_networks(runs: Path, sizes: Sizes, labels: Sequence[str]) -> Networks:
+def load_networks(runs: Path, sizes: Sizes, labels: Sequence[str], colours: Colours | None = None) -> Networks:
     """Averaged weights of `text.pt`, `denoiser.pt` and `vocoder.pt` in a folder of runs."""
-    networks = Networks(TextTower(sizes.text), Denoiser(sizes.denoiser), Vocoder(sizes.mel, sizes.vocoder), labels)
+    text, denoiser, vocoder = TextTower(sizes.text), Denoiser(sizes.denoiser), Vocoder(sizes.mel, sizes.vocoder)
+    networks = Networks(text, denoiser, vocoder, labels, colours)
     for name in ("text", "denoiser", "vocoder"):
         step = load_average(runs / f"{name}.pt", getattr(networks, name))
         log.info("%s: step %d", name, step)
@@ -117,23 +121,26 @@ MINI = Title(
     licence="CC BY-SA 4.0 for the weights; see ATTRIBUTIONS.md for the sounds behind them",
     description="CLIPSonic in small: text to sound, trained on 4.9 hours of free recordings",
     # A mel has hundreds of frames that tell the same thing, so what it is gets settled while nearly all is noise.
-    sampling=Sampling(shift=6.0, steps=8, guidance=3.0, taught_guidance=6.0, mel_rounds=6),
+    sampling=Sampling(shift=6.0, steps=8, guidance=3.0, taught_guidance=6.0, mel_rounds=6, colour_spread=0.4),
 )
 
 
-def write_known(folder: Path, tower: TextTower, labels: Sequence[str]) -> Known:
-    """The sounds' names and where the tower puts them.
+def write_known(folder: Path, networks: Networks) -> Known:
+    """The sounds' names, where the tower puts them, and their colours.
 
     A prompt is as strange as can be at the likeness that gibberish has, and quite sure at the likeness that nine of
     ten ordinary wordings of the names have.
     """
+    tower, labels, colours = networks.text, networks.labels, networks.colours
     texts = [template.format(label) for label in labels for template in TEMPLATES]
     placed = embed_texts(tower, texts).reshape(len(labels), len(TEMPLATES), -1)
     anchors = placed.mean(axis=1)
     anchors /= np.linalg.norm(anchors, axis=1, keepdims=True)
     near = np.quantile((placed * anchors[:, None]).sum(axis=2), 0.1)
     far = np.median((embed_texts(tower, list(GIBBERISH)) @ anchors.T).max(axis=1))
-    np.savez(folder / KNOWN_FILE, names=np.array(labels), anchors=anchors.astype(np.float16))
+    arrays = {"anchors": anchors} | ({"colours": colours.usual, "colour_axes": colours.axes} if colours else {})
+    halves = {name: array.astype(np.float16) for name, array in arrays.items()}
+    np.savez(folder / KNOWN_FILE, names=np.array(labels), **halves)
     return Known(KNOWN_FILE, far=round(float(far), 3), near=round(float(max(near, far + 0.05)), 3))
 
 
@@ -141,7 +148,7 @@ def write_bundle(folder: Path, title: Title, networks: Networks, sizes: Sizes) -
     """Export everything into `folder` and write its card last: a folder without a card is no bundle."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CARD_NAME).unlink(missing_ok=True)
-    known = write_known(folder, networks.text, networks.labels)
+    known = write_known(folder, networks)
     graphs = {name: export_graph(what, folder / f"{name}.onnx") for name, what in graphs_of(networks, sizes).items()}
     shutil.copyfile(str(files("open_clip") / "bpe_simple_vocab_16e6.txt.gz"), folder / TOKENIZER_FILE)
     names = [TOKENIZER_FILE, KNOWN_FILE, *(graph.file for graph in graphs.values())]

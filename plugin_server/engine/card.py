@@ -63,6 +63,8 @@ class Sampling:
     """From 1 to this, guidance is an input of the graph and costs no second call of it."""
     mel_rounds: int = 0
     """Times that the waveform's mel is compared with the one asked for, and corrected."""
+    colour_spread: float = 0.0
+    """How much the colours of takes differ, where the known sounds have colours: 1 as recordings of one sound do."""
 
 
 @dataclass(frozen=True, slots=True)

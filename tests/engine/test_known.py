@@ -44,3 +44,19 @@ def test_the_file_is_read_and_checked(tmp_path, known):
     path.write_bytes(b"no archive")
     with pytest.raises(BundleDamaged, match=r"known\.npz cannot be read"):
         KnownSounds.read(path, SETTINGS, 3)
+
+
+def test_colours_come_with_the_sounds_or_not_at_all(tmp_path, known):
+    path, given = tmp_path / "known.npz", {"names": np.array(known.names), "anchors": known.anchors}
+    assert known.draw_colour(towards(0.9), 0.5, 1) is None
+    usual = np.array([[-2, -3, 1, 1], [-8, -9, 2, 2]], np.float32)
+    np.savez(path, **given, colours=usual, colour_axes=np.zeros((1, 4)))
+    drawn = KnownSounds.read(path, SETTINGS, 3).draw_colour(towards(0.9), 0.5, 1)
+    np.testing.assert_allclose(drawn.mean[:, 0], [-2, -3], atol=1e-3)
+    for broken, why in (
+        ({"colours": usual[:1], "colour_axes": np.zeros((1, 4))}, "1 colours, expected 2"),
+        ({"colours": usual}, "cannot be read"),
+    ):
+        np.savez(path, **given, **broken)
+        with pytest.raises(BundleDamaged, match=why):
+            KnownSounds.read(path, SETTINGS, 3)

@@ -10,6 +10,7 @@ torch = pytest.importorskip("torch", reason="the train extra is not installed")
 import soundfile  # noqa: E402
 
 from onnx_export.clipsonic.bundle import MINI, Networks, Sizes, write_bundle  # noqa: E402
+from onnx_export.clipsonic.colours import measure_colours  # noqa: E402
 from onnx_export.clipsonic.denoiser import Denoiser, DenoiserSize  # noqa: E402
 from onnx_export.clipsonic.text_tower import TextTower, TextTowerSize, tokenize  # noqa: E402
 from onnx_export.clipsonic.train_denoiser import DenoiserTraining, MelNormalisation, train_denoiser  # noqa: E402
@@ -126,7 +127,7 @@ def test_training_goes_on_where_it_stopped_and_the_bundle_runs(cache, tmp_path):
         "vocoder": Vocoder(MEL, SMALL.vocoder),
     }
     assert [load_average(tmp_path / f"{name}.pt", part) for name, part in parts.items()] == [4, 4, 4]
-    networks = Networks(**parts, labels=["hiss", "hum"])
+    networks = Networks(**parts, labels=["hiss", "hum"], colours=measure_colours(cache, ["hiss", "hum"]))
     np.testing.assert_allclose(parts["denoiser"].mel_mean, MelNormalisation.measure(cache).mean, atol=1e-3)
     written = write_bundle(tmp_path / "mini", MINI, networks, SMALL)
     bundle = Bundle(tmp_path / "mini", read_card(tmp_path / "mini"))
@@ -134,6 +135,9 @@ def test_training_goes_on_where_it_stopped_and_the_bundle_runs(cache, tmp_path):
     assert bundle.card == written
     assert all(graph.parity < 0.01 for graph in written.graphs.values())
     model = load(bundle, SessionOptions())
+    hiss, hum = model.known.colours.usual
+    # High bands are far stronger in a hiss.
+    assert hiss[100:128].mean() > hum[100:128].mean() + 2
     order = TakeOrder("a hum", "", 0.7, 1, 2, 2.0)
     samples = model.run(order, lambda fraction, stage: None, Cancellation()).samples
     assert len(samples) >= 0.7 * 44100 and np.isfinite(samples).all()

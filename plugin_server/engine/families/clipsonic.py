@@ -8,6 +8,7 @@ import numpy as np
 from plugin_server.audio.spectral import istft, match_mel
 from plugin_server.engine.bundles import Bundle
 from plugin_server.engine.card import Card
+from plugin_server.engine.colour import tinted
 from plugin_server.engine.known import KnownSounds
 from plugin_server.engine.order import Report, TakeOrder
 from plugin_server.engine.rendering import Rendering
@@ -103,13 +104,16 @@ class Clipsonic:
         denoise = self._denoise(Condition(wanted, unwanted, order.guidance, seconds), cancellation)
         if order.loop:
             denoise = rolling(denoise, card.frame_multiple, order.seed)
+        mean, std = (np.array(numbers, np.float32)[:, None] for numbers in (card.mel_mean, card.mel_std))
+        colour = self.known and self.known.draw_colour(wanted, sampling.colour_spread, order.seed)
+        if colour:
+            denoise = tinted(denoise, colour, mean, std)
 
         def on_step(step: int) -> None:
             cancellation.check()
             report(SHARES["text"] + SHARES["sampling"] * step / order.steps, "sampling")
 
         normal = SOLVERS[sampling.solver](denoise, noise, flow_sigmas(order.steps, sampling.shift), on_step)
-        mean, std = (np.array(numbers, np.float32)[:, None] for numbers in (card.mel_mean, card.mel_std))
         return normal * std + mean
 
     def _n_frames(self, order: TakeOrder) -> int:
