@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from plugin_server import server
+from plugin_server.audio.names import unique_path
 from plugin_server.client import Client
 from plugin_server.engine.worker import Engine, EngineOptions
 from plugin_server.settings import Settings
@@ -57,7 +58,7 @@ def trash_in(folder: Path) -> Callable[[Path], None]:
 
     def move(path: Path) -> None:
         (folder / "trash").mkdir(parents=True, exist_ok=True)
-        path.rename(folder / "trash" / path.name)
+        path.rename(unique_path(folder / "trash", path.stem, path.suffix))
 
     return move
 

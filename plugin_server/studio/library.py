@@ -47,7 +47,8 @@ class Library:
     def __init__(self, folder: Path, index: Path, trash: Trash = move_to_trash) -> None:
         self.folder = folder
         self._index = Index(index)
-        self._kept = Kept(index.with_suffix(".kept"))
+        # Hidden, so that no scan takes them for clips where the index lies in the sample folder.
+        self._kept = Kept(index.with_name(f".{index.stem}.kept"))
         self._trash = trash
         self._history = History(folder, self._kept, trash)
         self._scanning = threading.Lock()

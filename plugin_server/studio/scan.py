@@ -56,8 +56,9 @@ class Scan:
         """Compare; cut short once `stopped` says so. Raises LibraryFailed."""
         stamps = dict(_walk(self._folder))
         strange = self._settle_known(stamps)
+        strange.sort(key=lambda path: stamps[path][1])
         # Files at a path that the index knows come first: of two copies, that one stays the clip.
-        strange.sort(key=lambda path: (path not in self._paths, stamps[path][1]))
+        strange.sort(key=lambda path: path not in self._paths)
         displaced: list[ClipFile] = []
         for batch in _batches(strange):
             files = self._read(batch, stamps)
