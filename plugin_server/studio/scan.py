@@ -81,7 +81,8 @@ class Scan:
                 self._unsettled[known.number] = known
                 self._claims[known.id].append(known)
         for claims in self._claims.values():
-            claims.sort(key=lambda known: RANKS[known.state])
+            # Of several the one that was entered last, as `find` has it.
+            claims.sort(key=lambda known: (RANKS[known.state], -known.number))
         self._paths = {known.path: known for known in self._unsettled.values() if known.state == "here"}
         return list(left)
 
@@ -138,7 +139,8 @@ class Scan:
         # Within the transaction: who undoes or deletes moves files within one too.
         if not (self._folder / file.path).is_file():
             return True
-        for known in self._claims.get(file.id, ()):
+        # One that was here before is itself again, as when a disk is back; copies share an id.
+        for known in sorted(self._claims.get(file.id, ()), key=lambda known: known.path != file.path):
             if known.number in self._unsettled and self._take(connection, known, file):
                 self._moved += 1
                 return True

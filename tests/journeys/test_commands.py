@@ -99,7 +99,16 @@ def test_what_is_wrong_is_one_sentence(tmp_path):
 
 def test_the_doctor_looks_at_everything(tmp_path):
     out = run(tmp_path, "doctor", "--device", "cpu", "--folder", str(tmp_path / "clips")).stdout
-    for subject in ("python", "onnxruntime", "gpu", "portaudio", "sample folder", "bundle clipsonic-mini", "speed"):
+    for subject in (
+        "python",
+        "onnxruntime",
+        "gpu",
+        "portaudio",
+        "sample folder",
+        "library",
+        "bundle clipsonic-mini",
+        "speed",
+    ):
         assert any(line.startswith(subject) and " ok " in line for line in out.splitlines()), out
 
 

@@ -434,6 +434,22 @@ def test_a_copy_is_a_clip_of_its_own(shelf, library):
     assert (library.find("a").star, library.find("0").star) == (True, False)
 
 
+def test_a_disk_that_was_away_brings_every_copy_back_as_it_was(shelf, library, tmp_path):
+    for i, name in enumerate(("a.wav", "b.wav", "c.wav")):
+        library.add(write_made(shelf.folder, name, seed=1), str(i))
+    library.star("a")
+    library.tag("c", "dark")
+    shelf.folder.rename(tmp_path / "away")
+    assert library.scan() == Scanned(gone=3)
+    (tmp_path / "away").rename(shelf.folder)
+    assert library.scan() == Scanned(moved=3)
+    assert [(e.path.name, e.star, e.tags) for e in library.newest(5).entries] == [
+        ("c.wav", False, "dark"),
+        ("b.wav", False, ""),
+        ("a.wav", True, ""),
+    ]
+
+
 def test_only_our_clips_are_entered(shelf, library):
     write_clip(shelf.folder / "foreign.wav", sound(1))
     (shelf.folder / "text.wav").write_text("no sound")
