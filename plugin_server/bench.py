@@ -171,7 +171,7 @@ def _measure_stages(figures: Figures, settings: Settings, folder: Path, rounds: 
     card, stop = bundle.card, Cancellation()
     order = TakeOrder("sea waves", "", min(10.0, card.lengths.most), 1, card.sampling.steps, card.sampling.guidance)
     embedding = model.embed(order.prompt, stop)
-    mel = model.sample(order, embedding, np.zeros_like(embedding), lambda fraction, stage: None, stop)
+    (mel,) = model.sample(order, embedding, np.zeros_like(embedding), lambda fraction, stage: None, stop)
     samples = Clip.mono(model.vocode(mel, stop), model.sample_rate)
     clip = finish(samples, order.seconds, Finish(settings.sample_rate))
     names = iter(range(1_000_000))
