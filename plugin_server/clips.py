@@ -95,9 +95,13 @@ def _fit(text: str, width: int) -> str:
     """`text` in exactly `width` cells, or a little less where a wide letter does not fit."""
     if _width(text) <= width:
         return text + " " * (width - _width(text))
-    while _width(text) > width - 1:
-        text = text[:-1]
-    return f"{text}…"
+    cells, kept = 0, ""
+    for letter in text:
+        cells += _width(letter)
+        if cells > width - 1:
+            break
+        kept += letter
+    return f"{kept}…"
 
 
 def _details(entry: Entry) -> Iterable[str]:

@@ -104,8 +104,14 @@ class Library:
 
         Of several the newest whose file is there. Raises UnknownClip.
         """
-        entry = self._look_up(clip)
-        if entry.state == "here" and not entry.is_as_known:
+        try:
+            entry = self._look_up(clip)
+        except UnknownClip:
+            if not self._is_file(clip):
+                raise
+            self.scan()
+            return self._look_up(clip)
+        if entry.state == "gone" or (entry.state == "here" and not entry.is_as_known):
             self.scan()
             # 'last' may be another one now; all else stays the same clip wherever it went.
             return self._look_up(clip) if clip == "last" else self._by_number(entry.number)
@@ -239,6 +245,12 @@ class Library:
             with_case, folder = os.path.normpath(path), os.path.normpath(self.folder)
             path = Path(os.path.relpath(with_case, folder)) if _inside(with_case, folder) else path
         return PurePath(path).as_posix()
+
+    def _is_file(self, clip: str) -> bool:
+        """A file of the sample folder has this name or path, though the index does not know it."""
+        place = os.path.normpath(self.folder / clip)
+        # os.path's, which takes a name that no file can have for one that none has.
+        return _inside(place, os.path.normpath(self.folder)) and os.path.isfile(place)  # noqa: PTH113
 
     def _by_number(self, number: int) -> Entry:
         query = "SELECT * FROM clips WHERE number = ?"

@@ -382,6 +382,22 @@ def test_a_clip_that_moved_is_found_when_it_is_asked_for(shelf, library):
     assert names(library.search("sea", 5)) == ["y.wav"]
 
 
+def test_a_clip_that_was_put_there_by_hand_is_found_when_it_is_asked_for(shelf, library):
+    path = write_made(shelf.folder, "sub/a.wav")
+    assert library.find("sub/a.wav").path == library.find(str(path)).path == path
+    path.rename(shelf.folder.parent / "away.wav")
+    assert library.find("a").state == "gone"
+    (shelf.folder.parent / "away.wav").rename(path)
+    assert library.find("a").state == "here"
+
+
+def test_a_file_outside_the_folder_is_none_of_ours(shelf, library):
+    write_made(shelf.folder.parent, "outside.wav")
+    for name in ("../outside.wav", str(shelf.folder.parent / "outside.wav")):
+        with pytest.raises(UnknownClip):
+            library.find(name)
+
+
 def test_clips_that_changed_places_keep_what_is_theirs(shelf, library):
     a, b = shelf.make(library, "a.wav", "b.wav")
     library.star("a")
