@@ -512,7 +512,7 @@ SCANNER = """
 import sys
 from pathlib import Path
 from plugin_server.studio.library import Library
-library = Library(Path(sys.argv[1]), Path(sys.argv[2]))
+library = Library(Path(sys.argv[1]), Path(sys.argv[2]), Path.unlink)
 for _ in range(20):
     library.scan()
     library.star("last")
