@@ -120,7 +120,8 @@ def _measure_daemon(
     """A daemon in its own process, asked by a client over UDP, as a musician's patch would."""
     flags = ["--folder", str(folder), "--device", settings.device, "--model", settings.model]
     began = time.perf_counter()
-    with start_daemon(flags, lambda line: None) as daemon, Client(daemon.port()) as client:
+    variables = {"CLIPSONIC_INDEX_FOLDER": str(folder / "library")}
+    with start_daemon(flags, lambda line: None, variables) as daemon, Client(daemon.port()) as client:
         client.ask("/status", reply="/status.reply", timeout_s=30)
         figures.daemon_ready = time.perf_counter() - began
         daemon.wait_until_ready()
@@ -170,7 +171,7 @@ def _measure_stages(figures: Figures, settings: Settings, folder: Path, rounds: 
     card, stop = bundle.card, Cancellation()
     order = TakeOrder("sea waves", "", min(10.0, card.lengths.most), 1, card.sampling.steps, card.sampling.guidance)
     embedding = model.embed(order.prompt, stop)
-    mel = model.sample(order, embedding, np.zeros_like(embedding), lambda fraction, stage: None, stop)
+    (mel,) = model.sample(order, embedding, np.zeros_like(embedding), lambda fraction, stage: None, stop)
     samples = Clip.mono(model.vocode(mel, stop), model.sample_rate)
     clip = finish(samples, order.seconds, Finish(settings.sample_rate))
     names = iter(range(1_000_000))

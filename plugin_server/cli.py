@@ -43,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"clipsonic-live {__version__}")
     parser.add_argument("-v", "--verbose", action="store_true", help="say more on standard error")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for add in (_add_serve, _add_generate, _add_demo, _add_models, _add_doctor):
+    for add in (_add_serve, _add_generate, _add_clips, _add_demo, _add_models, _add_doctor):
         add(commands)
     return parser
 
@@ -129,6 +129,51 @@ def _generate(options: argparse.Namespace) -> None:
     names = ("variations", "seconds", "seed", "steps", "guidance", "loop", "stereo", "negative", "name", "model")
     given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     generate_clips(_settings(options), options.prompt, options.like, given)
+
+
+def _add_clips(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("clips", help="list, search and mark the clips that were made")
+    folder = argparse.ArgumentParser(add_help=False)
+    # Without a default, so that the flag means the same before and after the action.
+    folder.add_argument("--folder", type=Path, metavar="DIR", default=argparse.SUPPRESS, help="sample folder")
+    count = argparse.ArgumentParser(add_help=False, parents=[folder])
+    count.add_argument(
+        "-n", "--count", type=int, default=argparse.SUPPRESS, metavar="N", help="how many at most (default: 20)"
+    )
+    parser.add_argument("--folder", type=Path, metavar="DIR", help="sample folder")
+    parser.add_argument("-n", "--count", type=int, default=20, metavar="N", help="how many at most (default: 20)")
+    parser.set_defaults(run=_clips, action="list", words=[])
+    actions = parser.add_subparsers(title="instead of listing the newest", metavar="ACTION")
+    search = actions.add_parser("search", parents=[count], help="those with these words in prompt, tags or name")
+    search.add_argument("words", nargs="+", metavar="WORD", help="its beginning is enough; starred is a word too")
+    search.set_defaults(action="search")
+    for name, text in _CLIP_ACTIONS.items():
+        action = actions.add_parser(name, parents=[folder], help=text)
+        action.add_argument("clip", metavar="CLIP", help="its id, its file's name or path, or last")
+        action.set_defaults(action=name)
+        if name == "tag":
+            action.add_argument("words", nargs="+", metavar="WORD", help="words to add")
+            action.add_argument("--remove", action="store_true", help="take the words away instead")
+    for name, text in {"undo": "one step back", "redo": "what was undone last, again"}.items():
+        actions.add_parser(name, parents=[folder], help=text).set_defaults(action=name)
+
+
+_CLIP_ACTIONS = {
+    "info": "all that is known of one",
+    "open": "play or edit it with the system's program for it",
+    "reveal": "show its file in the Finder, Explorer or file manager",
+    "star": "give it a star",
+    "unstar": "take its star away",
+    "tag": "add words to it",
+    "delete": "put its file into the system's trash",
+}
+
+
+def _clips(options: argparse.Namespace) -> None:
+    from plugin_server.clips import run_clips
+
+    words = [f"-{word}" for word in options.words] if getattr(options, "remove", False) else options.words
+    run_clips(_settings(options), options.action, getattr(options, "clip", ""), words, options.count)
 
 
 def _add_demo(commands: argparse._SubParsersAction) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from plugin_server.engine.bundles import list_bundles, verify_bundle
 from plugin_server.engine.card import Lengths
 from plugin_server.errors import BadArgument
-from plugin_server.server import build_engine, build_studio
+from plugin_server.server import build_engine, build_library, build_studio
 from plugin_server.settings import Settings
 from plugin_server.studio.jobs import ClipMade
 from plugin_server.studio.requests import Generate, is_length
@@ -25,7 +25,8 @@ def generate_clips(settings: Settings, words: Sequence[str], like: Path | None, 
     request that a file was made by.
     """
     engine = build_engine(settings)
-    studio = build_studio(settings, engine)
+    library = build_library(settings)
+    studio = build_studio(settings, engine, library)
     if words and "seconds" in given:
         given = {"prompt": " ".join(words)} | given
     elif words:
@@ -46,6 +47,7 @@ def generate_clips(settings: Settings, words: Sequence[str], like: Path | None, 
     finally:
         bar.end()
         engine.stop()
+        library.close()
 
 
 def prompt_and_seconds(words: Sequence[str], lengths: Callable[[], Lengths]) -> tuple[str, float | None]:

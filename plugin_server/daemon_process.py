@@ -4,7 +4,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from plugin_server.errors import ClipsonicError
@@ -34,11 +34,14 @@ class DaemonProcess:
 
 
 @contextmanager
-def start_daemon(flags: Sequence[str], hear: Callable[[str], None]) -> Iterator[DaemonProcess]:
-    """A daemon on a free port until the block ends; `hear` gets each line it says until it is ready."""
+def start_daemon(
+    flags: Sequence[str], hear: Callable[[str], None], variables: Mapping[str, str] | None = None
+) -> Iterator[DaemonProcess]:
+    """A daemon on a free port until the block ends; `hear` gets each line it says until it is ready. `variables` are
+    added to the environment."""
     command = [sys.executable, "-m", "plugin_server", "serve", "--osc-port", "0", *flags]
     # Its lines are read as what this side can read, whatever the system's own encoding is.
-    environment = os.environ | {"PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"}
+    environment = os.environ | {"PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"} | (variables or {})
     with subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8", env=environment) as process:
         try:
             yield DaemonProcess(process, hear)

@@ -3,12 +3,13 @@
 import platform
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 
 from plugin_server import __version__
 from plugin_server.engine.bundles import list_bundles, verify_bundle
 from plugin_server.engine.order import TakeOrder
 from plugin_server.errors import ClipsonicError
-from plugin_server.server import PROVIDERS, build_engine
+from plugin_server.server import PROVIDERS, build_engine, build_library
 from plugin_server.settings import Settings, bundle_folders
 from plugin_server.studio.studio import check_folder
 
@@ -38,6 +39,7 @@ def _subjects(settings: Settings) -> Iterator[tuple[str, Callable[[], str]]]:
     yield "device", lambda: _device(settings)
     yield "portaudio", _portaudio
     yield "sample folder", lambda: _folder(settings)
+    yield "library", lambda: _library(settings)
     for name, bundle in sorted(list_bundles(bundle_folders()).items()):
         yield f"bundle {name}", lambda bundle=bundle: verify_bundle(bundle) or bundle.checksum()
     yield "speed", lambda: _speed(settings)
@@ -76,6 +78,11 @@ def _portaudio() -> str:
 def _folder(settings: Settings) -> str:
     check_folder(settings.clip_folder)
     return str(settings.clip_folder)
+
+
+def _library(settings: Settings) -> str:
+    with closing(build_library(settings)) as library:
+        return f"{library.newest(1).total} clips; {settings.index_path}"
 
 
 def _speed(settings: Settings) -> str:

@@ -91,6 +91,30 @@ class BadFile(ClipsonicError):
     code = "bad_file"
 
 
+class UnknownClip(ClipsonicError):
+    """The library knows no such clip, or its file is no longer in the sample folder."""
+
+    code = "unknown_clip"
+
+
+class NothingToUndo(ClipsonicError):
+    """No step is left that could be undone, or done again."""
+
+    code = "nothing_to_undo"
+
+
+class TrashFailed(ClipsonicError):
+    """The system did not take a file into its trash."""
+
+    code = "trash_failed"
+
+
+class LibraryFailed(ClipsonicError):
+    """The library's index cannot be read or written."""
+
+    code = "library_failed"
+
+
 class BadSettings(ClipsonicError):
     """The settings file or an environment variable cannot be understood."""
 

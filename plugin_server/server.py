@@ -14,6 +14,8 @@ from plugin_server.protocol.service import OscService, Parts
 from plugin_server.protocol.subscribers import Subscribers
 from plugin_server.settings import Settings, bundle_folders
 from plugin_server.studio.jobs import Jobs
+from plugin_server.studio.kept import move_to_trash
+from plugin_server.studio.library import Library
 from plugin_server.studio.studio import Studio, StudioSettings, check_folder
 
 PROVIDERS = {
@@ -33,6 +35,7 @@ class Daemon:
     engine: Engine
     studio: Studio
     jobs: Jobs
+    library: Library
 
 
 def build_engine(settings: Settings) -> Engine:
@@ -40,11 +43,16 @@ def build_engine(settings: Settings) -> Engine:
     return Engine(EngineOptions(bundle_folders(), settings.device, settings.threads))
 
 
-def build_studio(settings: Settings, engine: Engine) -> Studio:
-    """The studio of these settings."""
+def build_library(settings: Settings) -> Library:
+    """The library of the sample folder; not opened yet."""
+    return Library(settings.clip_folder, settings.index_path, move_to_trash)
+
+
+def build_studio(settings: Settings, engine: Engine, library: Library) -> Studio:
+    """The studio of these settings, which enters what it makes into the library."""
     finish = Finish(sample_rate=settings.sample_rate, loudness_lufs=settings.loudness_lufs)
     studio_settings = StudioSettings(settings.clip_folder, bundle_folders(), settings.model, settings.bits, finish)
-    return Studio(studio_settings, engine)
+    return Studio(studio_settings, engine, library)
 
 
 @asynccontextmanager
@@ -56,18 +64,23 @@ async def run_daemon(settings: Settings) -> AsyncIterator[Daemon]:
     check_folder(settings.clip_folder)
     find_bundle(bundle_folders(), settings.model)
     engine = build_engine(settings)
-    studio = build_studio(settings, engine)
+    library = build_library(settings)
+    studio = build_studio(settings, engine, library)
     jobs = Jobs(studio, settings.queue_size)
-    parts = Parts(jobs, studio, engine, Shelf(bundle_folders()), settings.sample_rate)
+    parts = Parts(jobs, studio, engine, Shelf(bundle_folders()), settings.sample_rate, library)
     service = OscService(parts, Subscribers(), asyncio.get_running_loop())
     endpoints = await open_endpoints(service, settings.osc_port)
     try:
         engine.start(settings.model)
         jobs.start()
-        yield Daemon(settings, endpoints, engine, studio, jobs)
+        library.open()
+        yield Daemon(settings, endpoints, engine, studio, jobs, library)
     finally:
         # In a thread, since the loop has yet to send what those who wait for a job are told: that it was cancelled.
         await asyncio.to_thread(jobs.stop, engine.stop)
+        library.stop_scanning()
+        await asyncio.to_thread(service.stop)
+        await asyncio.to_thread(library.close)
         await endpoints.close()
 
 

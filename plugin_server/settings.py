@@ -1,6 +1,8 @@
 """Settings of the daemon: defaults, then the settings file, then the environment, then flags."""
 
+import hashlib
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -37,6 +39,8 @@ class Settings:
     """Jobs that may wait."""
     threads: int = 0
     """Threads of the engine; 0 takes one for every core."""
+    index_folder: Path | None = None
+    """Where the library keeps the index of a sample folder; None means `default_index_folder()`."""
 
     def __post_init__(self) -> None:
         _between("osc_port", self.osc_port, 0, 65535)
@@ -52,6 +56,15 @@ class Settings:
     def clip_folder(self) -> Path:
         """Where clips go, absolute."""
         return (self.folder or default_folder()).expanduser().absolute()
+
+    @property
+    def index_path(self) -> Path:
+        """The index of the sample folder: one for each, named by the folder and a hash of where it lies."""
+        folder = os.path.normcase(os.path.realpath(self.clip_folder))
+        name = re.sub(r"\W+", "-", self.clip_folder.name)[:40]
+        mark = hashlib.blake2s(os.fsencode(folder), digest_size=4).hexdigest()
+        place = (self.index_folder or default_index_folder()).expanduser().absolute()
+        return place / f"{name}-{mark}.sqlite3"
 
 
 def _between(name: str, value: float, low: float, high: float) -> None:
@@ -96,7 +109,7 @@ def _from_file(path: Path) -> dict[str, object]:
 
 
 def _typed(name: str, value: object) -> object:
-    kinds = {"folder": Path, "model": str, "device": str, "loudness_lufs": float}
+    kinds = {"folder": Path, "index_folder": Path, "model": str, "device": str, "loudness_lufs": float}
     kind = kinds.get(name, int)
     try:
         return kind(value)
@@ -120,6 +133,11 @@ def default_folder(home: Path | None = None) -> Path:
         if library.is_dir():
             return library / "Samples" / "Clipsonic"
     return platformdirs.user_music_path() / "Clipsonic"
+
+
+def default_index_folder() -> Path:
+    """The libraries' indexes of this user."""
+    return platformdirs.user_data_path(APP, appauthor=False) / "library"
 
 
 def bundle_folders() -> tuple[Path, ...]:

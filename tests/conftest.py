@@ -1,13 +1,14 @@
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from plugin_server import server
+from plugin_server.audio.names import unique_path
 from plugin_server.client import Client
 from plugin_server.engine.worker import Engine, EngineOptions
 from plugin_server.settings import Settings
@@ -52,9 +53,20 @@ class Running:
             yield client
 
 
+def trash_in(folder: Path) -> Callable[[Path], None]:
+    """A trash of the tests' own: a folder 'trash'."""
+
+    def move(path: Path) -> None:
+        (folder / "trash").mkdir(parents=True, exist_ok=True)
+        path.rename(unique_path(folder / "trash", path.stem, path.suffix))
+
+    return move
+
+
 @contextmanager
 def running_daemon(settings: Settings, toys: Path) -> Iterator[Running]:
     """Run a daemon with the toys as its bundles, and stop it at the end."""
+    settings = replace(settings, index_folder=settings.index_folder or settings.clip_folder.parent / "library")
     loop, ready = asyncio.new_event_loop(), threading.Event()
     box: dict = {}
 
@@ -74,6 +86,7 @@ def running_daemon(settings: Settings, toys: Path) -> Iterator[Running]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(server, "bundle_folders", lambda: (toys,))
+        patch.setattr(server, "move_to_trash", trash_in(settings.index_folder))
         thread = threading.Thread(target=body, daemon=True)
         thread.start()
         assert ready.wait(20)

@@ -9,7 +9,18 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 ROOMS = ["audio", "engine", "studio", "protocol"]
-ROOT_FILES = ["server", "cli", "commands", "demo", "doctor", "bench", "client", "daemon_process"]
+ROOT_FILES = [
+    "server",
+    "cli",
+    "commands",
+    "demo",
+    "doctor",
+    "clips",
+    "bench",
+    "bench_library",
+    "client",
+    "daemon_process",
+]
 TRAINING = {
     "torch",
     "torchvision",

@@ -1,9 +1,10 @@
+import re
 from pathlib import Path
 
 import pytest
 
 from plugin_server.errors import BadSettings
-from plugin_server.settings import Settings, default_folder, load_settings
+from plugin_server.settings import Settings, default_folder, default_index_folder, load_settings
 
 
 def write(tmp_path, text):
@@ -50,3 +51,17 @@ def test_clips_go_to_lives_user_library_where_there_is_one(tmp_path):
         library = tmp_path / parent / "Ableton" / "User Library"
         library.mkdir(parents=True)
         assert default_folder(tmp_path) == library / "Samples" / "Clipsonic"
+
+
+def test_every_sample_folder_has_an_index_of_its_own(tmp_path):
+    index = Settings(folder=tmp_path / "a" / "Klänge & mehr", index_folder=tmp_path).index_path
+    assert index.parent == tmp_path
+    assert re.fullmatch(r"Klänge-mehr-[0-9a-f]{8}\.sqlite3", index.name)
+    assert Settings(folder=tmp_path / "b" / "Klänge & mehr", index_folder=tmp_path).index_path != index
+    assert Settings(folder=tmp_path / "b" / ".." / "a" / "Klänge & mehr", index_folder=tmp_path).index_path == index
+
+
+def test_the_index_lies_in_the_data_folder_unless_told_otherwise(tmp_path):
+    environ = {"CLIPSONIC_SETTINGS": str(tmp_path / "none"), "CLIPSONIC_INDEX_FOLDER": "~/indexes"}
+    assert load_settings({}, environ).index_path.parent == Path.home() / "indexes"
+    assert Settings().index_path.parent == default_index_folder()

@@ -52,7 +52,7 @@ def write_clip(
         chunks.append(_chunk(RECIPE_CHUNK, text.encode()))
     chunks.append(_chunk(b"data", _pcm(clip, bits)))
     body = b"WAVE" + b"".join(chunks)
-    name_file = os.replace if overwrite else _rename_new
+    name_file = os.replace if overwrite else rename_new
     _write_whole(path, b"RIFF" + struct.pack("<I", len(body)) + body, name_file)
 
 
@@ -75,7 +75,7 @@ def _write_whole(path: Path, content: bytes, name_file: Callable[[Path, Path], N
             beside.unlink(missing_ok=True)
 
 
-def _rename_new(old: Path, new: Path) -> None:
+def rename_new(old: Path, new: Path) -> None:
     """Rename without ever replacing a file. Raises FileExistsError.
 
     A hard link fails where the name is taken, in one step, on NTFS, APFS and Linux's file systems. To reserve

@@ -42,6 +42,21 @@ TABLE = (
     Row("/model/list", "", "/model /done", "installed models"),
     Row("/model/load", "name", "/queued /progress /done", "have a model ready before it is asked for a clip"),
     Row("/model/unload", "name", "/queued /done", "give the memory of a model back"),
+    Row("/clip/list", "[how many] [from]", "/clip.list /clip.info /done", "the newest clips, 20 of them; from 0 on"),
+    Row(
+        "/clip/search",
+        "words [@count @from]",
+        "/clip.list /clip.info /done",
+        "clips with all these words, or their beginnings, in prompt, tags or name; starred is such a word",
+    ),
+    Row("/clip/info", "clip", "/clip.info /done", "one clip: its id, its file's name or path, or last"),
+    Row("/clip/star", "clip [0 | 1]", "/clip.info /done", "give a clip a star, or take it away"),
+    Row("/clip/tag", "clip words", "/clip.info /done", "add words to a clip's tags; -word takes one away"),
+    Row("/clip/delete", "clip", "/clip.info /done", "put a clip's file into the system's trash"),
+    Row("/clip/undo", "", "/clip.info /done", "one step back: a request's takes, a deletion, a star, a tag"),
+    Row("/clip/redo", "", "/clip.info /done", "the step that was undone last, again"),
+    Row("/clip/again", "clip [seed]", "/queued /progress /clip /done", "the same request with another seed"),
+    Row("/clip/scan", "", "/done", "compare the library with the sample folder now"),
 )
 ADDRESSES = {row.address: row for row in TABLE}
 

@@ -9,10 +9,12 @@ from plugin_server import __version__
 from plugin_server.engine.bundles import Shelf
 from plugin_server.engine.worker import Engine
 from plugin_server.errors import BadArgument, ClipsonicError, DuplicateJob
+from plugin_server.protocol.clips import ClipCommands
 from plugin_server.protocol.osc import ADDRESSES, TABLE, as_text, as_whole, find_id, match_addresses, parse_generate
 from plugin_server.protocol.packets import Atom, Message, decode_packet, encode_message
 from plugin_server.protocol.subscribers import MAX_SUBSCRIBERS, Peer, Subscribers
 from plugin_server.studio.jobs import ClipMade, Done, Event, Failed, Job, Jobs, Progress, Queued
+from plugin_server.studio.library import Library
 from plugin_server.studio.requests import Generate, LoadModel, UnloadModel
 from plugin_server.studio.studio import Studio
 
@@ -37,6 +39,7 @@ class Parts:
     engine: Engine
     shelf: Shelf
     sample_rate: int
+    library: Library
 
 
 class OscService:
@@ -57,7 +60,13 @@ class OscService:
             "/model/load": self._load_model,
             "/model/unload": self._unload_model,
         }
+        self._clips = ClipCommands(parts.library, self._submit, self)
+        self._handlers |= self._clips.handlers()
         parts.jobs.hear_all(self._hear)
+
+    def stop(self) -> None:
+        """Answer what was asked of the library before, then nothing more of it."""
+        self._clips.stop()
 
     def reach_ports_by(self, peer_on_port: PeerOnPort) -> None:
         """How `/notify 1 port` finds the other port; known once a UDP socket is open."""
@@ -104,6 +113,18 @@ class OscService:
             log.exception("%s", address)
             self._fail(peer, address, ClipsonicError(f"something unforeseen went wrong: {error!r}"))
 
+    def later(self, work: Callable[[], None]) -> None:
+        """Have the loop do `work` soon; from any thread."""
+        self._loop.call_soon_threadsafe(work)
+
+    def reply(self, peer: Peer, address: str, *arguments: str | int | float) -> None:
+        """Answer a question; on the loop only."""
+        self._reply(peer, address, *arguments)
+
+    def fail(self, peer: Peer, address: str, error: ClipsonicError) -> None:
+        """Say why a command cannot be done; on the loop only."""
+        self._fail(peer, address, error)
+
     def _reply(self, peer: Peer, address: str, *arguments: str | int | float) -> None:
         packet = encode_message(address, *arguments)
         for listener in self._subscribers.for_reply(peer):
@@ -115,6 +136,9 @@ class OscService:
 
     def _generate(self, peer: Peer, arguments: Sequence[Atom]) -> None:
         request = parse_generate(arguments, lambda model: self._parts.studio.card(model).lengths)
+        self._submit(peer, request)
+
+    def _submit(self, peer: Peer, request: Generate) -> None:
         # Lengths and names that the model cannot serve are told at once, not after a wait in the queue.
         self._parts.studio.resolve(request)
         self._parts.jobs.submit(request, _Listener(peer, self))

@@ -17,6 +17,7 @@ from plugin_server.engine.order import Report, TakeOrder
 from plugin_server.engine.worker import Engine, Take
 from plugin_server.errors import BadArgument, BadFile, Cancelled, FolderNotWritable
 from plugin_server.studio.jobs import ClipMade
+from plugin_server.studio.library import Library
 from plugin_server.studio.requests import SEED_LIMIT, Generate, LoadModel, Request, UnloadModel
 
 SOFTWARE = f"Clipsonic Live {__version__}"
@@ -37,9 +38,10 @@ class StudioSettings:
 class Studio:
     """Makes clips and keeps models ready, one request at a time."""
 
-    def __init__(self, settings: StudioSettings, engine: Engine) -> None:
+    def __init__(self, settings: StudioSettings, engine: Engine, library: Library | None = None) -> None:
         self.settings = settings
         self._engine = engine
+        self._library = library
         self.n_clips = 0
         """Clips made since the start."""
         self.model_seconds = 0.0
@@ -90,6 +92,8 @@ class Studio:
         card, first = self.resolve(request)
         check_folder(self.settings.folder)
         n = request.variations
+        # Takes of one request are undone together.
+        step = secrets.token_hex(8)
         for i in range(n):
             order = replace(first, seed=(first.seed + i) % (SEED_LIMIT + 1))
 
@@ -98,18 +102,23 @@ class Studio:
 
             take = self._engine.run(card.name, order, report_take)
             report_take(1.0, "writing")
-            self._announce(self._keep(request, order, take, i + 1), take, on_clip)
+            self._announce(self._keep(request, order, take, i + 1), take, step, on_clip)
 
     def cancel(self) -> None:
         """Let the running `make` raise Cancelled soon."""
         self._engine.cancel()
 
-    def _announce(self, clip: ClipMade, take: Take, on_clip: Callable[[ClipMade], None]) -> None:
+    def _announce(self, clip: ClipMade, take: Take, step: str, on_clip: Callable[[ClipMade], None]) -> None:
+        # Before it is announced, so that who hears of it can ask for it.
+        if self._library:
+            self._library.add(clip.path, step)
         try:
             on_clip(clip)
         except Cancelled:
             # Cancelled while it was being written: nobody was told of the file, so nobody shall find it.
             clip.path.unlink(missing_ok=True)
+            if self._library:
+                self._library.forget(clip.path)
             raise
         self.n_clips += 1
         self.model_seconds += take.seconds_spent
@@ -117,7 +126,9 @@ class Studio:
     def _keep(self, request: Generate, order: TakeOrder, take: Take, number: int) -> ClipMade:
         to_clip = finish_loop if order.loop else finish
         clip = to_clip(Clip(take.made.samples, take.sample_rate), order.seconds, self.settings.finish)
-        recipe = {**asdict(order), "model": take.model, "checksum": take.checksum, "take": number}
+        # The id too: a file of 16 bits holds other samples than those that it is the fingerprint of.
+        clip_id = clip.fingerprint()
+        recipe = {**asdict(order), "model": take.model, "checksum": take.checksum, "take": number, "id": clip_id}
         tags = {
             "title": request.name or order.prompt,
             "artist": SOFTWARE,
@@ -127,7 +138,7 @@ class Studio:
         }
         path = self._write(clip, file_stem(request.name or order.prompt, order, number), tags, recipe)
         made = take.made
-        return ClipMade(clip.fingerprint(), path, clip.seconds, number, order.seed, made.confidence, made.nearest)
+        return ClipMade(clip_id, path, clip.seconds, number, order.seed, made.confidence, made.nearest)
 
     def _write(self, clip: Clip, stem: str, tags: dict[str, str], recipe: dict[str, object]) -> Path:
         """Write under the first free name. Another program may take a name between the look and the write."""

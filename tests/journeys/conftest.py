@@ -29,7 +29,8 @@ class Process:
 
 def environment(tmp: Path, **more: str) -> dict[str, str]:
     """Nothing of the person's own settings."""
-    return os.environ | {"CLIPSONIC_SETTINGS": str(tmp / "none.toml"), "PYTHONUNBUFFERED": "1"} | more
+    own = {"CLIPSONIC_SETTINGS": str(tmp / "none.toml"), "CLIPSONIC_INDEX_FOLDER": str(tmp / "library")}
+    return os.environ | own | {"PYTHONUNBUFFERED": "1"} | more
 
 
 @contextmanager

@@ -23,7 +23,7 @@ def run(tmp_path: Path, *arguments: str, status: int = 0, **more: str) -> subpro
     return ended
 
 
-@pytest.mark.parametrize("command", [[], ["serve"], ["generate"], ["demo"], ["models"], ["doctor"]])
+@pytest.mark.parametrize("command", [[], ["serve"], ["generate"], ["demo"], ["clips"], ["models"], ["doctor"]])
 def test_help_is_everywhere(tmp_path, command):
     assert "usage: clipsonic" in run(tmp_path, *command, "--help").stdout
 
@@ -99,7 +99,16 @@ def test_what_is_wrong_is_one_sentence(tmp_path):
 
 def test_the_doctor_looks_at_everything(tmp_path):
     out = run(tmp_path, "doctor", "--device", "cpu", "--folder", str(tmp_path / "clips")).stdout
-    for subject in ("python", "onnxruntime", "gpu", "portaudio", "sample folder", "bundle clipsonic-mini", "speed"):
+    for subject in (
+        "python",
+        "onnxruntime",
+        "gpu",
+        "portaudio",
+        "sample folder",
+        "library",
+        "bundle clipsonic-mini",
+        "speed",
+    ):
         assert any(line.startswith(subject) and " ok " in line for line in out.splitlines()), out
 
 

@@ -8,14 +8,23 @@ import pytest
 from plugin_server.audio.clip import Clip
 from plugin_server.audio.finish import Finish, true_peak_db
 from plugin_server.audio.wav import read_clip, read_recipe, read_tags, write_clip
-from plugin_server.errors import BadArgument, BadFile, Cancelled, FolderNotWritable, UnknownModel
+from plugin_server.errors import BadArgument, BadFile, Cancelled, FolderNotWritable, NothingToUndo, UnknownModel
+from plugin_server.studio.library import Library
 from plugin_server.studio.requests import Generate
 from plugin_server.studio.studio import Studio, StudioSettings, check_folder, request_like
+from tests.conftest import trash_in
 
 
 @pytest.fixture
 def studio(engine, toys, tmp_path) -> Studio:
     return Studio(StudioSettings(tmp_path / "clips", (toys,), "toy", 24, Finish()), engine)
+
+
+@pytest.fixture
+def library(tmp_path):
+    library = Library(tmp_path / "clips", tmp_path / "index.sqlite3", trash_in(tmp_path))
+    yield library
+    library.close()
 
 
 def ignore(fraction, stage):
@@ -104,6 +113,29 @@ def test_a_cancelled_request_leaves_no_file(studio):
     with pytest.raises(Cancelled):
         studio.make(Generate("rain", seconds=1), refuse, lambda clip: None)
     assert list(studio.settings.folder.iterdir()) == []
+
+
+def test_a_clip_is_in_the_library_before_it_is_announced(engine, toys, tmp_path, library):
+    studio = Studio(StudioSettings(tmp_path / "clips", (toys,), "toy", 16, Finish()), engine, library)
+    found = []
+    studio.make(Generate("rain", 0.25, variations=2), ignore, lambda clip: found.append((clip, library.find(clip.id))))
+    assert [entry.path for _, entry in found] == [clip.path for clip, _ in found]
+    # Samples of 16 bits have another fingerprint: the recipe keeps the id.
+    assert [entry.id for entry in library.newest(5).entries] == [clip.id for clip, _ in reversed(found)]
+    assert len(library.undo().entries) == 2
+
+
+def test_a_clip_that_was_cancelled_at_the_last_moment_is_not_in_the_library(engine, toys, tmp_path, library):
+    studio = Studio(StudioSettings(tmp_path / "clips", (toys,), "toy", 24, Finish()), engine, library)
+
+    def refuse(clip):
+        raise Cancelled("no")
+
+    with pytest.raises(Cancelled):
+        studio.make(Generate("rain", 0.25), ignore, refuse)
+    assert library.newest(5).total == 0
+    with pytest.raises(NothingToUndo):
+        library.undo()
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path):
