@@ -70,11 +70,7 @@ async def run_daemon(settings: Settings) -> AsyncIterator[Daemon]:
     shelf = Shelf(bundle_folders())
     parts = Parts(jobs, studio, engine, shelf, settings.sample_rate, network=network)
     service = OscService(parts, Subscribers(), asyncio.get_running_loop())
-    try:
-        endpoints = await open_endpoints(service, settings.osc_port, guard)
-    except BaseException:
-        await network.stop()
-        raise
+    endpoints = await open_endpoints(service, settings.osc_port, guard)
     try:
         network.start(_pages(service, guard, endpoints.port, studio, shelf), endpoints.port)
         engine.start(settings.model)

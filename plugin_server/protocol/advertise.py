@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 OSC, QUERY = "_osc._udp.local.", "_oscjson._tcp.local."
-LISTEN_S = 0.6
-"""Seconds in which those who have the name can say so: the question waits up to 120 ms, and so does the answer."""
+LISTEN_S = 1.4
+"""Seconds in which those who have the name can say so: the question waits up to 120 ms, the answer as long, and a
+second more when it was given just before (RFC 6762, section 6)."""
 STOP_S = 2.0
 """Seconds that saying goodbye may take."""
 

@@ -158,23 +158,27 @@ async def _write(websocket: "WebSocket", peer: WebPeer) -> None:
 
 
 class WebServer:
-    """The port, open from the start; behind it uvicorn, as soon as it is imported."""
+    """The port, open at once; behind it uvicorn, as soon as it is imported."""
 
     def __init__(self, guard: Guard, port: int) -> None:
-        """Takes the port, or a free one where another program has it, which the log tells."""
-        self._guard = guard
-        self.sockets = _open_sockets(guard.bind, port)
-        self.port: int = self.sockets[0].getsockname()[1] if self.sockets else 0
-        """0 when no port can be had."""
-        self.state = "starts" if self.sockets else "no port can be opened"
+        self._guard, self._wanted = guard, port
+        self._sockets: list[socket.socket] = []
+        self.port = 0
+        """The port that is open; 0 before the start, and when none can be had."""
+        self.state = "starts"
         """'starts', 'listens', or what went wrong."""
         self._server: uvicorn.Server | None = None
         self._task: asyncio.Task | None = None
 
     def start(self, pages: Pages) -> None:
-        """Answer soon. Clients that connect before wait."""
-        if self.sockets:
-            self._task = asyncio.create_task(self._serve(pages))
+        """Take the port, or a free one where another program has it, which the log tells; answer soon. Clients that
+        connect before wait."""
+        self._sockets = _open_sockets(self._guard.bind, self._wanted)
+        if not self._sockets:
+            self.state = "no port can be opened"
+            return
+        self.port = self._sockets[0].getsockname()[1]
+        self._task = asyncio.create_task(self._serve(pages))
 
     async def stop(self) -> None:
         """End every connection and close the port."""
@@ -184,7 +188,7 @@ class WebServer:
             self._task.cancel()
         if self._task:
             await asyncio.wait([self._task])
-        for each in self.sockets:
+        for each in self._sockets:
             each.close()
 
     async def _serve(self, pages: Pages) -> None:
@@ -192,7 +196,7 @@ class WebServer:
             # In a thread: OSC is answered meanwhile.
             self._server = await asyncio.to_thread(_server, pages, self._guard)
             self.state = "listens"
-            await self._server.serve(self.sockets)
+            await self._server.serve(self._sockets)
         except Exception as error:
             # Clips are made all the same.
             self.state = f"failed: {error!r}"

@@ -50,7 +50,7 @@ EVERYWHERE = "00000000"
 
 @pytest.mark.skipif(sys.platform != "linux" or sys.byteorder != "little", reason="reads Linux's /proc")
 def test_without_lan_nothing_but_loopback_is_bound(tmp_path):
-    with serving(tmp_path, CLIPSONIC_HTTP_PORT="0") as process:
+    with serving(tmp_path) as process:
         http_port, http, zeroconf, lan, hosts, packets = told(process.port)
         sockets = bound(process.pid)
         assert {("0100007F", process.port), ("0100007F", http_port)} <= sockets
@@ -98,7 +98,7 @@ def test_a_wrong_list_is_told_and_nothing_starts(tmp_path, flags, sentence):
 def test_zeroconf_forgets_a_daemon_that_was_stopped(tmp_path):
     zeroconf = Zeroconf(["127.0.0.1"], ip_version=IPVersion.V4Only)
     try:
-        with serving(tmp_path, CLIPSONIC_HTTP_PORT="0") as process:
+        with serving(tmp_path) as process:
             name = f"{told(process.port)[2]}.{OSC}"
             assert zeroconf.get_service_info(OSC, name, 5000).port == process.port
             os.kill(process.pid, signal.SIGINT)
@@ -110,7 +110,7 @@ def test_zeroconf_forgets_a_daemon_that_was_stopped(tmp_path):
 
 
 def test_the_doctor_tells_of_the_daemon_that_runs(tmp_path):
-    with serving(tmp_path, CLIPSONIC_HTTP_PORT="0") as process:
+    with serving(tmp_path) as process:
         http_port, _, zeroconf, *_ = told(process.port)
         said = doctor(tmp_path, CLIPSONIC_OSC_PORT=str(process.port))
     line = f"OSC on {process.port}, HTTP on {http_port} (listens), zeroconf: {zeroconf}"
