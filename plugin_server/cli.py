@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from plugin_server import __version__
-from plugin_server.errors import ClipsonicError
+from plugin_server.errors import BadSettings, ClipsonicError
 from plugin_server.settings import Settings, bundle_folders, load_settings
 
 
@@ -70,7 +70,7 @@ def _common(parser: argparse.ArgumentParser) -> None:
 
 
 def _settings(options: argparse.Namespace) -> Settings:
-    names = ("osc_port", "http_port", "folder", "model", "device", "sample_rate")
+    names = ("osc_port", "http_port", "lan", "allow", "advertise", "folder", "model", "device", "sample_rate")
     return load_settings({name: getattr(options, name, None) for name in names})
 
 
@@ -79,7 +79,22 @@ def _add_serve(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--osc-port", type=int, metavar="PORT", help="UDP and TCP port for OSC (default: 9460; 0: a free one)"
     )
-    parser.add_argument("--http-port", type=int, metavar="PORT", help="kept for the control page (default: 9461)")
+    parser.add_argument(
+        "--http-port", type=int, metavar="PORT", help="TCP port for OSCQuery (default: 9461; 0: a free one)"
+    )
+    parser.add_argument(
+        "--lan", action="store_const", const=True, help="listen on the local network too, for the hosts of --allow"
+    )
+    parser.add_argument(
+        "--allow", metavar="HOST[,HOST...]", help="with --lan: addresses or networks (192.168.1.0/24) that are answered"
+    )
+    parser.add_argument(
+        "--no-advertise",
+        dest="advertise",
+        action="store_const",
+        const=False,
+        help="do not tell zeroconf browsers where the daemon is",
+    )
     _common(parser)
     parser.set_defaults(run=_serve)
 
@@ -87,12 +102,15 @@ def _add_serve(commands: argparse._SubParsersAction) -> None:
 def _serve(options: argparse.Namespace) -> None:
     from plugin_server.server import serve
 
+    settings = _settings(options)
+    if options.allow and not settings.lan:
+        raise BadSettings(f"allow: got {options.allow} without --lan, expected both, or none for this machine alone")
     # A service manager's wish to stop is Ctrl-C's: waiting clients are told, and nothing is left half done.
     signal.signal(signal.SIGTERM, lambda number, frame: signal.raise_signal(signal.SIGINT))
     # Windows' own kind of loop goes deaf on UDP once a reply went to a port that was closed meanwhile.
     factory = asyncio.SelectorEventLoop if sys.platform == "win32" else None
     with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(serve(_settings(options), lambda line: print(line, flush=True)))
+        runner.run(serve(settings, lambda line: print(line, flush=True)))
 
 
 def _add_generate(commands: argparse._SubParsersAction) -> None:

@@ -39,7 +39,9 @@ def start_daemon(
 ) -> Iterator[DaemonProcess]:
     """A daemon on a free port until the block ends; `hear` gets each line it says until it is ready. `variables` are
     added to the environment."""
-    command = [sys.executable, "-m", "plugin_server", "serve", "--osc-port", "0", *flags]
+    # Nobody shall find it, nor shall it take the ports of one that stays.
+    own = ["--osc-port", "0", "--http-port", "0", "--no-advertise"]
+    command = [sys.executable, "-m", "plugin_server", "serve", *own, *flags]
     # Its lines are read as what this side can read, whatever the system's own encoding is.
     environment = os.environ | {"PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"} | (variables or {})
     with subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8", env=environment) as process:

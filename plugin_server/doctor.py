@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 
 from plugin_server import __version__
+from plugin_server.client import Client
 from plugin_server.engine.bundles import list_bundles, verify_bundle
 from plugin_server.engine.order import TakeOrder
 from plugin_server.errors import ClipsonicError
@@ -40,6 +41,8 @@ def _subjects(settings: Settings) -> Iterator[tuple[str, Callable[[], str]]]:
     yield "portaudio", _portaudio
     yield "sample folder", lambda: _folder(settings)
     yield "library", lambda: _library(settings)
+    yield "network", lambda: _network(settings)
+    yield "running daemon", lambda: _daemon(settings)
     for name, bundle in sorted(list_bundles(bundle_folders()).items()):
         yield f"bundle {name}", lambda bundle=bundle: verify_bundle(bundle) or bundle.checksum()
     yield "speed", lambda: _speed(settings)
@@ -83,6 +86,24 @@ def _folder(settings: Settings) -> str:
 def _library(settings: Settings) -> str:
     with closing(build_library(settings)) as library:
         return f"{library.newest(1).total} clips; {settings.index_path}"
+
+
+def _network(settings: Settings) -> str:
+    if not settings.lan:
+        return "this machine alone; --lan --allow HOST lets others in"
+    return f"the local network, for {', '.join(settings.allow)}"
+
+
+def _daemon(settings: Settings) -> str:
+    """What a daemon that runs tells of itself; that none does is no fault."""
+    with Client(settings.osc_port) as client:
+        try:
+            told = client.ask("/network", reply="/network.reply", timeout_s=1.0)
+        except TimeoutError:
+            return f"none on port {settings.osc_port}"
+    port, web, zeroconf, _lan, hosts, packets = told
+    refused = f"; refused {packets} packets and connections of {hosts} hosts" if hosts else ""
+    return f"OSC on {settings.osc_port}, HTTP on {port} ({web}), zeroconf: {zeroconf}{refused}"
 
 
 def _speed(settings: Settings) -> str:

@@ -9,9 +9,15 @@ from dataclasses import dataclass
 from plugin_server.audio.finish import Finish
 from plugin_server.engine.bundles import Shelf, find_bundle
 from plugin_server.engine.worker import Engine, EngineOptions
-from plugin_server.protocol.endpoints import HOST, Endpoints, open_endpoints
+from plugin_server.protocol.advertise import Advertiser, host_name
+from plugin_server.protocol.endpoints import Endpoints, open_endpoints
+from plugin_server.protocol.guard import LOOPBACK, Guard
+from plugin_server.protocol.network import Network
+from plugin_server.protocol.osc import Range
+from plugin_server.protocol.oscquery import Query
 from plugin_server.protocol.service import OscService, Parts
 from plugin_server.protocol.subscribers import Subscribers
+from plugin_server.protocol.web import Pages, WebServer
 from plugin_server.settings import Settings, bundle_folders
 from plugin_server.studio.jobs import Jobs
 from plugin_server.studio.kept import move_to_trash
@@ -36,6 +42,7 @@ class Daemon:
     studio: Studio
     jobs: Jobs
     library: Library
+    network: Network
 
 
 def build_engine(settings: Settings) -> Engine:
@@ -67,27 +74,48 @@ async def run_daemon(settings: Settings) -> AsyncIterator[Daemon]:
     library = build_library(settings)
     studio = build_studio(settings, engine, library)
     jobs = Jobs(studio, settings.queue_size)
-    parts = Parts(jobs, studio, engine, Shelf(bundle_folders()), settings.sample_rate, library)
+    guard = Guard(settings.allow if settings.lan else None)
+    network = Network(guard, WebServer(guard, settings.http_port), Advertiser(guard, settings.advertise))
+    shelf = Shelf(bundle_folders())
+    parts = Parts(jobs, studio, engine, shelf, settings.sample_rate, library, network)
     service = OscService(parts, Subscribers(), asyncio.get_running_loop())
-    endpoints = await open_endpoints(service, settings.osc_port)
+    endpoints = await open_endpoints(service, settings.osc_port, guard)
     try:
+        network.start(_pages(service, guard, endpoints.port, studio, shelf), endpoints.port)
         engine.start(settings.model)
         jobs.start()
         library.open()
-        yield Daemon(settings, endpoints, engine, studio, jobs, library)
+        yield Daemon(settings, endpoints, engine, studio, jobs, library, network)
     finally:
         # In a thread, since the loop has yet to send what those who wait for a job are told: that it was cancelled.
-        await asyncio.to_thread(jobs.stop, engine.stop)
+        await asyncio.gather(asyncio.to_thread(jobs.stop, engine.stop), network.leave())
         library.stop_scanning()
         await asyncio.to_thread(service.stop)
         await asyncio.to_thread(library.close)
+        await network.stop()
         await endpoints.close()
+
+
+def _pages(service: OscService, guard: Guard, osc_port: int, studio: Studio, shelf: Shelf) -> Pages:
+    """What HTTP answers, with the ranges that only this daemon knows."""
+
+    def ranges() -> dict[str, Range]:
+        lengths = studio.card("").lengths
+        return {
+            "lengths": Range(lengths.least, lengths.most),
+            "models": Range(values=tuple(sorted(shelf.bundles()))),
+        }
+
+    return Pages(Query(osc_port, ranges), service, guard, names=[host_name()])
 
 
 async def serve(settings: Settings, say: Callable[[str], None]) -> None:
     """Run until cancelled; `say` gets the lines that a person reads."""
     async with run_daemon(settings) as daemon:
-        say(f"Clipsonic Live listens for OSC on {HOST}:{daemon.endpoints.port} (UDP and TCP)")
+        bind, allowed = daemon.network.guard.bind, f", for {', '.join(settings.allow)}" if settings.lan else ""
+        say(f"Clipsonic Live listens for OSC on {bind}:{daemon.endpoints.port} (UDP and TCP){allowed}")
+        if daemon.network.web.port:
+            say(f"OSCQuery is on http://{LOOPBACK}:{daemon.network.web.port}")
         say(f"clips go to {settings.clip_folder}")
         while not (daemon.engine.loaded or daemon.engine.load_error):
             await asyncio.sleep(0.02)

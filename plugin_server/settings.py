@@ -1,6 +1,7 @@
 """Settings of the daemon: defaults, then the settings file, then the environment, then flags."""
 
 import hashlib
+import ipaddress
 import os
 import re
 import tomllib
@@ -23,7 +24,7 @@ class Settings:
     osc_port: int = 9460
     """UDP and TCP port; 0 takes a free one."""
     http_port: int = 9461
-    """Kept for the control page."""
+    """TCP port of OSCQuery; 0 takes a free one, and so does a port that another program has."""
     folder: Path | None = None
     """Sample folder; None means `default_folder()`."""
     model: str = "clipsonic-mini"
@@ -41,6 +42,12 @@ class Settings:
     """Threads of the engine; 0 takes one for every core."""
     index_folder: Path | None = None
     """Where the library keeps the index of a sample folder; None means `default_index_folder()`."""
+    lan: bool = False
+    """Listen on the local network too, for the hosts of `allow`."""
+    allow: tuple[str, ...] = ()
+    """IPv4 addresses and networks that are answered besides this machine, with `lan`."""
+    advertise: bool = True
+    """Tell zeroconf browsers where the daemon is: on this machine, with `lan` on the network."""
 
     def __post_init__(self) -> None:
         _between("osc_port", self.osc_port, 0, 65535)
@@ -51,6 +58,13 @@ class Settings:
         _between("loudness_lufs", self.loudness_lufs, -60, -6)
         _between("queue_size", self.queue_size, 1, 10_000)
         _between("threads", self.threads, 0, 256)
+        for entry in self.allow:
+            _network("allow", entry)
+        if self.lan and not self.allow:
+            raise BadSettings(
+                "allow: got no hosts, expected those that may ask, as in --lan --allow 192.168.1.20,192.168.1.21 "
+                "or --lan --allow 192.168.1.0/24"
+            )
 
     @property
     def clip_folder(self) -> Path:
@@ -77,6 +91,14 @@ def _one_of(name: str, value: object, allowed: tuple) -> None:
         raise BadSettings(f"{name}: got {value!r}, expected one of {', '.join(map(str, allowed))}")
 
 
+def _network(name: str, entry: str) -> None:
+    try:
+        ipaddress.IPv4Network(entry, strict=False)
+    except ValueError as error:
+        wanted = "an IPv4 address or network, as 192.168.1.20 or 192.168.1.0/24"
+        raise BadSettings(f"{name}: got {entry!r}, expected {wanted}") from error
+
+
 def load_settings(flags: Mapping[str, object] | None = None, environ: Mapping[str, str] | None = None) -> Settings:
     """Settings from `settings.toml`, `CLIPSONIC_*` variables and `flags` (None values are skipped), later ones winning.
 
@@ -87,7 +109,7 @@ def load_settings(flags: Mapping[str, object] | None = None, environ: Mapping[st
     values = _from_file(path)
     values |= {f.name: environ[_variable(f.name)] for f in fields(Settings) if environ.get(_variable(f.name))}
     values |= {name: value for name, value in (flags or {}).items() if value is not None}
-    return Settings(**{name: _typed(name, value) for name, value in values.items()})
+    return Settings(**{name: _READ.get(name, _typed)(name, value) for name, value in values.items()})
 
 
 def _variable(name: str) -> str:
@@ -116,6 +138,26 @@ def _typed(name: str, value: object) -> object:
     except (TypeError, ValueError) as error:
         words = {int: "a whole number", float: "a number"}.get(kind, "text")
         raise BadSettings(f"{name}: got {value!r}, expected {words}") from error
+
+
+def _switch(name: str, value: object) -> bool:
+    switches = {"1": True, "true": True, "0": False, "false": False}
+    try:
+        return switches[str(value).lower()]
+    except KeyError as error:
+        raise BadSettings(f"{name}: got {value!r}, expected true or false") from error
+
+
+def _list(name: str, value: object) -> tuple[str, ...]:
+    """Of a list of texts, or of one text with commas."""
+    parts = value.split(",") if isinstance(value, str) else value
+    if not isinstance(parts, list | tuple) or not all(isinstance(part, str) for part in parts):
+        raise BadSettings(f"{name}: got {value!r}, expected a list of texts")
+    return tuple(part.strip() for part in parts if part.strip())
+
+
+_READ = {"lan": _switch, "advertise": _switch, "allow": _list}
+"""Settings that are neither text nor a number."""
 
 
 def default_settings_path() -> Path:

@@ -77,3 +77,9 @@ def test_help_needs_neither_numpy_nor_onnxruntime():
     code = "import sys, plugin_server.cli; print({'numpy', 'onnxruntime'} & set(sys.modules) or 'none')"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert found.stdout.strip() == "none"
+
+
+def test_a_daemon_answers_osc_before_http_and_zeroconf_are_imported():
+    code = "import sys, plugin_server.server; print({'uvicorn', 'starlette', 'zeroconf'} & set(sys.modules) or 'none')"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert found.stdout.strip() == "none"

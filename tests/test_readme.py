@@ -24,4 +24,4 @@ def test_no_row_is_about_an_address_that_is_not_there():
 
 
 def test_the_ports_are_those_of_the_settings():
-    assert str(Settings().osc_port) in README
+    assert str(Settings().osc_port) in README and str(Settings().http_port) in README

@@ -37,12 +37,26 @@ def test_without_any_source_the_defaults_hold(tmp_path):
         ("bits = 32", "bits: got 32"),
         ("loudness_lufs = 0", "loudness_lufs: got 0.0, expected -60 to -6"),
         ("not toml", "settings.toml cannot be read"),
+        ("lan = true", "allow: got no hosts, expected those that may ask, as in --lan --allow 192.168.1.20"),
+        ('lan = "perhaps"', "lan: got 'perhaps', expected true or false"),
+        ('allow = ["studio"]', "allow: got 'studio', expected an IPv4 address or network, as 192.168.1.20"),
+        ('allow = ["fe80::1"]', "allow: got 'fe80::1', expected an IPv4 address"),
+        ("allow = 7", "allow: got 7, expected a list of texts"),
+        ("allow = [7]", "allow: got [7], expected a list of texts"),
     ],
 )
 def test_a_wrong_setting_is_named(tmp_path, text, sentence):
     with pytest.raises(BadSettings) as caught:
         load_settings({}, write(tmp_path, text))
     assert sentence in str(caught.value)
+
+
+def test_hosts_are_a_list_or_have_commas(tmp_path):
+    environ = write(tmp_path, 'lan = true\nallow = ["192.168.1.20", "10.0.0.0/8"]\nadvertise = false')
+    settings = load_settings({}, environ)
+    assert (settings.lan, settings.allow, settings.advertise) == (True, ("192.168.1.20", "10.0.0.0/8"), False)
+    settings = load_settings({"allow": "10.1.2.3, 10.1.2.4"}, environ | {"CLIPSONIC_LAN": "0"})
+    assert (settings.lan, settings.allow) == (False, ("10.1.2.3", "10.1.2.4"))
 
 
 def test_clips_go_to_lives_user_library_where_there_is_one(tmp_path):

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from plugin_server.errors import BadPacket, ClipsonicError, PortTaken
+from plugin_server.protocol.guard import LOOPBACK, Guard
 from plugin_server.protocol.packets import Framing
 from plugin_server.protocol.subscribers import Peer
 
 log = logging.getLogger(__name__)
 
-HOST = "127.0.0.1"
 MAX_UNSENT = 1 << 20
 """Bytes that may wait for a slow TCP client before it is dropped."""
 
@@ -64,8 +64,8 @@ class TcpPeer:
 
 
 class _Udp(asyncio.DatagramProtocol):
-    def __init__(self, service: Service) -> None:
-        self._service = service
+    def __init__(self, service: Service, guard: Guard) -> None:
+        self._service, self._guard = service, guard
         self._transport: asyncio.DatagramTransport | None = None
 
     def connection_made(self, transport: asyncio.DatagramTransport) -> None:
@@ -73,6 +73,8 @@ class _Udp(asyncio.DatagramProtocol):
         self._service.reach_ports_by(lambda peer, port: UdpPeer(peer.host, port, transport))
 
     def datagram_received(self, data: bytes, address: tuple[str, int]) -> None:
+        if not self._guard.admits(address[0]):
+            return
         self._service.receive(data, UdpPeer(address[0], address[1], self._transport))
 
     def error_received(self, error: OSError) -> None:
@@ -82,13 +84,16 @@ class _Udp(asyncio.DatagramProtocol):
 
 
 class _Tcp(asyncio.Protocol):
-    def __init__(self, service: Service, peers: set[TcpPeer]) -> None:
-        self._service, self._peers = service, peers
+    def __init__(self, service: Service, guard: Guard, peers: set[TcpPeer]) -> None:
+        self._service, self._guard, self._peers = service, guard, peers
         self._peer: TcpPeer | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:
-        # A client that is gone already has no name; this machine is the only place it can have come from.
-        host, *_ = transport.get_extra_info("peername") or (HOST,)
+        # A client that is gone already has no name, and gets nothing.
+        host, *_ = transport.get_extra_info("peername") or (LOOPBACK,)
+        if not self._guard.admits(host):
+            transport.abort()
+            return
         self._peer = TcpPeer(host, transport, Framing())
         self._peers.add(self._peer)
 
@@ -102,6 +107,8 @@ class _Tcp(asyncio.Protocol):
             asyncio.get_running_loop().call_soon(self._peer.transport.close)
 
     def connection_lost(self, error: Exception | None) -> None:
+        if self._peer is None:
+            return
         self._peers.discard(self._peer)
         self._service.left(self._peer)
 
@@ -129,11 +136,12 @@ class Endpoints:
             await asyncio.sleep(0.01)
 
 
-async def open_endpoints(service: Service, port: int) -> Endpoints:
-    """Listen on UDP and TCP of one port number on this machine; 0 takes a free one. Raises PortTaken."""
+async def open_endpoints(service: Service, port: int, guard: Guard | None = None) -> Endpoints:
+    """Listen on UDP and TCP of one port number, on this machine alone unless the guard says otherwise; 0 takes a free
+    one. Raises PortTaken."""
     for _attempt in range(20):
         try:
-            return await _open_both(service, port)
+            return await _open_both(service, port, guard or Guard())
         except OSError as error:
             # A free port was found for TCP that is taken for UDP: try another.
             if port != 0:
@@ -141,12 +149,12 @@ async def open_endpoints(service: Service, port: int) -> Endpoints:
     raise PortTaken("no port was found that is free for both UDP and TCP")
 
 
-async def _open_both(service: Service, port: int) -> Endpoints:
+async def _open_both(service: Service, port: int, guard: Guard) -> Endpoints:
     loop, peers = asyncio.get_running_loop(), set()
-    tcp = await loop.create_server(lambda: _Tcp(service, peers), HOST, port)
+    tcp = await loop.create_server(lambda: _Tcp(service, guard, peers), guard.bind, port)
     number = tcp.sockets[0].getsockname()[1]
     try:
-        udp, _ = await loop.create_datagram_endpoint(lambda: _Udp(service), (HOST, number))
+        udp, _ = await loop.create_datagram_endpoint(lambda: _Udp(service, guard), (guard.bind, number))
     except OSError:
         tcp.close()
         raise

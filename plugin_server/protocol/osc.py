@@ -3,8 +3,8 @@
 import math
 import re
 import struct
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import pairwise
 
@@ -12,6 +12,20 @@ from plugin_server.engine.card import Lengths
 from plugin_server.errors import BadArgument, UnknownAddress, shown
 from plugin_server.protocol.packets import Atom
 from plugin_server.studio.requests import Generate, is_length
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """What an argument may be: from `low` to `high`, or one of `values`. None and () say nothing."""
+
+    low: float | None = None
+    high: float | None = None
+    values: tuple[str | int | float, ...] = ()
+
+    def as_json(self) -> dict[str, object]:
+        """As OSCQuery writes it."""
+        said = {"MIN": self.low, "MAX": self.high, "VALS": list(self.values) or None}
+        return {key: value for key, value in said.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +37,19 @@ class Row:
     """As README shows them; square brackets mean optional."""
     replies: str
     help: str
+    types: str = ""
+    """OSC type tags of the positional arguments, where they are not plain text or a choice of whole numbers."""
+    ranges: Mapping[str, "Range | str"] = field(default_factory=dict)
+    """By argument; a string names a range that only the running daemon knows: 'lengths' or 'models'."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What one address that is sent carries."""
+
+    arguments: str
+    types: str
+    """OSC type tags."""
 
 
 TABLE = (
@@ -32,17 +59,39 @@ TABLE = (
         "/queued /progress /clip /done",
         "make a clip, or several takes, from words; a number after them is its length in seconds, unless the words "
         "are not quoted and no clip can be that long, as in: kick 808",
+        types="sf",
+        ranges={"seconds": "lengths"},
     ),
     Row("/cancel", "[job | all]", "/done", "stop one job, the running one, or all"),
     Row("/status", "", "/status.reply", "what the daemon is doing"),
     Row("/version", "", "/version.reply", "name and version"),
-    Row("/sync", "[id]", "/synced", "answered when every job asked for before has ended"),
-    Row("/notify", "0 | 1 [port]", "/done", "hear of every job, here or on another port"),
+    Row("/sync", "[id]", "/synced", "answered when every job asked for before has ended", types="i"),
+    Row(
+        "/notify",
+        "0 | 1 [port]",
+        "/done",
+        "hear of every job, here or on another port",
+        types="ii",
+        ranges={"port": Range(1, 65535)},
+    ),
+    Row("/network", "", "/network.reply", "where and by whom the daemon can be found, and how many it refused"),
     Row("/help", "[address]", "/help.reply /done", "this table"),
     Row("/model/list", "", "/model /done", "installed models"),
-    Row("/model/load", "name", "/queued /progress /done", "have a model ready before it is asked for a clip"),
-    Row("/model/unload", "name", "/queued /done", "give the memory of a model back"),
-    Row("/clip/list", "[how many] [from]", "/clip.list /clip.info /done", "the newest clips, 20 of them; from 0 on"),
+    Row(
+        "/model/load",
+        "name",
+        "/queued /progress /done",
+        "have a model ready before it is asked for a clip",
+        ranges={"name": "models"},
+    ),
+    Row("/model/unload", "name", "/queued /done", "give the memory of a model back", ranges={"name": "models"}),
+    Row(
+        "/clip/list",
+        "[how many] [from]",
+        "/clip.list /clip.info /done",
+        "the newest clips, 20 of them; from 0 on",
+        types="ii",
+    ),
     Row(
         "/clip/search",
         "words [@count @from]",
@@ -55,10 +104,27 @@ TABLE = (
     Row("/clip/delete", "clip", "/clip.info /done", "put a clip's file into the system's trash"),
     Row("/clip/undo", "", "/clip.info /done", "one step back: a request's takes, a deletion, a star, a tag"),
     Row("/clip/redo", "", "/clip.info /done", "the step that was undone last, again"),
-    Row("/clip/again", "clip [seed]", "/queued /progress /clip /done", "the same request with another seed"),
+    Row(
+        "/clip/again", "clip [seed]", "/queued /progress /clip /done", "the same request with another seed", types="si"
+    ),
     Row("/clip/scan", "", "/done", "compare the library with the sample folder now"),
 )
 ADDRESSES = {row.address: row for row in TABLE}
+REPLIES = {
+    "/queued": Reply("job, address, jobs before it", "ssi"),
+    "/progress": Reply("job, 0 to 1, stage", "sfs"),
+    "/clip": Reply("job, clip id, absolute path, seconds, take, seed", "sssfii"),
+    "/fail": Reply("address, code, sentence, job", "ssss"),
+    "/status.reply": Reply("1, running, queued, clips, models, loads, sample rates, engine and more", "iiiiiffffssssf"),
+    "/version.reply": Reply("name, major, minor, patch", "siisss"),
+    "/network.reply": Reply("HTTP port, HTTP, zeroconf, 1 with --lan, hosts refused, packets refused", "issiii"),
+    "/synced": Reply("id", "i"),
+    "/clip.list": Reply("how many follow, how many there are, from where", "iii"),
+    "/clip.info": Reply("id, path, seconds, star, state, seed, take, model, when, prompt, tags", "ssfisiissss"),
+    "/help.reply": Reply("address, arguments, help", "sss"),
+    "/model": Reply("name, family, verb, version, embedding, 1 when loaded", "sssssi"),
+}
+"""Replies whose arguments always have the same types; `/done` has its address's own."""
 
 _TEXT = {"negative", "name", "model", "id"}
 _WHOLE = {"seed", "steps", "variations"}

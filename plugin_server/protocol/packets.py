@@ -66,6 +66,11 @@ def encode_message(address: str, *arguments: str | int | float) -> bytes:
     return build_msg(address, [_plain(argument) for argument in arguments]).dgram
 
 
+def address_of(packet: bytes) -> str:
+    """The address of a message that `encode_message` made."""
+    return packet.split(b"\0", 1)[0].decode()
+
+
 def _plain(argument: str | int | float) -> str | int | float:
     if not isinstance(argument, str):
         return argument

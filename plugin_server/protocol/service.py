@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from plugin_server import __version__
 from plugin_server.engine.bundles import Shelf
 from plugin_server.engine.worker import Engine
-from plugin_server.errors import BadArgument, ClipsonicError, DuplicateJob
+from plugin_server.errors import BadArgument, ClipsonicError, DuplicateJob, UnknownAddress, shown
 from plugin_server.protocol.clips import ClipCommands
+from plugin_server.protocol.network import Network
 from plugin_server.protocol.osc import ADDRESSES, TABLE, as_text, as_whole, find_id, match_addresses, parse_generate
-from plugin_server.protocol.packets import Atom, Message, decode_packet, encode_message
+from plugin_server.protocol.packets import Atom, Message, address_of, decode_packet, encode_message
+from plugin_server.protocol.signatures import replies
 from plugin_server.protocol.subscribers import MAX_SUBSCRIBERS, Peer, Subscribers
 from plugin_server.studio.jobs import ClipMade, Done, Event, Failed, Job, Jobs, Progress, Queued
 from plugin_server.studio.library import Library
@@ -40,6 +42,7 @@ class Parts:
     shelf: Shelf
     sample_rate: int
     library: Library
+    network: Network
 
 
 class OscService:
@@ -56,6 +59,7 @@ class OscService:
             "/sync": self._sync,
             "/notify": self._notify,
             "/help": self._help,
+            "/network": self._network,
             "/model/list": self._list_models,
             "/model/load": self._load_model,
             "/model/unload": self._unload_model,
@@ -85,7 +89,17 @@ class OscService:
 
     def left(self, peer: Peer) -> None:
         """A connection closed."""
-        self._subscribers.remove(peer)
+        self._subscribers.left(peer)
+
+    def listen(self, peer: Peer, address: str) -> None:
+        """The peer gets everything that is sent with this address. Raises UnknownAddress when nothing ever is."""
+        if address not in replies():
+            raise UnknownAddress(f"LISTEN: got {shown(address)}, expected one of {' '.join(replies())}")
+        self._subscribers.listen(peer, address)
+
+    def ignore(self, peer: Peer, address: str) -> None:
+        """The opposite of `listen`."""
+        self._subscribers.ignore(peer, address)
 
     def refuse(self, peer: Peer, error: ClipsonicError) -> None:
         """Say why a stream cannot be followed."""
@@ -127,7 +141,7 @@ class OscService:
 
     def _reply(self, peer: Peer, address: str, *arguments: str | int | float) -> None:
         packet = encode_message(address, *arguments)
-        for listener in self._subscribers.for_reply(peer):
+        for listener in self._subscribers.for_reply(peer, address):
             # By way of the loop, as events come from other threads: so that nothing overtakes what was said before.
             self._loop.call_soon(listener.send, packet)
 
@@ -227,6 +241,9 @@ class OscService:
             self._reply(peer, "/help.reply", row.address, row.arguments, row.help)
         self._reply(peer, "/done", "/help", len(rows))
 
+    def _network(self, peer: Peer, arguments: Sequence[Atom]) -> None:
+        self._reply(peer, "/network.reply", *self._parts.network.facts())
+
     def _list_models(self, peer: Peer, arguments: Sequence[Atom]) -> None:
         bundles = self._parts.shelf.bundles()
         loaded = self._parts.engine.loaded
@@ -254,7 +271,7 @@ class OscService:
         self._loop.call_soon_threadsafe(self._broadcast, _event_packet(job, event), askers)
 
     def _broadcast(self, packet: bytes, askers: set[Peer]) -> None:
-        for listener in self._subscribers.all_but(askers):
+        for listener in self._subscribers.all_but(askers, address_of(packet)):
             listener.send(packet)
 
 

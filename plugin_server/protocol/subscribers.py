@@ -33,6 +33,7 @@ class Subscribers:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._table: dict[Peer, _Subscription] = {}
+        self._ears: dict[Peer, set[str]] = {}
 
     def add(self, peer: Peer) -> int:
         """Client id of the peer, the old one when it is known.
@@ -52,6 +53,23 @@ class Subscribers:
         """Forget a peer; no harm when it is unknown."""
         self._table.pop(peer, None)
 
+    def listen(self, peer: Peer, address: str) -> None:
+        """From now on the peer gets everything that is sent with this address, whoever asked for it."""
+        self._ears.setdefault(peer, set()).add(address)
+
+    def ignore(self, peer: Peer, address: str) -> None:
+        """The opposite of `listen`; no harm when the peer does not listen."""
+        self._ears.get(peer, set()).discard(address)
+
+    def left(self, peer: Peer) -> None:
+        """The peer's connection closed: nothing is sent to it any more."""
+        self.remove(peer)
+        self._ears.pop(peer, None)
+
+    def listeners(self, address: str) -> list[Peer]:
+        """Who listens to an address."""
+        return [peer for peer, addresses in self._ears.items() if address in addresses]
+
     def heard(self, host: str) -> None:
         """A packet came from `host`: its subscribers live on, and others that were silent too long go."""
         now = self._clock()
@@ -61,13 +79,15 @@ class Subscribers:
             elif now - subscription.heard > EXPIRY_S:
                 del self._table[peer]
 
-    def all_but(self, peers: Collection[Peer]) -> list[Peer]:
-        """Every subscriber that is none of `peers`, which hear of their jobs without subscribing."""
-        return [peer for peer in self._table if peer not in peers]
+    def all_but(self, peers: Collection[Peer], address: str = "") -> list[Peer]:
+        """Every subscriber, and who listens to the address, that is none of `peers`, which hear of their jobs
+        without subscribing."""
+        return [peer for peer in dict.fromkeys([*self._table, *self.listeners(address)]) if peer not in peers]
 
-    def for_reply(self, asker: Peer) -> list[Peer]:
-        """Who gets the answer to a question: the asker, and its host's subscribers.
+    def for_reply(self, asker: Peer, address: str = "") -> list[Peer]:
+        """Who gets the answer to a question: the asker, its host's subscribers, and who listens to the address.
 
         A Max or Pure Data patch receives on another socket than it sends with, and would not hear it otherwise.
         """
-        return list(dict.fromkeys([asker, *(peer for peer in self._table if peer.host == asker.host)]))
+        own = (peer for peer in self._table if peer.host == asker.host)
+        return list(dict.fromkeys([asker, *own, *self.listeners(address)]))

@@ -38,6 +38,7 @@ def serving(tmp: Path, **more: str) -> Iterator[Process]:
     """`python -m plugin_server serve` on a free port until the block ends."""
     folder = tmp / "clips"
     command = [sys.executable, "-m", "plugin_server", "serve", "--osc-port", "0", "--folder", str(folder)]
+    command += ["--http-port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment(tmp, **more)) as process:
         lines = []
         clock = threading.Timer(60, process.kill)

@@ -91,7 +91,7 @@ def test_a_full_queue_refuses_one_and_keeps_the_others(tmp_path):
 
 def refused(tmp_path: Path, *flags: str, **more: str) -> str:
     """What a daemon that cannot start says."""
-    command = [sys.executable, "-m", "plugin_server", "serve", *flags]
+    command = [sys.executable, "-m", "plugin_server", "serve", "--http-port", "0", *flags]
     ended = subprocess.run(command, capture_output=True, text=True, env=environment(tmp_path, **more), timeout=30)
     assert ended.returncode == 1
     assert ended.stderr.count("\n") == 1, ended.stderr

@@ -31,6 +31,23 @@ def test_answers_reach_the_askers_own_host_only():
     assert table.for_reply(HERE) == [HERE, other_port]
 
 
+def test_listeners_hear_their_addresses_whoever_asked():
+    table = Subscribers()
+    table.listen(THERE, "/clip")
+    table.listen(HERE, "/clip")
+    table.add(HERE)
+    assert table.for_reply(HERE, "/clip") == [HERE, THERE]
+    assert table.for_reply(HERE, "/done") == [HERE]
+    assert table.all_but({THERE}, "/clip") == [HERE]
+    table.ignore(THERE, "/clip")
+    table.ignore(THERE, "/never")
+    assert table.listeners("/clip") == [HERE]
+    table.remove(HERE)
+    assert table.listeners("/clip") == [HERE]
+    table.left(HERE)
+    assert table.listeners("/clip") == []
+
+
 def test_client_ids_are_kept_and_used_again():
     table = Subscribers()
     assert [table.add(HERE), table.add(THERE), table.add(HERE)] == [0, 1, 0]

@@ -1,0 +1,53 @@
+"""Whom the daemon answers: this machine, and with `--lan` the hosts that were listed. Everyone else is ignored and
+counted."""
+
+import ipaddress
+import logging
+from collections.abc import Sequence
+from functools import lru_cache
+
+log = logging.getLogger(__name__)
+
+LOOPBACK, LOOPBACK_V6, EVERYWHERE = "127.0.0.1", "::1", "0.0.0.0"
+MAX_HOSTS = 1024
+"""Refused hosts that are told apart: addresses of UDP packets can be forged, and must not fill memory or the log."""
+OTHERS = "others"
+
+
+class Guard:
+    """Decides by the sender's address. Without a list nothing but this machine's own addresses is listened on, so that
+    all who are heard are admitted."""
+
+    def __init__(self, allow: Sequence[str] | None = None) -> None:
+        """`allow` holds IPv4 addresses and networks; None keeps the daemon to this machine."""
+        self.lan = allow is not None
+        # 127.0.0.1 alone: it is what this machine's programs send from. The whole of 127/8 when nothing else is bound.
+        own = [f"{LOOPBACK}/32"] if self.lan else ["127.0.0.0/8"]
+        self.networks = tuple(ipaddress.IPv4Network(entry, strict=False) for entry in [*own, *(allow or ())])
+        self.refused: dict[str, int] = {}
+        """Packets and connections by the host they came from."""
+        self._within = lru_cache(maxsize=MAX_HOSTS)(self._is_listed)
+
+    @property
+    def bind(self) -> str:
+        """The IPv4 address to listen on."""
+        return EVERYWHERE if self.lan else LOOPBACK
+
+    def admits(self, host: str) -> bool:
+        """True for a host that is answered; others are counted, and told in the log once each."""
+        if self._within(host):
+            return True
+        if host not in self.refused and len(self.refused) >= MAX_HOSTS:
+            host = OTHERS
+        if host not in self.refused:
+            log.warning("%s is not among the hosts of --allow and is ignored", host)
+        self.refused[host] = self.refused.get(host, 0) + 1
+        return False
+
+    def _is_listed(self, host: str) -> bool:
+        address = ipaddress.ip_address(host)
+        if address.version == 6:
+            # A socket may be dual: then IPv4 comes in this dress.
+            mapped = address.ipv4_mapped
+            return address.is_loopback if mapped is None else self._is_listed(str(mapped))
+        return any(address in network for network in self.networks)

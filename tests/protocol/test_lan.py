@@ -1,0 +1,89 @@
+"""Listed hosts and others; both are loopback addresses of this machine."""
+
+import http.client
+import json
+import socket
+from collections.abc import Iterator
+
+import pytest
+from websockets.sync.client import connect
+
+from plugin_server.client import Client
+from plugin_server.protocol.packets import decode_packet, encode_message
+from plugin_server.settings import Settings
+from tests.conftest import Running, running_daemon
+
+OWN, LISTED, FOREIGN = "127.0.0.1", "127.0.0.3", "127.0.0.2"
+
+
+@pytest.fixture(scope="module")
+def lan(toys, tmp_path_factory) -> Iterator[Running]:
+    try:
+        socket.create_server((FOREIGN, 0)).close()
+    except OSError:
+        pytest.skip(f"this system has no {FOREIGN}")
+    folder = tmp_path_factory.mktemp("clips")
+    settings = Settings(
+        osc_port=0, http_port=0, folder=folder, model="toy", device="cpu", threads=1, lan=True, allow=(f"{LISTED}/32",),
+        advertise=False,
+    )  # fmt: skip
+    with running_daemon(settings, toys) as running:
+        yield running
+
+
+def refused(lan: Running) -> int:
+    with Client(lan.port) as client:
+        return client.ask("/network", reply="/network.reply")[5]
+
+
+def stream(port: int, host: str, data: bytes) -> bytes:
+    """What comes back over TCP until the other side closes, or after one packet."""
+    with socket.create_connection((OWN, port), 10, source_address=(host, 0)) as connection:
+        try:
+            connection.sendall(data)
+            return connection.recv(65536)
+        except ConnectionError:
+            return b""
+
+
+@pytest.mark.parametrize("host", [OWN, LISTED])
+def test_listed_hosts_are_answered(lan, host):
+    before = refused(lan)
+    with Client(lan.port, host) as client:
+        assert client.ask("/version", reply="/version.reply")[0] == "clipsonic-live"
+        assert list(client.generate("rain", 0.25))[-1].address == "/done"
+    packet = encode_message("/version")
+    answer = stream(lan.port, host, len(packet).to_bytes(4, "big") + packet)
+    assert decode_packet(answer[4:])[0].address == "/version.reply"
+    connection = http.client.HTTPConnection(OWN, lan.daemon.network.web.port, 10, source_address=(host, 0))
+    # A tablet knows this machine by its address on the network.
+    connection.request("GET", "/?HOST_INFO", headers={"Host": "192.168.1.2:9461"})
+    assert json.load(connection.getresponse())["OSC_PORT"] == lan.port
+    connection.close()
+    with connect(f"ws://{OWN}:{lan.daemon.network.web.port}/", proxy=None, source_address=(host, 0)) as ears:
+        ears.send(packet)
+        assert decode_packet(ears.recv(timeout=10))[0].address == "/version.reply"
+    assert refused(lan) == before
+
+
+def test_others_are_ignored_and_counted(lan, caplog):
+    before = refused(lan)
+    with Client(lan.port, FOREIGN) as client:
+        client.send("/generate", "rain", 0.25)
+        with pytest.raises(TimeoutError):
+            client.receive(0.5)
+    packet = encode_message("/generate", "rain")
+    assert stream(lan.port, FOREIGN, len(packet).to_bytes(4, "big") + packet) == b""
+    assert stream(lan.daemon.network.web.port, FOREIGN, b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n") == b""
+    with Client(lan.port) as client:
+        told = client.ask("/network", reply="/network.reply")
+    assert told[3:] == (1, 1, before + 3)
+    assert lan.daemon.network.guard.refused == {FOREIGN: before + 3}
+    assert lan.daemon.jobs.active() == []
+
+
+def test_a_name_may_be_anyone_s_also_on_the_network(lan):
+    connection = http.client.HTTPConnection(OWN, lan.daemon.network.web.port, 10)
+    connection.request("GET", "/?HOST_INFO", headers={"Host": "evil.example"})
+    assert connection.getresponse().status == 403
+    connection.close()
