@@ -43,7 +43,7 @@ def test_takes_come_one_by_one_with_progress(daemon):
 @pytest.mark.parametrize(
     "words, sentence",
     [
-        (["generate", "x", "99"], "seconds: got 99"),
+        (["generate", "sea waves", "99"], "seconds: got 99"),
         (["generate", "x", "1", "@model", "none"], "none"),
         (["cancel", "no-such-job"], "no-such-job"),
     ],
@@ -102,7 +102,7 @@ def test_inside_max_messages_are_commands_and_answers_leave_by_the_outlet(daemon
         (clip,) = [message for message in heard if message[0] == "clip"]
         assert clip[1] == str(daemon.folder / "sea-waves_1s_s8_t1.wav") and clip[3:] == [1, 1, 8]
         assert [message for message in heard if message[0] == "progress"]
-        tell(process, "generate", "x", 99)
+        tell(process, "generate", "sea waves", 99)
         assert hear(process, "fail")[-1][:2] == ["fail", "bad_argument"]
         tell(process, "cancel", "all")
         assert hear(process, "cancelled")

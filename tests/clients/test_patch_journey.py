@@ -41,7 +41,7 @@ def test_stop_stops_a_job_and_says_so(patch):
 
 def test_what_is_wrong_is_said_in_the_daemons_words(patch):
     tell(patch, "seconds", 99)
-    tell(patch, "generate", "x")
+    tell(patch, "generate", "sea waves")
     assert hear(patch, "status")[-1][1].startswith("seconds: got 99")
 
 

@@ -43,7 +43,7 @@ silence = {
         nil
     })
 };
-["long", "odd", "wind"].do { |prompt, i|
+["long rain", "odd", "wind"].do { |prompt, i|
     Clipsonic.files(prompt, [99, 0.5, 30][i], { "clip:".postln }, [[], [sausage: 1], [steps: 100]][i], nil, tell)
 };
 Clipsonic.status { |status| ("status:" + [status[\\engine], status[\\model], status[\\sampleRate]]).postln };
@@ -110,7 +110,7 @@ def test_words_become_takes(daemon, tmp_path):
 def test_each_failure_finds_its_own_job(daemon, tmp_path):
     lines = run_sclang(tmp_path, daemon.port, FAILURES.replace("SILENT", str(free_port())))
     failures = dict(line.strip("[] ").split(", ", 1) for line in posted(lines, "fail"))
-    assert failures["long"].startswith("bad_argument, seconds: got 99")
+    assert failures["long rain"].startswith("bad_argument, seconds: got 99")
     assert failures["odd"].startswith("bad_argument, attribute: got @sausage")
     assert failures["wind"].startswith("cancelled")
     assert failures["deaf"].startswith("no_server")
