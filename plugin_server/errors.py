@@ -91,6 +91,12 @@ class BadFile(ClipsonicError):
     code = "bad_file"
 
 
+class DeviceUnavailable(ClipsonicError):
+    """There is no such sound output, none at all, or no PortAudio library."""
+
+    code = "device_unavailable"
+
+
 class BadSettings(ClipsonicError):
     """The settings file or an environment variable cannot be understood."""
 

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from plugin_server.audio.finish import Finish
+from plugin_server.audio.player import Player
 from plugin_server.engine.bundles import Shelf, find_bundle
 from plugin_server.engine.worker import Engine, EngineOptions
 from plugin_server.protocol.endpoints import HOST, Endpoints, open_endpoints
@@ -58,7 +59,8 @@ async def run_daemon(settings: Settings) -> AsyncIterator[Daemon]:
     engine = build_engine(settings)
     studio = build_studio(settings, engine)
     jobs = Jobs(studio, settings.queue_size)
-    parts = Parts(jobs, studio, engine, Shelf(bundle_folders()), settings.sample_rate)
+    player = Player()
+    parts = Parts(jobs, studio, engine, Shelf(bundle_folders()), settings.sample_rate, player)
     service = OscService(parts, Subscribers(), asyncio.get_running_loop())
     endpoints = await open_endpoints(service, settings.osc_port)
     try:
@@ -68,6 +70,7 @@ async def run_daemon(settings: Settings) -> AsyncIterator[Daemon]:
     finally:
         # In a thread, since the loop has yet to send what those who wait for a job are told: that it was cancelled.
         await asyncio.to_thread(jobs.stop, engine.stop)
+        await asyncio.to_thread(player.close)
         await endpoints.close()
 
 

@@ -89,7 +89,7 @@ class Mixer:
         self._commands.append(("stop", tag))
 
     def set_volume(self, volume: float) -> None:
-        """Master volume, 0 to 1, reached within RELEASE_S for the whole way."""
+        """Master volume, 0 to 1, reached within RELEASE_S for the whole way; in silence at once."""
         self._commands.append(("volume", volume))
 
     @property
@@ -114,6 +114,8 @@ class Mixer:
                 self._stop(value)
             else:
                 self._target = value
+                if not self._voices:
+                    self._volume = value
 
     def _stop(self, tag: object) -> None:
         for voice in self._voices:

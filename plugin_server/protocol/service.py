@@ -6,9 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from plugin_server import __version__
+from plugin_server.audio.player import Player
 from plugin_server.engine.bundles import Shelf
 from plugin_server.engine.worker import Engine
 from plugin_server.errors import BadArgument, ClipsonicError, DuplicateJob
+from plugin_server.protocol.live import LiveOutput, MadeClips
 from plugin_server.protocol.osc import ADDRESSES, TABLE, as_text, as_whole, find_id, match_addresses, parse_generate
 from plugin_server.protocol.packets import Atom, Message, decode_packet, encode_message
 from plugin_server.protocol.subscribers import MAX_SUBSCRIBERS, Peer, Subscribers
@@ -37,6 +39,7 @@ class Parts:
     engine: Engine
     shelf: Shelf
     sample_rate: int
+    player: Player
 
 
 class OscService:
@@ -57,6 +60,9 @@ class OscService:
             "/model/load": self._load_model,
             "/model/unload": self._unload_model,
         }
+        clips = MadeClips(parts.studio.settings.folder)
+        parts.jobs.hear_all(clips.hear)
+        self._handlers |= LiveOutput(parts.player, clips, loop, self._reply, self._fail).handlers()
         parts.jobs.hear_all(self._hear)
 
     def reach_ports_by(self, peer_on_port: PeerOnPort) -> None:
