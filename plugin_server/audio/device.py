@@ -12,6 +12,10 @@ BLOCK = 256
 """Frames a callback is asked for."""
 
 
+LATENCY_S = 0.05
+"""Asked of the device; its lowest one stumbled on PulseAudio while every processor was busy."""
+
+
 class Output(Protocol):
     """A stream that runs."""
 
@@ -49,7 +53,7 @@ class PortAudioOutput:
                 device=device["index"],
                 channels=2,
                 dtype="float32",
-                latency="low",
+                latency=LATENCY_S,
                 callback=self._callback,
             )
             self._stream.start()
