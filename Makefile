@@ -8,8 +8,9 @@ BIN := $(VENV)/bin
 endif
 
 # Real clients for tests. Installed only where this may be done without asking for a password.
-DEBIAN_PACKAGES := puredata-core liblo-tools nodejs supercollider-language supercollider-server jackd2 lua5.4
-CLIENTS := pd oscsend node sclang scsynth jackd lua5.4
+DEBIAN_PACKAGES := puredata-core liblo-tools nodejs supercollider-language supercollider-server jackd2 lua5.4 \
+  pulseaudio pulseaudio-utils libasound2-plugins libportaudio2
+CLIENTS := pd oscsend node sclang scsynth jackd lua5.4 pulseaudio
 
 .PHONY: demo test clients clean
 

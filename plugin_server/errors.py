@@ -115,6 +115,12 @@ class LibraryFailed(ClipsonicError):
     code = "library_failed"
 
 
+class DeviceUnavailable(ClipsonicError):
+    """There is no such sound output, none at all, or no PortAudio library."""
+
+    code = "device_unavailable"
+
+
 class BadSettings(ClipsonicError):
     """The settings file or an environment variable cannot be understood."""
 

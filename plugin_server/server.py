@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from plugin_server.audio.finish import Finish
+from plugin_server.audio.player import Player
 from plugin_server.engine.bundles import Shelf, find_bundle
 from plugin_server.engine.worker import Engine, EngineOptions
 from plugin_server.protocol.advertise import Advertiser, host_name
@@ -77,7 +78,8 @@ async def run_daemon(settings: Settings) -> AsyncIterator[Daemon]:
     guard = Guard(settings.allow if settings.lan else None)
     network = Network(guard, WebServer(guard, settings.http_port), Advertiser(guard, settings.advertise))
     shelf = Shelf(bundle_folders())
-    parts = Parts(jobs, studio, engine, shelf, settings.sample_rate, library, network)
+    player = Player()
+    parts = Parts(jobs, studio, engine, shelf, settings.sample_rate, library, network, player)
     service = OscService(parts, Subscribers(), asyncio.get_running_loop())
     endpoints = await open_endpoints(service, settings.osc_port, guard)
     try:
@@ -89,6 +91,7 @@ async def run_daemon(settings: Settings) -> AsyncIterator[Daemon]:
     finally:
         # In a thread, since the loop has yet to send what those who wait for a job are told: that it was cancelled.
         await asyncio.gather(asyncio.to_thread(jobs.stop, engine.stop), network.leave())
+        await asyncio.to_thread(player.close)
         library.stop_scanning()
         await asyncio.to_thread(service.stop)
         await asyncio.to_thread(library.close)

@@ -15,7 +15,13 @@ def sound(seed: int) -> Clip:
 
 def write_made(folder: Path, name: str, prompt: str = "sea waves", seed: int = 1, **more: object) -> Path:
     """A file as the studio writes it; `more` changes its recipe, None takes a field out."""
-    clip = sound(seed)
+    return write_as_made(folder, name, sound(seed), prompt, seed, **more)
+
+
+def write_as_made(
+    folder: Path, name: str, clip: Clip, prompt: str = "sea waves", seed: int = 1, **more: object
+) -> Path:
+    """The same with a sound of one's own."""
     recipe = {"prompt": prompt, "negative": "", "seconds": 0.5, "seed": seed, "steps": 4, "guidance": 2.0}
     recipe |= {"loop": False, "stereo": 0.0, "model": "toy", "checksum": "c", "take": 1, "id": clip.fingerprint()}
     recipe = {key: value for key, value in (recipe | more).items() if value is not None}

@@ -76,6 +76,17 @@ TABLE = (
     ),
     Row("/network", "", "/network.reply", "where and by whom the daemon can be found, and how many it refused"),
     Row("/help", "[address]", "/help.reply /done", "this table"),
+    Row(
+        "/play",
+        "[clip | last] [@gain @pan @rate @loop @at @choke]",
+        "/done",
+        "sound a clip: its id, its path in the clip folder, or the last one; @at beat or bar waits for /tempo",
+    ),
+    Row("/stop", "[clip | all]", "/done", "fade a clip out, or all"),
+    Row("/volume", "0..1", "/done", "master volume", types="f", ranges={"0..1": Range(0.0, 1.0)}),
+    Row("/tempo", "[bpm]", "/done", "beats a minute of @at", types="f", ranges={"bpm": Range(20.0, 999.0)}),
+    Row("/device/list", "", "/device /done", "sound outputs"),
+    Row("/device/set", "name", "/done", "play on this output"),
     Row("/model/list", "", "/model /done", "installed models"),
     Row(
         "/model/load",
@@ -121,6 +132,7 @@ REPLIES = {
     "/synced": Reply("id", "i"),
     "/clip.list": Reply("how many follow, how many there are, from where", "iii"),
     "/clip.info": Reply("id, path, seconds, star, state, seed, take, model, when, prompt, tags", "ssfisiissss"),
+    "/device": Reply("name, channels, sample rate, 1 when in use", "siii"),
     "/help.reply": Reply("address, arguments, help", "sss"),
     "/model": Reply("name, family, verb, version, embedding, 1 when loaded", "sssssi"),
 }

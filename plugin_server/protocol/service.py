@@ -6,10 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from plugin_server import __version__
+from plugin_server.audio.player import Player
 from plugin_server.engine.bundles import Shelf
 from plugin_server.engine.worker import Engine
 from plugin_server.errors import BadArgument, ClipsonicError, DuplicateJob, UnknownAddress, shown
 from plugin_server.protocol.clips import ClipCommands
+from plugin_server.protocol.live import LiveOutput
 from plugin_server.protocol.network import Network
 from plugin_server.protocol.osc import ADDRESSES, TABLE, as_text, as_whole, find_id, match_addresses, parse_generate
 from plugin_server.protocol.packets import Atom, Message, address_of, decode_packet, encode_message
@@ -43,6 +45,7 @@ class Parts:
     sample_rate: int
     library: Library
     network: Network
+    player: Player
 
 
 class OscService:
@@ -66,6 +69,7 @@ class OscService:
         }
         self._clips = ClipCommands(parts.library, self._submit, self)
         self._handlers |= self._clips.handlers()
+        self._handlers |= LiveOutput(parts.player, parts.library, loop, self._reply, self._fail).handlers()
         parts.jobs.hear_all(self._hear)
 
     def stop(self) -> None:

@@ -214,7 +214,7 @@ def test_a_client_that_does_not_read_is_dropped(daemon, port, caplog):
                     break
     assert "does not read its replies and was dropped" in caplog.text
     with daemon.client() as client:
-        assert client.ask("/version", reply="/version.reply")
+        assert client.ask("/version", reply="/version.reply", timeout_s=30)
 
 
 def test_whoever_waits_is_told_when_the_daemon_stops(toys, tmp_path):

@@ -1,0 +1,140 @@
+"""Live output: clips decoded, kept ready and given to the mixer. Works in a thread of its own."""
+
+import math
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from plugin_server.audio.device import BLOCK, OpenOutput, Output, PortAudioOutput, list_outputs
+from plugin_server.audio.finish import resample
+from plugin_server.audio.mixer import Mixer, Voice, to_stereo
+from plugin_server.audio.wav import read_clip
+from plugin_server.errors import BadFile
+
+CACHE_BYTES = 256 * 2**20
+"""Decoded clips that are kept, so that playing one again starts at once."""
+BEATS = {"beat": 1, "bar": 4}
+"""Beats from one place where a clip may start to the next."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cue:
+    """How a clip is to be played; `Voice` tells the ranges."""
+
+    path: Path
+    gain: float = 1.0
+    pan: float = 0.0
+    rate: float = 1.0
+    loop: bool = False
+    at: str = "now"
+    """'now', 'beat' or 'bar'."""
+    choke: str = ""
+
+
+class Player:
+    """Plays clips on one device, which is opened when first needed and again after it was unplugged.
+
+    Every method but `submit` and `close` runs in the player's thread: files, resampling and PortAudio may take long.
+    """
+
+    def __init__(self, open_output: OpenOutput = PortAudioOutput) -> None:
+        self._open = open_output
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="player")
+        self._output: Output | None = None
+        self._device = ""
+        self._volume = 1.0
+        self._clips: OrderedDict[tuple[Path, int, int], np.ndarray] = OrderedDict()
+        self.bpm = 120.0
+        """Beats a minute."""
+        self._anchor = 0.0
+        """Frame of the mixer's clock at which a bar begins."""
+
+    def submit(self, work: Callable[..., object], *arguments: object) -> Future:
+        """Do one of the methods below, after those asked for before; from any thread."""
+        return self._thread.submit(work, *arguments)
+
+    def close(self) -> None:
+        """Fall silent and give the device back. Waits for what the thread is at."""
+        self._thread.submit(self._close_output)
+        self._thread.shutdown(wait=True, cancel_futures=False)
+
+    def play(self, cue: Cue) -> None:
+        """Sound. Raises BadFile or DeviceUnavailable."""
+        mixer = self._ready().mixer
+        samples = self._samples(cue.path, mixer.sample_rate)
+        loop = (0, samples.shape[1]) if cue.loop else None
+        start = self._next_start(mixer, BEATS[cue.at]) if cue.at in BEATS else 0
+        mixer.play(Voice(samples, str(cue.path), cue.gain, cue.pan, cue.rate, loop, start, cue.choke))
+
+    def stop(self, path: Path | None = None) -> None:
+        """Fade a clip, or all, out."""
+        if self._output:
+            self._output.mixer.stop(None if path is None else str(path))
+
+    def set_volume(self, volume: float) -> None:
+        """Master volume, 0 to 1; kept when the device changes."""
+        self._volume = volume
+        if self._output:
+            self._output.mixer.set_volume(volume)
+
+    def set_tempo(self, bpm: float) -> None:
+        """Beats a minute, from now on: the beat that sounds now keeps its place in the bar."""
+        if self._output:
+            now = self._output.mixer.frame
+            self._anchor = now - (now - self._anchor) * self.bpm / bpm
+        self.bpm = bpm
+
+    def set_device(self, name: str) -> str:
+        """Play on the output of this name, the system's default for "". Its name. Raises DeviceUnavailable."""
+        self._close_output()
+        self._device = name
+        return self._ready().name
+
+    def devices(self) -> list[tuple[str, int, int, bool]]:
+        """Name, channels, rate and whether it is in use, of each output. Raises DeviceUnavailable."""
+        in_use = self._output.name if self._output and self._output.alive else None
+        return [(*row, row[0] == in_use) for row in list_outputs(fresh=in_use is None)]
+
+    def _ready(self) -> Output:
+        """The output, opened where none runs."""
+        if self._output is None or not self._output.alive:
+            self._close_output()
+            self._output = self._open(self._device)
+            self._output.mixer.set_volume(self._volume)
+            self._anchor = 0.0
+        return self._output
+
+    def _close_output(self) -> None:
+        if self._output:
+            output, self._output = self._output, None
+            output.close()
+
+    def _next_start(self, mixer: Mixer, beats: int) -> int:
+        # A block ahead: what lies in the one that is being rendered would come late.
+        return next_on_grid(mixer.frame + BLOCK, self._anchor, beats * 60 * mixer.sample_rate / self.bpm)
+
+    def _samples(self, path: Path, sample_rate: int) -> np.ndarray:
+        """Float32 (2, frames) at the device's rate, decoded only where the file is new."""
+        try:
+            key = (path, path.stat().st_mtime_ns, sample_rate)
+        except (OSError, ValueError) as error:
+            raise BadFile(f"{path} cannot be read: {error}") from error
+        if key not in self._clips:
+            clip = resample(read_clip(path), sample_rate)
+            if not clip.n_frames:
+                raise BadFile(f"{path}: holds no samples")
+            self._clips[key] = to_stereo(clip.samples)
+        self._clips.move_to_end(key)
+        while len(self._clips) > 1 and sum(kept.nbytes for kept in self._clips.values()) > CACHE_BYTES:
+            self._clips.popitem(last=False)
+        return self._clips[key]
+
+
+def next_on_grid(frame: int, anchor: float, spacing: float) -> int:
+    """First frame after `frame` on a grid of lines `spacing` frames apart, of which one is at `anchor`."""
+    line = math.floor((frame - anchor) / spacing) + 1
+    return round(anchor + line * spacing)

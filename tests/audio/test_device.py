@@ -1,0 +1,105 @@
+"""A real PortAudio stream into PulseAudio's null sink, recorded from its monitor."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+
+from plugin_server.audio.clip import Clip
+from plugin_server.audio.wav import write_clip
+
+ALSA = """
+</usr/share/alsa/alsa.conf>
+pcm.!default { type pulse }
+ctl.!default { type pulse }
+"""
+PLAY = """
+import sys, time
+from pathlib import Path
+from plugin_server.audio.player import Cue, Player
+player = Player()
+player.set_device("")
+time.sleep(1)  # A stream that has just been opened may stumble once.
+player.play(Cue(Path(sys.argv[1])))
+time.sleep(2.5)
+player.close()
+"""
+FAIL = """
+from plugin_server.audio.device import PortAudioOutput
+from plugin_server.errors import DeviceUnavailable
+try:
+    PortAudioOutput("moon")
+except DeviceUnavailable as error:
+    print(error)
+"""
+
+
+@contextmanager
+def pulse(folder):
+    """The environment of a PulseAudio of our own, with a null sink."""
+    for program in ("pulseaudio", "parec", "pactl"):
+        if not shutil.which(program):
+            pytest.skip(f"{program} is not installed")
+    socket = folder / "pulse.sock"
+    (folder / "asound.conf").write_text(ALSA)
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("PULSE", "XDG", "DBUS"))}
+    env |= {"HOME": str(folder), "XDG_RUNTIME_DIR": str(folder), "PULSE_SERVER": f"unix:{socket}"}
+    env |= {"ALSA_CONFIG_PATH": str(folder / "asound.conf")}
+    modules = [
+        "module-null-sink sink_name=null rate=44100 format=float32le channels=2",
+        f"module-native-protocol-unix socket={socket} auth-anonymous=1",
+    ]
+    command = ["pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no", "--disable-shm=yes"]
+    server_env = {k: v for k, v in env.items() if k != "PULSE_SERVER"}
+    with open(folder / "pulse.log", "wb") as log:
+        server = subprocess.Popen(
+            [*command, *(part for module in modules for part in ("-L", module))],
+            env=server_env, stdout=log, stderr=log,
+        )  # fmt: skip
+    try:
+        for _ in range(100):
+            if subprocess.run(["pactl", "info"], env=env, capture_output=True, check=False).returncode == 0:
+                break
+            time.sleep(0.1)
+        else:
+            raise AssertionError((folder / "pulse.log").read_text())
+        yield env
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+def test_what_is_played_is_what_the_device_gets(tmp_path):
+    samples = np.random.default_rng(3).uniform(-0.5, 0.5, (44100, 2)).astype(np.float32)
+    write_clip(tmp_path / "clip.wav", Clip(samples, 44100))
+    with pulse(tmp_path) as env:
+        recording = tmp_path / "recording"
+        with open(recording, "wb") as file:
+            recorder = subprocess.Popen(
+                ["parec", "-d", "null.monitor", "--raw", "--format=float32le", "--rate=44100", "--channels=2"],
+                env=env, stdout=file,
+            )  # fmt: skip
+        try:
+            time.sleep(0.5)
+            subprocess.run([sys.executable, "-c", PLAY, str(tmp_path / "clip.wav")], env=env, check=True, timeout=60)
+        finally:
+            recorder.terminate()
+            recorder.wait(10)
+    heard = np.fromfile(recording, np.float32)
+    heard = heard[: len(heard) // 2 * 2].reshape(-1, 2)
+    sounding = np.flatnonzero(np.abs(heard).max(axis=1) > 1e-6)
+    assert len(sounding), "nothing was heard"
+    first = sounding[0] - np.flatnonzero(np.abs(samples).max(axis=1) > 1e-6)[0]
+    assert np.abs(heard[first : first + 44100] - samples).max() < 1e-6
+    assert sounding[-1] < first + 44100
+
+
+def test_a_device_that_is_not_there_is_told():
+    pytest.importorskip("sounddevice", reason="PortAudio is not installed", exc_type=OSError)
+    told = subprocess.run([sys.executable, "-c", FAIL], capture_output=True, text=True, check=True, timeout=60)
+    assert "device: got 'moon', expected one of" in told.stdout
