@@ -97,6 +97,12 @@ class UnknownClip(ClipsonicError):
     code = "unknown_clip"
 
 
+class UnknownBank(ClipsonicError):
+    """No prompt bank has this name."""
+
+    code = "unknown_bank"
+
+
 class NothingToUndo(ClipsonicError):
     """No step is left that could be undone, or done again."""
 

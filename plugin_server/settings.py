@@ -15,6 +15,8 @@ from plugin_server.errors import BadSettings
 
 APP = "clipsonic"
 SHIPPED_BUNDLES = Path(__file__).parent / "bundles"
+SHIPPED_BANKS = (Path(__file__).parent / "presets", Path(__file__).parent.parent / "presets")
+"""Where an installed package has its prompt banks, and where a checkout has them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,3 +187,9 @@ def default_index_folder() -> Path:
 def bundle_folders() -> tuple[Path, ...]:
     """Folders of bundles, own ones first: they win over shipped ones of the same name."""
     return (platformdirs.user_data_path(APP, appauthor=False) / "bundles", SHIPPED_BUNDLES)
+
+
+def bank_folders() -> tuple[Path, ...]:
+    """Folders of prompt banks, own ones first: they win over shipped ones of the same name."""
+    shipped = next((folder for folder in SHIPPED_BANKS if folder.is_dir()), SHIPPED_BANKS[0])
+    return (platformdirs.user_config_path(APP, appauthor=False) / "banks", shipped)

@@ -99,6 +99,19 @@ class Library:
             total, f"SELECT * FROM clips WHERE number IN ({found}) ORDER BY number DESC", (query,), count, first
         )
 
+    def made_from(self, prompt: str, seed: int, model: str) -> list[Entry]:
+        """Clips of this prompt, seed and model whose files are there, the newest first."""
+        query = "SELECT * FROM clips WHERE seed = ? AND prompt = ? AND model = ? AND state = 'here' ORDER BY number DESC"
+
+        def work(connection: sqlite3.Connection) -> list[Entry]:
+            return [entry_of(row, self.folder) for row in connection.execute(query, (seed, prompt, model)).fetchall()]
+
+        found = self._read(work)
+        if all(entry.is_as_known for entry in found):
+            return found
+        self.scan()
+        return [entry for entry in self._index.read(work) if entry.is_as_known]
+
     def find(self, clip: str) -> Entry:
         """A clip by 'last', its id, its file's name or its path in the sample folder; where its file is now.
 
