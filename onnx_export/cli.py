@@ -57,6 +57,12 @@ def _parser() -> argparse.ArgumentParser:
         evaluate.add_argument(f"--{name}", type=Path, help=what)
     _add_sources(evaluate)
     evaluate.set_defaults(run=_evaluate)
+    probe = commands.add_parser("probe", help="does the right label explain a noised sound best, in each split?")
+    probe.add_argument("bundle", type=Path, help="the bundle's folder")
+    probe.add_argument("--clips", type=int, default=40, help="of each split (default: 40)")
+    probe.add_argument("--sigma", type=float, nargs="+", default=[0.9], help="noise levels, 0 to 1 (default: 0.9)")
+    _add_sources(probe)
+    probe.set_defaults(run=_probe)
     draw = commands.add_parser("draw", help="a picture of what a bundle makes of prompts")
     draw.add_argument("bundle", type=Path, help="the bundle's folder")
     draw.add_argument("picture", type=Path, help="PNG file to write")
@@ -178,11 +184,27 @@ def _evaluate(options: argparse.Namespace) -> None:
 def _draw(options: argparse.Namespace) -> None:
     from onnx_export.playlists import TAKE_SECONDS, make
     from onnx_export.sheet import draw_row
+
+    model = _model(options.bundle)
+    clips = {prompt: make(model, prompt, TAKE_SECONDS, options.seed) for prompt in options.prompts}
+    draw_row(clips, model.card.mel, options.picture)
+
+
+def _probe(options: argparse.Namespace) -> None:
+    from onnx_export.listener import concepts
+    from onnx_export.probe import probe
+
+    model, cache = _model(options.bundle), _sources(options).cache()
+    labels = concepts(cache)
+    for split in ("train", "valid"):
+        for sigma in options.sigma:
+            print(probe(model, cache, labels, split, sigma, options.clips))
+
+
+def _model(folder: Path):
     from plugin_server.engine.bundles import Bundle
     from plugin_server.engine.card import read_card
     from plugin_server.engine.families.clipsonic import load
     from plugin_server.engine.sessions import SessionOptions
 
-    model = load(Bundle(options.bundle, read_card(options.bundle)), SessionOptions())
-    clips = {prompt: make(model, prompt, TAKE_SECONDS, options.seed) for prompt in options.prompts}
-    draw_row(clips, model.card.mel, options.picture)
+    return load(Bundle(folder, read_card(folder)), SessionOptions())

@@ -81,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, help="also write the figures here")
     parser.add_argument("--rounds", type=int, default=3, help="runs of which the median is taken (default: 3)")
     parser.add_argument("--lengths", type=float, nargs="+", default=LENGTHS, help="seconds (default: 1 5 10 30)")
-    parser.add_argument("--steps", type=int, nargs="+", default=[8], help="steps beside the model's own (default: 8)")
+    parser.add_argument("--steps", type=int, nargs="+", default=[4], help="steps beside the model's own (default: 4)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "coreml"))
     options = parser.parse_args(arguments)
     try:
@@ -171,14 +171,14 @@ def _measure_stages(figures: Figures, settings: Settings, folder: Path, rounds: 
     card, stop = bundle.card, Cancellation()
     order = TakeOrder("sea waves", "", min(10.0, card.lengths.most), 1, card.sampling.steps, card.sampling.guidance)
     embedding = model.embed(order.prompt, stop)
-    (mel,) = model.sample(order, embedding, np.zeros_like(embedding), lambda fraction, stage: None, stop)
+    (mel,) = model.sample(order, embedding, None, lambda fraction, stage: None, stop)
     samples = Clip.mono(model.vocode(mel, stop), model.sample_rate)
     clip = finish(samples, order.seconds, Finish(settings.sample_rate))
     names = iter(range(1_000_000))
     stages: dict[str, Callable[[], object]] = {
         "text": lambda: model.embed(order.prompt, stop),
         f"denoiser, {order.steps} steps": lambda: model.sample(
-            order, embedding, np.zeros_like(embedding), lambda fraction, stage: None, stop
+            order, embedding, None, lambda fraction, stage: None, stop
         ),
         "vocoder": lambda: model.vocode(mel, stop),
         "finishing": lambda: finish(samples, order.seconds, Finish(settings.sample_rate)),
@@ -196,7 +196,10 @@ def _compare_eager(model: Clipsonic, n_frames: int, rounds: int) -> dict[str, fl
         "sigma": np.full(2, 0.5, np.float32),
         "embedding": np.zeros((2, card.embedding.size), np.float32),
         "seconds": np.full(2, 10, np.float32),
+        "guidance": np.full(2, 1, np.float32),
     }
+    # Older bundles have no guidance among their inputs.
+    feeds = {tensor.name: feeds[tensor.name] for tensor in card.graphs["denoiser"].inputs}
     times = {"onnxruntime": _median(lambda: model.denoiser.run(feeds, Cancellation()), rounds)}
     # The training package knows how to run its own networks; serving never imports it.
     probe = [sys.executable, "-m", "onnx_export.eager", str(n_frames), str(rounds)]

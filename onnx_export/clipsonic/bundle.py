@@ -121,7 +121,7 @@ MINI = Title(
     licence="CC BY-SA 4.0 for the weights; see ATTRIBUTIONS.md for the sounds behind them",
     description="CLIPSonic in small: text to sound, trained on 4.9 hours of free recordings",
     # A mel has hundreds of frames that tell the same thing, so what it is gets settled while nearly all is noise.
-    sampling=Sampling(shift=6.0, steps=8, guidance=3.0, taught_guidance=6.0, mel_rounds=6, colour_spread=0.4),
+    sampling=Sampling(shift=6.0, steps=8, guidance=2.0, taught_guidance=6.0, mel_rounds=6, colour_spread=0.3),
 )
 
 

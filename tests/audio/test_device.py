@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -77,26 +78,38 @@ def pulse(folder):
 def test_what_is_played_is_what_the_device_gets(tmp_path):
     samples = np.random.default_rng(3).uniform(-0.5, 0.5, (44100, 2)).astype(np.float32)
     write_clip(tmp_path / "clip.wav", Clip(samples, 44100))
+    begins = np.flatnonzero(np.abs(samples).max(axis=1) > 1e-6)[0]
     with pulse(tmp_path) as env:
-        recording = tmp_path / "recording"
-        with open(recording, "wb") as file:
-            recorder = subprocess.Popen(
-                ["parec", "-d", "null.monitor", "--raw", "--format=float32le", "--rate=44100", "--channels=2"],
-                env=env, stdout=file,
-            )  # fmt: skip
-        try:
-            time.sleep(0.5)
-            subprocess.run([sys.executable, "-c", PLAY, str(tmp_path / "clip.wav")], env=env, check=True, timeout=60)
-        finally:
-            recorder.terminate()
-            recorder.wait(10)
-    heard = np.fromfile(recording, np.float32)
-    heard = heard[: len(heard) // 2 * 2].reshape(-1, 2)
-    sounding = np.flatnonzero(np.abs(heard).max(axis=1) > 1e-6)
-    assert len(sounding), "nothing was heard"
-    first = sounding[0] - np.flatnonzero(np.abs(samples).max(axis=1) > 1e-6)[0]
-    assert np.abs(heard[first : first + 44100] - samples).max() < 1e-6
+        # A busy machine may leave a gap in a stream; a player that is wrong is wrong every time.
+        for _attempt in range(4):
+            heard = record_while_playing(env, tmp_path)
+            sounding = np.flatnonzero(np.abs(heard).max(axis=1) > 1e-6)
+            assert len(sounding), "nothing was heard"
+            first = sounding[0] - begins
+            window = heard[first : first + 44100]
+            if len(window) == 44100 and np.abs(window - samples).max() < 1e-6:
+                break
+        else:
+            raise AssertionError("what was heard is not what was played, four times")
     assert sounding[-1] < first + 44100
+
+
+def record_while_playing(env: dict[str, str], folder: Path) -> np.ndarray:
+    """What the sink's monitor carries while the clip is played, float32 (frames, 2)."""
+    recording = folder / "recording"
+    with open(recording, "wb") as file:
+        recorder = subprocess.Popen(
+            ["parec", "-d", "null.monitor", "--raw", "--format=float32le", "--rate=44100", "--channels=2"],
+            env=env, stdout=file,
+        )  # fmt: skip
+    try:
+        time.sleep(0.5)
+        subprocess.run([sys.executable, "-c", PLAY, str(folder / "clip.wav")], env=env, check=True, timeout=60)
+    finally:
+        recorder.terminate()
+        recorder.wait(10)
+    heard = np.fromfile(recording, np.float32)
+    return heard[: len(heard) // 2 * 2].reshape(-1, 2)
 
 
 def test_a_device_that_is_not_there_is_told():

@@ -3,6 +3,7 @@
 import csv
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from onnx_export.evaluate import MADE, REAL, Weights, evaluate_bundle, judge_tow
 from onnx_export.hifigan import HifiGan, load_hifigan, resynthesise  # noqa: E402
 from onnx_export.listener import Listeners, OwnEar, concepts, describe, describe_all, fold_of  # noqa: E402
 from onnx_export.playlists import Heard, Search, of_cache, pick_test_clips, read_paraphrases, same_sounds  # noqa: E402
+from onnx_export.probe import probe  # noqa: E402
 from onnx_export.report import Report  # noqa: E402
 from onnx_export.sheet import choose  # noqa: E402
 from onnx_export.soundnet import SoundNet, load_soundnet, soundnet_frames  # noqa: E402
@@ -266,3 +268,39 @@ def test_a_report_shows_what_is_missing():
     report.heard["bands"] = {"white noise": {"top-1": mean_of([0.0, 1.0])}}
     assert "| white noise | 0.50 (0.00 to 1.00) | – | – | – | – |" in report.table()
     assert "| all | 0.200 / 0.100 / 0.90 / – |" in report.table()
+
+
+class Knowing:
+    """A denoiser that answers each label with that label's usual spectrum."""
+
+    def __init__(self, cache, labels):
+        self.labels, self.card = labels, fake_card()
+        picked = {label: [i for i, s in enumerate(cache.sounds) if s.label == label] for label in labels}
+        self.usual = np.stack([np.concatenate([cache.mel(i) for i in picked[n]]).mean(axis=0) for n in labels])
+        self.denoiser = self
+
+    def embed(self, label, cancellation):
+        return np.eye(len(self.labels), dtype=np.float32)[[self.labels.index(label)]]
+
+    def run(self, feeds, cancellation):
+        assert set(feeds) == {"noised", "embedding"}
+        return [np.broadcast_to((feeds["embedding"] @ self.usual)[:, :, None], feeds["noised"].shape)]
+
+
+def fake_card() -> SimpleNamespace:
+    inputs = [SimpleNamespace(name=name) for name in ("noised", "embedding")]
+    zeros, ones = (np.full(TOY_MEL.n_mels, number) for number in (0, 1))
+    graphs = {"denoiser": SimpleNamespace(inputs=inputs)}
+    return SimpleNamespace(mel=TOY_MEL, mel_mean=zeros, mel_std=ones, frame_multiple=4, graphs=graphs)
+
+
+def test_the_probe_tells_a_denoiser_that_knows_its_labels_from_one_that_mixes_them_up(cache):
+    labels = ["hammering", "hum", "rain"]
+    knowing = Knowing(cache, labels)
+    found = probe(knowing, cache, labels, "train", 0.5, 20, seconds=0.5)
+    assert found.top_1.mean > 0.9 and found.top_1.n == 20
+    assert str(found).startswith("train, noise 0.5: top-1 ")
+    knowing.usual = knowing.usual[[1, 2, 0]]
+    assert probe(knowing, cache, labels, "train", 0.5, 20, seconds=0.5).top_1.mean < 0.1
+    with pytest.raises(ValueError, match="train has no clip of 9 s"):
+        probe(knowing, cache, labels, "train", 0.5, 20, seconds=9)
