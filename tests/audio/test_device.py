@@ -25,7 +25,16 @@ from pathlib import Path
 from plugin_server.audio.player import Cue, Player
 player = Player()
 player.set_device("")
-time.sleep(1)  # A stream that has just been opened may stumble once.
+mixer = player._output.mixer
+steady = 0
+for _ in range(100):
+    # A sound server takes more than it plays when a stream begins, and may then ask for nothing for a while.
+    frame = mixer.frame
+    time.sleep(0.2)
+    rate = (mixer.frame - frame) / (0.2 * mixer.sample_rate)
+    steady = steady + 1 if 0.7 < rate < 1.4 else 0
+    if steady == 5:
+        break
 player.play(Cue(Path(sys.argv[1])))
 time.sleep(2.5)
 player.close()
@@ -88,9 +97,7 @@ def test_what_is_played_is_what_the_device_gets(tmp_path):
             if len(places) >= 0.98 * len(played):
                 break
         else:
-            raise AssertionError(
-                f"only {len(places)} of {len(played)} frames were heard, and no more three times before"
-            )
+            raise AssertionError(f"at most 98 % was heard, four times; the last time {len(places)} of {len(played)}")
 
 
 def test_places_in_a_clip_tell_gaps_and_what_is_foreign():
@@ -118,7 +125,9 @@ def record_while_playing(env: dict[str, str], folder: Path) -> np.ndarray:
     recording = folder / "recording"
     with open(recording, "wb") as file:
         recorder = subprocess.Popen(
-            ["parec", "-d", "null.monitor", "--raw", "--format=float32le", "--rate=44100", "--channels=2"],
+            # Left to itself the null sink wakes up every two seconds, and drops some of what came in between.
+            ["parec", "--latency-msec=20", "-d", "null.monitor", "--raw",
+             "--format=float32le", "--rate=44100", "--channels=2"],
             env=env, stdout=file,
         )  # fmt: skip
     try:
