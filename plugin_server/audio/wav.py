@@ -53,11 +53,14 @@ def write_clip(
     chunks.append(_chunk(b"data", _pcm(clip, bits)))
     body = b"WAVE" + b"".join(chunks)
     name_file = os.replace if overwrite else rename_new
-    _write_whole(path, b"RIFF" + struct.pack("<I", len(body)) + body, name_file)
+    write_whole(path, b"RIFF" + struct.pack("<I", len(body)) + body, name_file)
 
 
-def _write_whole(path: Path, content: bytes, name_file: Callable[[Path, Path], None]) -> None:
-    """Write beside, flush to the disk, then give it its name: a program that watches the folder sees whole files."""
+def write_whole(path: Path, content: bytes, name_file: Callable[[Path, Path], None]) -> None:
+    """Write beside, flush to the disk, then give it its name: a program that watches the folder sees whole files.
+
+    `name_file` is `rename_new`, or `os.replace`. Raises FileExistsError when it does, and FolderNotWritable.
+    """
     beside = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
         with open(beside, "xb") as file:

@@ -2,7 +2,6 @@
 
 import os
 import re
-import secrets
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields, replace
@@ -11,6 +10,7 @@ from pathlib import Path
 import tomli_w
 
 from plugin_server.audio.names import safe_stem
+from plugin_server.audio.wav import write_whole
 from plugin_server.errors import BadArgument, BadFile, FolderNotWritable, UnknownBank, shown
 from plugin_server.studio.requests import SEED_LIMIT, Generate
 
@@ -87,20 +87,19 @@ class BankShelf:
         """Raises UnknownBank, or BadFile when its file cannot be used."""
         paths = self.paths()
         if name not in paths:
-            raise UnknownBank(f"bank: got {shown(name)}, expected one of {', '.join(paths) or 'none: there are no banks'}")
+            raise UnknownBank(
+                f"bank: got {shown(name)}, expected one of {', '.join(paths) or 'none: there are no banks'}"
+            )
         return read_bank(paths[name])
 
     def save(self, bank: Bank) -> Path:
         """Write a bank into the first folder, where it replaces one of the same name. Raises FolderNotWritable."""
         path = self._folders[0] / f"{bank.name}.toml"
-        part = path.with_name(f".{bank.name}-{secrets.token_hex(4)}.part")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            part.write_text(bank_text(bank), "utf-8")
-            os.replace(part, path)
         except OSError as error:
-            part.unlink(missing_ok=True)
             raise FolderNotWritable(f"{path} cannot be written: {error.strerror}") from error
+        write_whole(path, bank_text(bank).encode(), os.replace)
         return path
 
 

@@ -81,7 +81,8 @@ CREATE TABLE changes (
 CREATE INDEX changes_step ON changes (step);
 CREATE INDEX changes_clip ON changes (clip);
 """
-MIGRATIONS = (CLIPS, WORDS, STEPS)
+SEEDS = "CREATE INDEX clips_seed ON clips (seed) WHERE state = 'here';"
+MIGRATIONS = (CLIPS, WORDS, STEPS, SEEDS)
 """In order; the file's user_version is how many of them it has had. Never change one that was released: add another."""
 
 

@@ -83,6 +83,8 @@ class Job:
     """All but progress, in order: what a client that asks again is told."""
     listeners: list["Listener"] = field(default_factory=list)
     """Who asked for it; nobody any longer once it has ended."""
+    rest: Request | None = None
+    """What is left to do of a request that is done in parts."""
 
     @property
     def ended(self) -> bool:
@@ -96,8 +98,11 @@ Listener = Callable[[Job, Event], None]
 class Maker(Protocol):
     """What does the work: the studio."""
 
-    def make(self, request: Request, report: Report, on_clip: Callable[[ClipMade], None]) -> None:
-        """Do all that is asked for, or raise a ClipsonicError; Cancelled when `report` or `on_clip` raises it."""
+    def make(self, request: Request, report: Report, on_clip: Callable[[ClipMade], None]) -> Request | None:
+        """Do what is asked for, or raise a ClipsonicError; Cancelled when `report` or `on_clip` raises it.
+
+        Long work may be done in parts: what is left of it is returned, and comes after the jobs that wait.
+        """
         ...
 
     def cancel(self) -> None:
@@ -247,13 +252,17 @@ class Jobs:
             error = self._make(job)
             with self._lock:
                 self._running = None
-                if not job.ended:
+                if job.rest and not job.ended:
+                    job.state = "queued"
+                    self._waiting.append(job)
+                elif not job.ended:
                     self._end(job, error)
 
     def _make(self, job: Job) -> ClipsonicError | None:
+        request, job.rest = job.rest or job.request, None
         try:
-            self._maker.make(
-                job.request,
+            job.rest = self._maker.make(
+                request,
                 lambda fraction, stage: self._tell_running(job, Progress(fraction, stage)),
                 lambda clip: self._tell_running(job, clip),
             )

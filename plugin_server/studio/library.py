@@ -101,7 +101,9 @@ class Library:
 
     def made_from(self, prompt: str, seed: int, model: str) -> list[Entry]:
         """Clips of this prompt, seed and model whose files are there, the newest first."""
-        query = "SELECT * FROM clips WHERE seed = ? AND prompt = ? AND model = ? AND state = 'here' ORDER BY number DESC"
+        query = (
+            "SELECT * FROM clips WHERE seed = ? AND prompt = ? AND model = ? AND state = 'here' ORDER BY number DESC"
+        )
 
         def work(connection: sqlite3.Connection) -> list[Entry]:
             return [entry_of(row, self.folder) for row in connection.execute(query, (seed, prompt, model)).fetchall()]

@@ -80,7 +80,31 @@ class UnloadModel:
     id: ClassVar[str] = ""
 
 
-Request = Generate | LoadModel | UnloadModel
+@dataclass(frozen=True, slots=True)
+class RenderBank:
+    """`/bank/render`: the clips of a bank's slots; those that lie in the library already are left alone."""
+
+    name: str
+    """Of the bank."""
+    slots: tuple[Generate, ...]
+    n_done: int = 0
+    """Slots at the beginning that need not be looked at any more."""
+    id: ClassVar[str] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RenderSlot:
+    """`/bank/fire` of a slot that has no clip yet."""
+
+    name: str
+    """Of the bank."""
+    number: int
+    request: Generate
+    id: str
+    """Of all who fire the slot before its clip is made."""
+
+
+Request = Generate | LoadModel | UnloadModel | RenderBank | RenderSlot
 
 
 def is_length(words: Sequence[str], number: float, lengths: Lengths) -> bool:

@@ -18,7 +18,16 @@ from plugin_server.engine.worker import Engine, Take
 from plugin_server.errors import BadArgument, BadFile, Cancelled, FolderNotWritable
 from plugin_server.studio.jobs import ClipMade
 from plugin_server.studio.library import Library
-from plugin_server.studio.requests import SEED_LIMIT, Generate, LoadModel, Request, UnloadModel
+from plugin_server.studio.rendered import find_rendered
+from plugin_server.studio.requests import (
+    SEED_LIMIT,
+    Generate,
+    LoadModel,
+    RenderBank,
+    RenderSlot,
+    Request,
+    UnloadModel,
+)
 
 SOFTWARE = f"Clipsonic Live {__version__}"
 
@@ -73,8 +82,8 @@ class Studio:
         """The card of a model, the daemon's own when the name is empty. Raises UnknownModel or BundleDamaged."""
         return find_bundle(self.settings.bundle_folders, model or self.settings.model).card
 
-    def make(self, request: Request, report: Report, on_clip: Callable[[ClipMade], None]) -> None:
-        """Do what is asked for. Raises what `make_clips` and the engine raise."""
+    def make(self, request: Request, report: Report, on_clip: Callable[[ClipMade], None]) -> Request | None:
+        """Do what is asked for; of a bank one clip, and what is left. Raises what `make_clips` and the engine raise."""
         match request:
             case LoadModel(name):
                 self._engine.load(name, report)
@@ -82,6 +91,23 @@ class Studio:
                 self._engine.unload(name)
             case Generate():
                 self.make_clips(request, report, on_clip)
+            case RenderSlot():
+                self._render_slot(request, report, on_clip)
+            case RenderBank():
+                return self._render_next(request, report, on_clip)
+        return None
+
+    def find_made(self, request: Generate) -> ClipMade | None:
+        """The clip that lies in the library already and is the one that a request with a seed would make.
+
+        Raises what `resolve` and the library raise.
+        """
+        if self._library is None or request.seed is None:
+            return None
+        card, order = self.resolve(request)
+        checksum = find_bundle(self.settings.bundle_folders, card.name).checksum()
+        wanted = {**asdict(order), "model": card.name, "checksum": checksum, "take": 1}
+        return find_rendered(self._library, wanted, self.settings.finish.sample_rate)
 
     def make_clips(self, request: Generate, report: Report, on_clip: Callable[[ClipMade], None]) -> None:
         """Every take of a request, each announced as soon as it lies in the folder.
@@ -107,6 +133,24 @@ class Studio:
     def cancel(self) -> None:
         """Let the running `make` raise Cancelled soon."""
         self._engine.cancel()
+
+    def _render_slot(self, slot: RenderSlot, report: Report, on_clip: Callable[[ClipMade], None]) -> None:
+        found = self.find_made(slot.request)
+        if found:
+            on_clip(found)
+        else:
+            self.make_clips(slot.request, report, on_clip)
+
+    def _render_next(self, bank: RenderBank, report: Report, on_clip: Callable[[ClipMade], None]) -> RenderBank | None:
+        """Make the first clip that is missing; what is left of the bank."""
+        n_slots = len(bank.slots)
+        for number in range(bank.n_done, n_slots):
+            request = bank.slots[number]
+            if self.find_made(request) is None:
+                self.make_clips(request, _report_slot(report, request, number, n_slots), on_clip)
+                return replace(bank, n_done=number + 1)
+            _report_slot(report, request, number, n_slots)(1.0, "is there")
+        return None
 
     def _announce(self, clip: ClipMade, take: Take, step: str, on_clip: Callable[[ClipMade], None]) -> None:
         # Before it is announced, so that who hears of it can ask for it.
@@ -150,6 +194,12 @@ class Studio:
             except FileExistsError:
                 continue
         raise FolderNotWritable(f"{self.settings.folder}: no free name for {stem}.wav")
+
+
+def _report_slot(report: Report, request: Generate, number: int, n_slots: int) -> Report:
+    """The progress of one slot as a part of its bank's."""
+    title = request.name or request.prompt
+    return lambda fraction, stage: report((number + fraction) / n_slots, f"{title[:60]}: {stage}")
 
 
 def file_stem(name: str, order: TakeOrder, take: int) -> str:

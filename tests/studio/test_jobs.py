@@ -1,12 +1,13 @@
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from plugin_server.errors import Cancelled, DuplicateJob, EngineCrashed, QueueFull, UnknownJob
 from plugin_server.studio.jobs import ClipMade, Done, Failed, Jobs, Progress, Queued
-from plugin_server.studio.requests import Generate
+from plugin_server.studio.requests import Generate, RenderBank
 
 
 class Maker:
@@ -269,3 +270,70 @@ def test_a_listener_that_fails_harms_nobody(jobs, maker):
     maker.go.release()
     assert jobs.wait([job], 5)
     assert job.state == "done"
+
+
+class InParts(Maker):
+    """Makes a bank a slot at a time."""
+
+    def make(self, request, report, on_clip):
+        if not isinstance(request, RenderBank):
+            return super().make(request, report, on_clip)
+        super().make(request.slots[request.n_done], report, on_clip)
+        n_done = request.n_done + 1
+        return replace(request, n_done=n_done) if n_done < len(request.slots) else None
+
+
+@pytest.fixture
+def part_maker():
+    return InParts()
+
+
+@pytest.fixture
+def part_jobs(part_maker):
+    jobs = Jobs(part_maker, size=3)
+    jobs.start()
+    yield jobs
+    part_maker.go.release(100)
+    jobs.stop(lambda: None)
+
+
+def bank_of(*prompts):
+    return RenderBank("bank", tuple(Generate(prompt) for prompt in prompts))
+
+
+def test_who_asks_while_a_bank_is_rendered_waits_for_one_slot_only(part_jobs, part_maker):
+    ear = Ear()
+    bank = part_jobs.submit(bank_of("a", "b", "c"), ear)
+    wait_until(lambda: bank.state == "running")
+    other = part_jobs.submit(Generate("other"), ear)
+    part_maker.go.release(4)
+    assert part_jobs.wait([bank, other], 5)
+    assert part_maker.made == ["a", "other", "b", "c"]
+    assert ear.of(bank.id)[-1] == Done(3)
+    assert [type(event) for event in ear.of(bank.id)].count(Queued) == 1
+
+
+def test_a_bank_is_cancelled_between_its_slots(part_jobs, part_maker):
+    ear = Ear()
+    bank = part_jobs.submit(bank_of("a", "b"), ear)
+    wait_until(lambda: bank.state == "running")
+    other = part_jobs.submit(Generate("other"), ear)
+    part_maker.go.release()
+    wait_until(lambda: other.state == "running")
+    assert part_jobs.active() == [other, bank]
+    part_jobs.cancel(bank.id)
+    part_maker.go.release(2)
+    assert part_jobs.wait([bank, other], 5)
+    assert part_maker.made == ["a", "other"]
+    assert ear.of(bank.id)[-1].code == "cancelled"
+
+
+def test_a_bank_that_is_cancelled_within_a_slot_is_not_gone_on_with(part_jobs, part_maker):
+    ear = Ear()
+    bank = part_jobs.submit(bank_of("a", "b"), ear)
+    wait_until(lambda: any(isinstance(event, Progress) for event in ear.of(bank.id)))
+    part_jobs.cancel(bank.id)
+    part_maker.go.release(5)
+    after = part_jobs.submit(Generate("after"), ear)
+    assert part_jobs.wait([after], 5)
+    assert "b" not in part_maker.made

@@ -1,5 +1,6 @@
 import re
 import wave
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from plugin_server.audio.finish import Finish, true_peak_db
 from plugin_server.audio.wav import read_clip, read_recipe, read_tags, write_clip
 from plugin_server.errors import BadArgument, BadFile, Cancelled, FolderNotWritable, NothingToUndo, UnknownModel
 from plugin_server.studio.library import Library
-from plugin_server.studio.requests import Generate
+from plugin_server.studio.requests import Generate, RenderBank, RenderSlot
 from plugin_server.studio.studio import Studio, StudioSettings, check_folder, request_like
 from tests.conftest import trash_in
 
@@ -167,3 +168,68 @@ def test_a_clip_that_is_cancelled_while_it_is_written_leaves_no_file(studio):
     assert written == [True]
     assert list(studio.settings.folder.iterdir()) == []
     assert studio.n_clips == 0
+
+
+@pytest.fixture
+def shelved(engine, toys, tmp_path, library) -> Studio:
+    """A studio whose clips go into a library."""
+    return Studio(StudioSettings(tmp_path / "clips", (toys,), "toy", 24, Finish()), engine, library)
+
+
+def test_a_clip_that_was_made_is_found_by_its_request(shelved):
+    (made,) = make(shelved, seconds=0.5, seed=3)
+    request = Generate("Sea Waves!", seconds=0.5, seed=3)
+    assert shelved.find_made(request).path == made.path
+    assert shelved.find_made(replace(request, name="called otherwise")).id == made.id
+    others = ({"seed": 4}, {"seconds": 0.6}, {"steps": 2}, {"guidance": 5.0}, {"loop": True}, {"stereo": 0.5})
+    for other in (*others, {"negative": "wind"}, {"seed": None}, {"prompt": "rain"}):
+        assert shelved.find_made(replace(request, **other)) is None, other
+
+
+def test_a_clip_that_was_moved_is_found_and_one_that_was_removed_is_not(shelved):
+    (made,) = make(shelved, seconds=0.5, seed=3)
+    request = Generate("Sea Waves!", seconds=0.5, seed=3)
+    moved = made.path.with_name("called by hand.wav")
+    made.path.rename(moved)
+    assert shelved.find_made(request).path == moved
+    moved.unlink()
+    assert shelved.find_made(request) is None
+
+
+def test_a_clip_of_another_rate_or_bundle_is_not_taken_for_it(shelved, engine, toys, library):
+    make(shelved, seconds=0.5, seed=3)
+    request = Generate("Sea Waves!", seconds=0.5, seed=3)
+    settings = replace(shelved.settings, finish=Finish(sample_rate=44100))
+    assert Studio(settings, engine, library).find_made(request) is None
+    assert shelved.find_made(replace(request, model="slow-toy")) is None
+    assert Studio(shelved.settings, engine).find_made(request) is None
+
+
+def render(studio, bank):
+    """What is made of a bank, part by part, and the progress."""
+    clips, heard, rest = [], [], bank
+    while rest:
+        rest = studio.make(rest, lambda fraction, stage: heard.append((fraction, stage)), clips.append)
+    return clips, heard
+
+
+def test_of_a_bank_only_what_is_missing_is_made(shelved):
+    slots = tuple(
+        Generate(prompt, seconds=0.5, seed=i, name=prompt) for i, prompt in enumerate(("rain", "sea", "fire"))
+    )
+    make(shelved, prompt="sea", seconds=0.5, seed=1)
+    clips, heard = render(shelved, RenderBank("mine", slots))
+    assert [clip.seed for clip in clips] == [0, 2]
+    fractions = [fraction for fraction, _ in heard]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1
+    assert "sea: is there" in [stage for _, stage in heard]
+    assert render(shelved, RenderBank("mine", slots))[0] == []
+
+
+def test_a_slot_that_is_fired_is_made_once(shelved):
+    slot = RenderSlot("mine", 2, Generate("rain", seconds=0.5, seed=9), "f1")
+    first, second = [], []
+    shelved.make(slot, ignore, first.append)
+    shelved.make(slot, ignore, second.append)
+    assert [clip.path for clip in first] == [clip.path for clip in second]

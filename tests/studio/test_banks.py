@@ -1,0 +1,169 @@
+from dataclasses import replace
+
+import pytest
+
+from plugin_server.engine.bundles import find_bundle
+from plugin_server.errors import BadArgument, BadFile, FolderNotWritable, UnknownBank
+from plugin_server.settings import SHIPPED_BUNDLES, bank_folders
+from plugin_server.studio.banks import BankShelf, bank_text, read_bank
+from plugin_server.studio.requests import Generate
+
+BANK = """
+name = "mine"
+description = "Two sounds"
+
+[defaults]
+seconds = 2
+colour = "#102030"
+tags = ["own"]
+seed = 40
+
+[[slots]]
+prompt = "rain on a roof"
+
+[[slots]]
+name = "Bell"
+prompt = "church bell"
+seconds = 4
+seed = 7
+steps = 12
+colour = "#aabbcc"
+note = 60
+choke = "bells"
+tags = ["bell", "metal"]
+"""
+SHIPPED = BankShelf(bank_folders()[1:])
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(BANK)
+    return path
+
+
+def test_a_bank_is_read_with_its_defaults(path):
+    bank = read_bank(path)
+    assert (bank.name, bank.description, len(bank.slots)) == ("mine", "Two sounds", 2)
+    rain, bell = bank.slots
+    assert rain.request == Generate("rain on a roof", seconds=2, seed=40, name="rain on a roof")
+    assert (rain.name, rain.colour, rain.tags, rain.note, rain.choke) == ("rain on a roof", "#102030", ("own",), 36, "")
+    assert bell.request == Generate("church bell", seconds=4, seed=7, steps=12, name="Bell")
+    assert (bell.colour, bell.tags, bell.note, bell.choke) == ("#aabbcc", ("bell", "metal"), 60, "bells")
+
+
+def test_a_bank_that_is_written_reads_the_same(path, tmp_path):
+    bank = read_bank(path)
+    again = tmp_path / "again" / "mine.toml"
+    again.parent.mkdir()
+    again.write_text(bank_text(bank))
+    assert read_bank(again) == bank
+
+
+@pytest.mark.parametrize("name", SHIPPED.paths())
+def test_shipped_banks_are_sixteen_sounds_that_the_shipped_model_can_make(name):
+    bank = SHIPPED.find(name)
+    lengths = find_bundle((SHIPPED_BUNDLES,), "clipsonic-mini").card.lengths
+    assert len(bank.slots) == 16
+    assert bank.description
+    for slot in bank.slots:
+        assert lengths.least <= slot.request.seconds <= lengths.most
+        assert slot.request.seed is not None
+    assert len({slot.request for slot in bank.slots}) == 16
+    assert len({slot.note for slot in bank.slots}) == 16
+
+
+def test_there_are_banks_enough():
+    assert len(SHIPPED.paths()) >= 16
+    assert {"weather", "sea", "machines", "alarms", "animals", "rooms", "impacts", "sweeps", "found-drums", "textures",
+            "loops"} <= SHIPPED.paths().keys()  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (('prompt = "church bell"', "prompt = 5"), "slot 1: prompt: got 5, expected text"),
+        (('prompt = "church bell"', ""), "slot 1: prompt: got nothing, expected words"),
+        (("seconds = 4", 'seconds = "long"'), "slot 1: seconds: got 'long', expected a number"),
+        (("steps = 12", "steps = 1000"), "slot 1: steps: got 1000, expected 1 to 100"),
+        (("steps = 12", "stepps = 12"), "slot 1: key: got 'stepps', expected one of name, prompt"),
+        (('colour = "#aabbcc"', 'colour = "red"'), "slot 1: colour: got 'red', expected #rrggbb"),
+        (("note = 60", "note = 128"), "slot 1: note: got 128, expected 0 to 127"),
+        (("note = 60", "note = true"), "slot 1: note: got True, expected 0 to 127"),
+        (('tags = ["bell", "metal"]', "tags = 4"), "slot 1: tags: got 4, expected a list of words"),
+        (('colour = "#102030"', "color = 1"), "defaults: key: got 'color', expected one of"),
+        (("seconds = 2", "seconds = -1"), "slot 0: seconds: got -1, expected"),
+        (('name = "mine"', 'name = "yours"'), "name: got 'yours', expected 'mine', as the file is called"),
+        (('description = "Two sounds"', 'describtion = "x"'), "key: got 'describtion', expected one of"),
+        (("[[slots]]", "[[slot]]"), "key: got 'slot', expected one of"),
+        (("[defaults]", "[defaults"), "cannot be read"),
+    ],
+)
+def test_what_is_wrong_is_told_with_file_slot_and_key(path, change, told):
+    path.write_text(BANK.replace(*change))
+    with pytest.raises(BadFile) as error:
+        read_bank(path)
+    assert str(path) in str(error.value)
+    assert told in str(error.value)
+
+
+def test_a_bank_has_slots_but_not_too_many(path):
+    path.write_text('name = "mine"')
+    with pytest.raises(BadFile, match="slots: got 0, expected 1 to 128"):
+        read_bank(path)
+    path.write_text('[[slots]]\nprompt = "x"\n' * 129)
+    with pytest.raises(BadFile, match="slots: got 129, expected 1 to 128"):
+        read_bank(path)
+    path.write_text('[[slots]]\nprompt = "x"\n' * 128)
+    slots = read_bank(path).slots
+    assert [slot.note for slot in slots[90:93]] == [126, 127, None]
+    assert len({slot.request.seed for slot in slots}) == 128
+
+
+def test_own_banks_win_over_shipped_ones_of_the_same_name(path, tmp_path):
+    own = tmp_path / "own"
+    shelf = BankShelf((own, path.parent))
+    assert shelf.find("mine").description == "Two sounds"
+    saved = shelf.save(replace(shelf.find("mine"), description="Mine now"))
+    assert saved == own / "mine.toml"
+    assert shelf.find("mine").description == "Mine now"
+    assert shelf.paths() == {"mine": saved}
+    assert [found.name for found in own.iterdir()] == ["mine.toml"]
+
+
+def test_an_unknown_bank_is_told_with_those_that_there_are(path):
+    with pytest.raises(UnknownBank, match="bank: got 'yours', expected one of mine"):
+        BankShelf((path.parent,)).find("yours")
+
+
+def test_a_folder_that_cannot_be_written_is_told(path, tmp_path):
+    (tmp_path / "file").write_text("")
+    shelf = BankShelf((tmp_path / "file", path.parent))
+    with pytest.raises(FolderNotWritable, match=r"mine\.toml cannot be written"):
+        shelf.save(shelf.find("mine"))
+
+
+def test_a_slot_gets_another_request_and_keeps_its_looks(path):
+    bank = read_bank(path)
+    changed = bank.with_request(1, Generate("cow bell"))
+    assert changed.slots[1].request == Generate("cow bell", seconds=4, seed=7, name="cow bell")
+    assert (changed.slots[1].name, changed.slots[1].note, changed.slots[1].choke) == ("cow bell", 60, "bells")
+    longer = bank.with_request(1, Generate("church bell", seconds=8, seed=9))
+    assert longer.slots[1].name == "Bell"
+    assert (longer.slots[1].request.seconds, longer.slots[1].request.seed) == (8, 9)
+    added = bank.with_request(2, Generate("new"))
+    assert (added.slots[2].name, added.slots[2].note, added.slots[2].request.seed) == ("new", 38, 2)
+
+
+@pytest.mark.parametrize(
+    ("number", "request_", "told"),
+    [
+        (3, Generate("x"), "slot: got 3, expected 0 to 2 in mine"),
+        (-1, Generate("x"), "slot: got -1, expected 0 to 2"),
+        (0, Generate("x", variations=2), "expected neither: a slot is one clip"),
+        (0, Generate("x", id="j"), "expected neither: a slot is one clip"),
+    ],
+)
+def test_what_cannot_be_set_is_told(path, number, request_, told):
+    with pytest.raises(BadArgument, match=told):
+        read_bank(path).with_request(number, request_)
