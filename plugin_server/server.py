@@ -19,10 +19,12 @@ from plugin_server.protocol.oscquery import Query
 from plugin_server.protocol.service import OscService, Parts
 from plugin_server.protocol.subscribers import Subscribers
 from plugin_server.protocol.web import Pages, WebServer
-from plugin_server.settings import Settings, bundle_folders
+from plugin_server.settings import Settings, bank_folders, bundle_folders
+from plugin_server.studio.banks import BankShelf
 from plugin_server.studio.jobs import Jobs
 from plugin_server.studio.kept import move_to_trash
 from plugin_server.studio.library import Library
+from plugin_server.studio.pads import Pads
 from plugin_server.studio.studio import Studio, StudioSettings, check_folder
 
 PROVIDERS = {
@@ -79,7 +81,8 @@ async def run_daemon(settings: Settings) -> AsyncIterator[Daemon]:
     network = Network(guard, WebServer(guard, settings.http_port), Advertiser(guard, settings.advertise))
     shelf = Shelf(bundle_folders())
     player = Player()
-    parts = Parts(jobs, studio, engine, shelf, settings.sample_rate, library, network, player)
+    pads = Pads(BankShelf(bank_folders()), studio.find_made, settings.bank)
+    parts = Parts(jobs, studio, engine, shelf, settings.sample_rate, library, network, player, pads)
     service = OscService(parts, Subscribers(), asyncio.get_running_loop())
     endpoints = await open_endpoints(service, settings.osc_port, guard)
     try:

@@ -31,6 +31,8 @@ class Settings:
     """Sample folder; None means `default_folder()`."""
     model: str = "clipsonic-mini"
     """Name of the bundle that answers when a request names none."""
+    bank: str = "sea"
+    """Prompt bank that is under the pads until another one is loaded."""
     device: str = "auto"
     """'auto' (CUDA, then CoreML, then the CPU), 'cuda', 'coreml' or 'cpu'."""
     sample_rate: int = 48000
@@ -133,7 +135,7 @@ def _from_file(path: Path) -> dict[str, object]:
 
 
 def _typed(name: str, value: object) -> object:
-    kinds = {"folder": Path, "index_folder": Path, "model": str, "device": str, "loudness_lufs": float}
+    kinds = {"folder": Path, "index_folder": Path, "model": str, "bank": str, "device": str, "loudness_lufs": float}
     kind = kinds.get(name, int)
     try:
         return kind(value)

@@ -4,6 +4,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,6 +70,12 @@ class Player:
         loop = (0, samples.shape[1]) if cue.loop else None
         start = self._next_start(mixer, BEATS[cue.at]) if cue.at in BEATS else 0
         mixer.play(Voice(samples, str(cue.path), cue.gain, cue.pan, cue.rate, loop, start, cue.choke))
+
+    def prepare(self, path: Path) -> None:
+        """Decode a clip that may be played soon, where a device is open. What is wrong with it `play` tells."""
+        if self._output and self._output.alive:
+            with suppress(BadFile):
+                self._samples(path, self._output.mixer.sample_rate)
 
     def stop(self, path: Path | None = None) -> None:
         """Fade a clip, or all, out."""

@@ -1,19 +1,14 @@
-"""What the addresses below `/clip/` do.
+"""What the addresses below `/clip/` do, each in the library's thread: a file system may be slow, and another process
+may hold the index."""
 
-A file system may be slow, and another process may hold the index: so all of it is done in one thread, beside the loop,
-and answered in the order in which it was asked.
-"""
-
-import logging
 import secrets
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
-from typing import Protocol
 
-from plugin_server.errors import BadArgument, ClipsonicError, QueueFull
-from plugin_server.protocol.osc import as_switch, as_text, as_whole, split_attributes
+from plugin_server.errors import BadArgument
+from plugin_server.protocol.clerk import Answers, Clerk, Handler, Reply, Work
+from plugin_server.protocol.osc import as_switch, as_text, as_whole, at_most, exactly, split_attributes
 from plugin_server.protocol.packets import Atom
 from plugin_server.protocol.subscribers import Peer
 from plugin_server.studio.entries import Entry
@@ -22,42 +17,25 @@ from plugin_server.studio.library import Library, Page
 from plugin_server.studio.requests import SEED_LIMIT, Generate
 from plugin_server.studio.studio import request_like
 
-log = logging.getLogger(__name__)
-
 USUAL_COUNT, MAX_COUNT = 20, 200
 """Clips that are told at once: each is a packet, and a patch's socket holds some hundreds."""
-MAX_WAITING = 256
-"""Commands that may wait for the library."""
 MAX_TEXT = 500
 """Characters of a prompt and of tags that are sent, so that a packet stays small; the file has all."""
 
-Reply = tuple[str | int | float, ...]
-"""Address and arguments."""
 Submit = Callable[[Peer, Generate], None]
 """Queues a request for a peer, from any thread."""
-
-
-class Answers(Protocol):
-    """The way back to who asked."""
-
-    def later(self, work: Callable[[], None]) -> None: ...
-
-    def reply(self, peer: Peer, address: str, *arguments: str | int | float) -> None: ...
-
-    def fail(self, peer: Peer, address: str, error: ClipsonicError) -> None: ...
 
 
 class ClipCommands:
     """Handlers of all addresses below `/clip/`."""
 
     def __init__(self, library: Library, submit: Submit, answers: Answers) -> None:
-        self._library, self._submit, self._answers = library, submit, answers
-        self._thread = ThreadPoolExecutor(1, "clips")
-        self._waiting = 0
+        self._library, self._submit = library, submit
+        self._clerk = Clerk("library", answers)
 
-    def handlers(self) -> dict[str, Callable[[Peer, Sequence[Atom]], None]]:
+    def handlers(self) -> dict[str, Handler]:
         """By address; to be called on the loop."""
-        works = {
+        works: dict[str, Work] = {
             "/clip/list": self._list,
             "/clip/search": self._search,
             "/clip/info": self._info,
@@ -69,51 +47,14 @@ class ClipCommands:
             "/clip/again": self._again,
             "/clip/scan": self._scan,
         }
-        return {address: self._handler(address, work) for address, work in works.items()}
+        return self._clerk.handlers(works)
 
     def stop(self) -> None:
         """Do what waits, then nothing more."""
-        self._thread.shutdown()
-
-    def _handler(
-        self, address: str, work: Callable[[Peer, Sequence[Atom]], list[Reply]]
-    ) -> Callable[[Peer, Sequence[Atom]], None]:
-        def handle(peer: Peer, arguments: Sequence[Atom]) -> None:
-            if self._waiting >= MAX_WAITING:
-                raise QueueFull(f"{MAX_WAITING} commands wait for the library already; try again later")
-            self._waiting += 1
-            try:
-                self._thread.submit(self._do, peer, address, lambda: work(peer, arguments))
-            except RuntimeError as error:
-                self._waiting -= 1
-                raise ClipsonicError("the daemon is being stopped") from error
-
-        return handle
-
-    def _do(self, peer: Peer, address: str, work: Callable[[], list[Reply]]) -> None:
-        """In the thread: work, and let the loop tell what came of it."""
-        try:
-            replies = work()
-        except ClipsonicError as error:
-            self._answers.later(lambda error=error: self._refuse(peer, address, error))
-        except Exception as error:
-            log.exception("%s", address)
-            told = ClipsonicError(f"something unforeseen went wrong: {error!r}")
-            self._answers.later(lambda: self._refuse(peer, address, told))
-        else:
-            self._answers.later(lambda: self._tell(peer, replies))
-
-    def _refuse(self, peer: Peer, address: str, error: ClipsonicError) -> None:
-        self._waiting -= 1
-        self._answers.fail(peer, address, error)
-
-    def _tell(self, peer: Peer, replies: list[Reply]) -> None:
-        self._waiting -= 1
-        for address, *arguments in replies:
-            self._answers.reply(peer, address, *arguments)
+        self._clerk.stop()
 
     def _list(self, peer: Peer, arguments: Sequence[Atom]) -> list[Reply]:
-        _at_most(2, "how many, and from where", arguments)
+        at_most(2, "how many, and from where", arguments)
         count, first = (*arguments, *(USUAL_COUNT, 0)[len(arguments) :])
         count, first = _count(count), _first(first)
         return _page("/clip/list", self._library.newest(count, first), first)
@@ -130,11 +71,11 @@ class ClipCommands:
         return _page("/clip/search", self._library.search(words, count, first), first)
 
     def _info(self, peer: Peer, arguments: Sequence[Atom]) -> list[Reply]:
-        (clip,) = _exactly(1, "a clip", arguments)
+        (clip,) = exactly(1, "a clip", arguments)
         return _one("/clip/info", self._library.find(as_text("clip", clip)))
 
     def _star(self, peer: Peer, arguments: Sequence[Atom]) -> list[Reply]:
-        _at_most(2, "a clip, and 0 or 1", arguments)
+        at_most(2, "a clip, and 0 or 1", arguments)
         clip, *switch = _at_least_one("clip", arguments)
         star = as_switch("star", switch[0]) if switch else True
         return _one("/clip/star", self._library.star(as_text("clip", clip), star))
@@ -144,19 +85,19 @@ class ClipCommands:
         return _one("/clip/tag", self._library.tag(as_text("clip", clip), " ".join(as_text("tags", w) for w in words)))
 
     def _delete(self, peer: Peer, arguments: Sequence[Atom]) -> list[Reply]:
-        (clip,) = _exactly(1, "a clip", arguments)
+        (clip,) = exactly(1, "a clip", arguments)
         return _one("/clip/delete", self._library.delete(as_text("clip", clip)))
 
     def _undo(self, peer: Peer, arguments: Sequence[Atom]) -> list[Reply]:
-        _exactly(0, "nothing", arguments)
+        exactly(0, "nothing", arguments)
         return _step("/clip/undo", self._library.undo())
 
     def _redo(self, peer: Peer, arguments: Sequence[Atom]) -> list[Reply]:
-        _exactly(0, "nothing", arguments)
+        exactly(0, "nothing", arguments)
         return _step("/clip/redo", self._library.redo())
 
     def _again(self, peer: Peer, arguments: Sequence[Atom]) -> list[Reply]:
-        _at_most(2, "a clip, and a seed", arguments)
+        at_most(2, "a clip, and a seed", arguments)
         clip, *seed = _at_least_one("clip", arguments)
         request, _ = request_like(self._library.find_file(as_text("clip", clip)).path)
         request = replace(request, seed=as_whole("seed", seed[0]) if seed else other_seed(request.seed))
@@ -164,7 +105,7 @@ class ClipCommands:
         return []
 
     def _scan(self, peer: Peer, arguments: Sequence[Atom]) -> list[Reply]:
-        _exactly(0, "nothing", arguments)
+        exactly(0, "nothing", arguments)
         scanned = self._library.scan()
         return [("/done", "/clip/scan", scanned.new, scanned.moved, scanned.gone)]
 
@@ -209,17 +150,6 @@ def _between(name: str, number: int, low: int, high: int) -> int:
     if not low <= number <= high:
         raise BadArgument(f"{name}: got {number}, expected {low} to {high}")
     return number
-
-
-def _exactly(count: int, what: str, arguments: Sequence[Atom]) -> Sequence[Atom]:
-    if len(arguments) != count:
-        raise BadArgument(f"arguments: got {len(arguments)}, expected {what}")
-    return arguments
-
-
-def _at_most(count: int, what: str, arguments: Sequence[Atom]) -> None:
-    if len(arguments) > count:
-        raise BadArgument(f"arguments: got {len(arguments)}, expected {what}")
 
 
 def _at_least_one(name: str, arguments: Sequence[Atom]) -> Sequence[Atom]:

@@ -85,6 +85,35 @@ TABLE = (
     Row("/stop", "[clip | all]", "/done", "fade a clip out, or all"),
     Row("/volume", "0..1", "/done", "master volume", types="f", ranges={"0..1": Range(0.0, 1.0)}),
     Row("/tempo", "[bpm]", "/done", "beats a minute of @at", types="f", ranges={"bpm": Range(20.0, 999.0)}),
+    Row("/bank/list", "", "/bank /done", "prompt banks"),
+    Row(
+        "/bank/load", "[name]", "/bank.slot /done", "put a bank under the pads; without a name, tell of the loaded one"
+    ),
+    Row("/bank/next", "", "/bank.slot /done", "the next bank of the list"),
+    Row("/bank/previous", "", "/bank.slot /done", "the one before"),
+    Row(
+        "/bank/render",
+        "[slot]",
+        "/queued /progress /clip /bank.slot /done",
+        "make the clips that the bank lacks, or that of one slot; others are served between two slots",
+    ),
+    Row(
+        "/bank/fire",
+        "slot [velocity]",
+        "/queued /progress /clip /bank.slot /done",
+        "sound a slot, by its number from 0 or its name, at once when its clip is made, else as soon as it is",
+        types="sf",
+        ranges={"velocity": Range(0, 127)},
+    ),
+    Row(
+        "/bank/set",
+        "slot prompt [seconds] [@negative @seed @steps @guidance @loop @stereo @name @model]",
+        "/bank.slot /done",
+        "give a slot another prompt, or add one at the end",
+        types="isf",
+        ranges={"seconds": "lengths", "slot": Range(0, 127)},
+    ),
+    Row("/bank/save", "[name]", "/done", "keep the bank as it is now, among your own"),
     Row("/device/list", "", "/device /done", "sound outputs"),
     Row("/device/set", "name", "/done", "play on this output"),
     Row("/model/list", "", "/model /done", "installed models"),
@@ -132,6 +161,8 @@ REPLIES = {
     "/synced": Reply("id", "i"),
     "/clip.list": Reply("how many follow, how many there are, from where", "iii"),
     "/clip.info": Reply("id, path, seconds, star, state, seed, take, model, when, prompt, tags", "ssfisiissss"),
+    "/bank": Reply("name, description, slots, 1 when loaded, 1 when changed and not saved", "ssiii"),
+    "/bank.slot": Reply("slot, name, prompt, colour, note, choke, seconds, clip id, path", "isssisfss"),
     "/device": Reply("name, channels, sample rate, 1 when in use", "siii"),
     "/help.reply": Reply("address, arguments, help", "sss"),
     "/model": Reply("name, family, verb, version, embedding, 1 when loaded", "sssssi"),
@@ -312,6 +343,20 @@ def as_switch(name: str, atom: Atom) -> bool:
     if number not in (0, 1):
         raise BadArgument(f"{name}: got {number}, expected 0 or 1")
     return bool(number)
+
+
+def exactly(count: int, what: str, arguments: Sequence[Atom]) -> Sequence[Atom]:
+    """The arguments, when there are so many. Raises BadArgument that says what was expected."""
+    if len(arguments) != count:
+        raise BadArgument(f"arguments: got {len(arguments)}, expected {what}")
+    return arguments
+
+
+def at_most(count: int, what: str, arguments: Sequence[Atom]) -> Sequence[Atom]:
+    """The arguments, when there are no more than that. Raises BadArgument that says what was expected."""
+    if len(arguments) > count:
+        raise BadArgument(f"arguments: got {len(arguments)}, expected {what}")
+    return arguments
 
 
 def describe(atom: Atom) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from plugin_server import __version__
@@ -10,7 +10,10 @@ from plugin_server.audio.player import Player
 from plugin_server.engine.bundles import Shelf
 from plugin_server.engine.worker import Engine
 from plugin_server.errors import BadArgument, ClipsonicError, DuplicateJob, UnknownAddress, shown
+from plugin_server.protocol.banks import BankCommands
+from plugin_server.protocol.clerk import Clerk
 from plugin_server.protocol.clips import ClipCommands
+from plugin_server.protocol.fire import Fire
 from plugin_server.protocol.live import LiveOutput
 from plugin_server.protocol.network import Network
 from plugin_server.protocol.osc import ADDRESSES, TABLE, as_text, as_whole, find_id, match_addresses, parse_generate
@@ -19,7 +22,8 @@ from plugin_server.protocol.signatures import replies
 from plugin_server.protocol.subscribers import MAX_SUBSCRIBERS, Peer, Subscribers
 from plugin_server.studio.jobs import ClipMade, Done, Event, Failed, Job, Jobs, Progress, Queued
 from plugin_server.studio.library import Library
-from plugin_server.studio.requests import Generate, LoadModel, UnloadModel
+from plugin_server.studio.pads import Pads
+from plugin_server.studio.requests import Generate, LoadModel, RenderBank, RenderSlot, Request, UnloadModel
 from plugin_server.studio.studio import Studio
 
 log = logging.getLogger(__name__)
@@ -28,7 +32,13 @@ MAX_ECHO = 80
 """Characters of an address that are sent back."""
 MAX_SENTENCE = 1000
 """Characters of a sentence: even with four bytes each, a reply stays under the 9216 bytes that macOS lets through."""
-ADDRESS_OF = {Generate: "/generate", LoadModel: "/model/load", UnloadModel: "/model/unload"}
+ADDRESS_OF = {
+    Generate: "/generate",
+    LoadModel: "/model/load",
+    UnloadModel: "/model/unload",
+    RenderBank: "/bank/render",
+    RenderSlot: "/bank/fire",
+}
 """What a job was asked for by."""
 PeerOnPort = Callable[[Peer, int], Peer]
 """The same host on another UDP port."""
@@ -46,6 +56,7 @@ class Parts:
     library: Library
     network: Network
     player: Player
+    pads: Pads
 
 
 class OscService:
@@ -70,11 +81,17 @@ class OscService:
         self._clips = ClipCommands(parts.library, self._submit, self)
         self._handlers |= self._clips.handlers()
         self._handlers |= LiveOutput(parts.player, parts.library, loop, self._reply, self._fail).handlers()
+        # Before the banks, which look for a clip only after everybody was told of it.
         parts.jobs.hear_all(self._hear)
+        self._bank_clerk = Clerk("banks", self)
+        self.banks = BankCommands(parts.pads, self._bank_clerk, parts.studio, parts.jobs, parts.player, self)
+        self.fire = Fire(parts.pads, self._bank_clerk, self.banks, parts.jobs, parts.player, self)
+        self._handlers |= self.banks.handlers() | self.fire.handlers()
 
     def stop(self) -> None:
-        """Answer what was asked of the library before, then nothing more of it."""
+        """Answer what was asked of the library and the banks before, then nothing more of them."""
         self._clips.stop()
+        self._bank_clerk.stop()
 
     def reach_ports_by(self, peer_on_port: PeerOnPort) -> None:
         """How `/notify 1 port` finds the other port; known once a UDP socket is open."""
@@ -143,6 +160,20 @@ class OscService:
         """Say why a command cannot be done; on the loop only."""
         self._fail(peer, address, error)
 
+    def announce(self, peers: Collection[Peer], address: str, *arguments: str | int | float) -> None:
+        """Tell these peers, and all who follow; on the loop only."""
+        packet = encode_message(address, *arguments)
+        for listener in dict.fromkeys([*peers, *self._subscribers.all_but(peers, address)]):
+            self._loop.call_soon(listener.send, packet)
+
+    def submit(self, peer: Peer, request: Request) -> None:
+        """Queue a request for a peer, from any thread. Raises what the queue raises."""
+        self._parts.jobs.submit(request, _Listener(peer, self))
+
+    def askers(self, job: Job) -> set[Peer]:
+        """Who asked for a job that has not ended."""
+        return {listener.peer for listener in job.listeners if isinstance(listener, _Listener)}
+
     def _reply(self, peer: Peer, address: str, *arguments: str | int | float) -> None:
         packet = encode_message(address, *arguments)
         for listener in self._subscribers.for_reply(peer, address):
@@ -159,7 +190,7 @@ class OscService:
     def _submit(self, peer: Peer, request: Generate) -> None:
         # Lengths and names that the model cannot serve are told at once, not after a wait in the queue.
         self._parts.studio.resolve(request)
-        self._parts.jobs.submit(request, _Listener(peer, self))
+        self.submit(peer, request)
 
     def _cancel(self, peer: Peer, arguments: Sequence[Atom]) -> None:
         jobs = self._parts.jobs
@@ -261,18 +292,19 @@ class OscService:
         name = _one("model", arguments)
         # As with clips: what cannot be is told at once.
         self._parts.studio.card(name)
-        self._parts.jobs.submit(LoadModel(name), _Listener(peer, self))
+        self.submit(peer, LoadModel(name))
 
     def _unload_model(self, peer: Peer, arguments: Sequence[Atom]) -> None:
-        self._parts.jobs.submit(UnloadModel(_one("model", arguments)), _Listener(peer, self))
+        self.submit(peer, UnloadModel(_one("model", arguments)))
 
     def tell(self, peer: Peer, job: Job, event: Event) -> None:
         """Send one event of a job to who asked for it; from any thread."""
-        self._loop.call_soon_threadsafe(peer.send, _event_packet(job, event))
+        if not _is_told_later(job, event):
+            self._loop.call_soon_threadsafe(peer.send, _event_packet(job, event))
 
     def _hear(self, job: Job, event: Event) -> None:
-        askers = {listener.peer for listener in job.listeners if isinstance(listener, _Listener)}
-        self._loop.call_soon_threadsafe(self._broadcast, _event_packet(job, event), askers)
+        if not _is_told_later(job, event):
+            self._loop.call_soon_threadsafe(self._broadcast, _event_packet(job, event), self.askers(job))
 
     def _broadcast(self, packet: bytes, askers: set[Peer]) -> None:
         for listener in self._subscribers.all_but(askers, address_of(packet)):
@@ -305,6 +337,11 @@ class _Listener:
         self.service.tell(self.peer, job, event)
 
 
+def _is_told_later(job: Job, event: Event) -> bool:
+    """A slot that was fired is done when it sounds."""
+    return isinstance(job.request, RenderSlot) and isinstance(event, Done)
+
+
 def _event_packet(job: Job, event: Event) -> bytes:
     address = ADDRESS_OF[type(job.request)]
     match event:
@@ -316,6 +353,8 @@ def _event_packet(job: Job, event: Event) -> bytes:
             return encode_message("/clip", job.id, clip_id, str(path), float(seconds), take, seed)
         case Done(n_clips, confidence, nearest) if isinstance(job.request, Generate):
             return encode_message("/done", address, job.id, n_clips, float(confidence), nearest)
+        case Done(n_clips) if isinstance(job.request, RenderBank):
+            return encode_message("/done", address, job.request.name, job.id, n_clips)
         case Done():
             return encode_message("/done", address, job.request.name, job.id)
         case Failed(code, message):

@@ -22,6 +22,19 @@ class Peer(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Nobody:
+    """Who is asked for by no message: its answers go nowhere."""
+
+    host: str = ""
+
+    def send(self, packet: bytes) -> None:
+        """Do nothing."""
+
+
+NOBODY = Nobody()
+
+
+@dataclass(frozen=True, slots=True)
 class _Subscription:
     client_id: int
     heard: float

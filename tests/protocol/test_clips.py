@@ -9,7 +9,7 @@ import pytest
 
 from plugin_server.audio.wav import read_clip, read_recipe
 from plugin_server.client import Client
-from plugin_server.protocol import clips
+from plugin_server.protocol import clerk, clips
 from plugin_server.protocol.clips import other_seed
 from plugin_server.settings import Settings
 from plugin_server.studio.requests import SEED_LIMIT
@@ -202,7 +202,7 @@ def test_the_loop_answers_others_while_the_library_works(daemon, monkeypatch):
 
 def test_commands_that_find_too_many_waiting_are_refused(daemon, monkeypatch):
     gate = threading.Event()
-    monkeypatch.setattr(clips, "MAX_WAITING", 2)
+    monkeypatch.setattr(clerk, "MAX_WAITING", 2)
     monkeypatch.setattr(daemon.daemon.library, "scan", lambda: gate.wait(5))
     with daemon.client() as client:
         for _ in range(3):

@@ -138,6 +138,8 @@ def test_replies_have_the_types_that_are_said(daemon, monkeypatch):
         client.ask("/help", "/help", reply="/done")
         client.ask("/model/list", reply="/done")
         client.ask("/clip/list", 1, reply="/done")
+        client.ask("/bank/list", reply="/done")
+        client.ask("/bank/load", reply="/done")
     # Sound outputs are told only where there are any.
     heard.setdefault("/device", {REPLIES["/device"].types})
     assert set(REPLIES) <= set(heard)
