@@ -14,7 +14,7 @@ from plugin_server.protocol.osc import as_number, as_text, at_most
 from plugin_server.protocol.packets import Atom
 from plugin_server.protocol.subscribers import Peer
 from plugin_server.studio.banks import Slot
-from plugin_server.studio.jobs import ClipMade, Event, Failed, Job, Jobs
+from plugin_server.studio.jobs import ClipMade, Done, Event, Failed, Job, Jobs
 from plugin_server.studio.pads import Pads
 from plugin_server.studio.requests import RenderSlot
 
@@ -140,21 +140,22 @@ class Fire:
         return None
 
     def _hear(self, job: Job, event: Event) -> None:
-        """From any thread."""
-        if isinstance(job.request, RenderSlot) and isinstance(event, ClipMade | Failed):
-            self._answers.later(lambda: self._made(job.request, event))
+        """From any thread. Not at the clip itself: those who asked hear of it a moment after this."""
+        if isinstance(job.request, RenderSlot) and isinstance(event, Done | Failed):
+            clip = next((event for event in job.events if isinstance(event, ClipMade)), None)
+            self._answers.later(lambda: self._made(job.request, clip))
 
-    def _made(self, request: RenderSlot, event: ClipMade | Failed) -> None:
+    def _made(self, request: RenderSlot, clip: ClipMade | None) -> None:
         making = self._making.pop(request.id, None)
         # Of a failure the job tells.
-        if making and isinstance(event, ClipMade):
+        if making and clip:
             wishes = {wish.peer: wish for wish in making.fires}.values()
 
             def told(error: ClipsonicError | None) -> None:
                 for wish in wishes:
-                    self._tell(wish, event, error)
+                    self._tell(wish, clip, error)
 
-            self._sound(making.fires[-1], event, told)
+            self._sound(making.fires[-1], clip, told)
 
     def _sound(self, wish: _Fire, clip: ClipMade, told: Callable[[ClipsonicError | None], None]) -> None:
         """Give a clip to the player; `told` hears on the loop what came of it."""
