@@ -43,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"clipsonic-live {__version__}")
     parser.add_argument("-v", "--verbose", action="store_true", help="say more on standard error")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for add in (_add_serve, _add_generate, _add_clips, _add_demo, _add_models, _add_doctor):
+    for add in (_add_serve, _add_generate, _add_clips, _add_banks, _add_demo, _add_models, _add_doctor):
         add(commands)
     return parser
 
@@ -193,6 +193,53 @@ def _clips(options: argparse.Namespace) -> None:
 
     words = [f"-{word}" for word in options.words] if getattr(options, "remove", False) else options.words
     run_clips(_settings(options), options.action, getattr(options, "clip", ""), words, options.count)
+
+
+def _add_banks(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("banks", help="list, show, check, render or export prompt banks")
+    parser.set_defaults(run=_list_banks)
+    actions = parser.add_subparsers(title="instead of listing them", metavar="ACTION")
+    show = actions.add_parser("show", help="the slots of one, and which have their clip")
+    check = actions.add_parser("check", help="read all, or some, and say what is wrong with them")
+    check.add_argument("names", nargs="*", metavar="NAME_OR_FILE", help="banks, or .toml files of your own")
+    render = actions.add_parser("render", help="make the clips that one lacks")
+    export = actions.add_parser("export", help="make an instrument of one: named files, SFZ and Decent Sampler")
+    for action, run in {show: _show_bank, check: _check_banks, render: _render_bank, export: _export_bank}.items():
+        if action is not check:
+            action.add_argument("name", metavar="NAME", help="as clipsonic banks lists it")
+        _common(action)
+        action.set_defaults(run=run)
+    export.add_argument("--to", type=Path, metavar="DIR", help="folder to be made (default: the bank's name, here)")
+
+
+def _list_banks(options: argparse.Namespace) -> None:
+    from plugin_server.banks import list_banks
+
+    list_banks(_settings(options))
+
+
+def _show_bank(options: argparse.Namespace) -> None:
+    from plugin_server.banks import show_bank
+
+    show_bank(_settings(options), options.name)
+
+
+def _check_banks(options: argparse.Namespace) -> None:
+    from plugin_server.banks import check_banks
+
+    check_banks(_settings(options), options.names)
+
+
+def _render_bank(options: argparse.Namespace) -> None:
+    from plugin_server.banks import render_bank
+
+    render_bank(_settings(options), options.name)
+
+
+def _export_bank(options: argparse.Namespace) -> None:
+    from plugin_server.banks import export
+
+    export(_settings(options), options.name, options.to)
 
 
 def _add_demo(commands: argparse._SubParsersAction) -> None:

@@ -1,10 +1,8 @@
 """What `clipsonic clips` does: the library, with or without a daemon that runs."""
 
 import os
-import shutil
 import subprocess
 import sys
-import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from datetime import datetime
@@ -16,6 +14,7 @@ from plugin_server.settings import Settings
 from plugin_server.studio.entries import Entry
 from plugin_server.studio.history import Step
 from plugin_server.studio.library import Library, Page
+from plugin_server.terminal import plain, table_lines
 
 MAX_COUNT = 100_000
 DONE = {
@@ -64,13 +63,7 @@ def _table(page: Page, folder: Path) -> Iterable[str]:
     """Columns as wide as what they hold; the prompt gets the rest of the line."""
     if not page.entries:
         return [f"no clips in {folder}"]
-    rows = [_columns(entry) for entry in page.entries]
-    widths = [max(_width(row[i]) for row in rows) for i in range(4)]
-    left = max(20, shutil.get_terminal_size((120, 24)).columns - sum(widths) - 8)
-    lines = []
-    for *columns, prompt in rows:
-        cells = [_fit(cell, width) for cell, width in zip(columns, widths, strict=True)]
-        lines.append("  ".join([*cells, _fit(prompt, left).rstrip()]))
+    lines = table_lines([_columns(entry) for entry in page.entries])
     more = page.total - len(page.entries)
     return [*lines, f"{page.total} clips in {folder}" + (f"; the other {more} with --count" if more else "")]
 
@@ -78,37 +71,14 @@ def _table(page: Page, folder: Path) -> Iterable[str]:
 def _columns(entry: Entry) -> tuple[str, ...]:
     made = datetime.fromtimestamp(entry.made).strftime("%Y-%m-%d %H:%M")
     about = f"{entry.prompt}  [{entry.tags}]" if entry.tags else entry.prompt
-    return ("★" if entry.star else " ", entry.id, made, f"{entry.seconds:g} s", _plain(about))
-
-
-def _plain(text: str) -> str:
-    """One line without what would steer a terminal."""
-    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
-
-
-def _width(text: str) -> int:
-    """Cells of a terminal: two for a letter of Chinese, Japanese or Korean, none for a mark on the letter before."""
-    return sum(2 if unicodedata.east_asian_width(c) in "WF" else not unicodedata.combining(c) for c in text)
-
-
-def _fit(text: str, width: int) -> str:
-    """`text` in exactly `width` cells, or a little less where a wide letter does not fit."""
-    if _width(text) <= width:
-        return text + " " * (width - _width(text))
-    cells, kept = 0, ""
-    for letter in text:
-        cells += _width(letter)
-        if cells > width - 1:
-            break
-        kept += letter
-    return f"{kept}…"
+    return ("★" if entry.star else " ", entry.id, made, f"{entry.seconds:g} s", plain(about))
 
 
 def _details(entry: Entry) -> Iterable[str]:
     fields = {
         "clip": entry.id,
         "file": str(entry.path) if entry.state == "here" else f"{entry.path} ({entry.state})",
-        "prompt": _plain(entry.prompt),
+        "prompt": plain(entry.prompt),
         "tags": entry.tags,
         "star": "★" if entry.star else "",
         "length": f"{entry.seconds:g} s",

@@ -8,7 +8,7 @@ from pathlib import Path
 from plugin_server.engine.bundles import list_bundles, verify_bundle
 from plugin_server.engine.card import Lengths
 from plugin_server.errors import BadArgument
-from plugin_server.server import build_engine, build_library, build_studio
+from plugin_server.server import open_studio
 from plugin_server.settings import Settings
 from plugin_server.studio.jobs import ClipMade
 from plugin_server.studio.requests import Generate, is_length
@@ -24,30 +24,23 @@ def generate_clips(settings: Settings, words: Sequence[str], like: Path | None, 
     `words` are the prompt and perhaps its length, `given` holds fields of Generate; with `like` both change the
     request that a file was made by.
     """
-    engine = build_engine(settings)
-    library = build_library(settings)
-    studio = build_studio(settings, engine, library)
-    if words and "seconds" in given:
-        given = {"prompt": " ".join(words)} | given
-    elif words:
-        given = _read_words(words, lambda: studio.card(str(given.get("model", ""))).lengths) | given
-    request, checksum = _request(like, given)
-    bar = ProgressBar()
-
-    def announce(clip: ClipMade) -> None:
-        bar.end()
-        heard = f", confidence {clip.confidence:.2f}, nearest: {clip.nearest}" if clip.nearest else ""
-        print(f"{clip.path}  ({clip.seconds:g} s, seed {clip.seed}{heard})", flush=True)
-
-    card, _ = studio.resolve(request)
-    try:
+    with open_studio(settings) as (studio, engine):
+        if words and "seconds" in given:
+            given = {"prompt": " ".join(words)} | given
+        elif words:
+            given = _read_words(words, lambda: studio.card(str(given.get("model", ""))).lengths) | given
+        request, checksum = _request(like, given)
+        card, _ = studio.resolve(request)
         if checksum and engine.load(card.name).checksum != checksum:
             print(f"note: {like} was made by another version of {card.name}; this clip will differ")
-        studio.make(request, bar.show, announce)
-    finally:
-        bar.end()
-        engine.stop()
-        library.close()
+        with ProgressBar() as bar:
+            studio.make(request, bar.show, lambda clip: _print_clip(bar, clip))
+
+
+def _print_clip(bar: ProgressBar, clip: ClipMade) -> None:
+    bar.end()
+    heard = f", confidence {clip.confidence:.2f}, nearest: {clip.nearest}" if clip.nearest else ""
+    print(f"{clip.path}  ({clip.seconds:g} s, seed {clip.seed}{heard})", flush=True)
 
 
 def prompt_and_seconds(words: Sequence[str], lengths: Callable[[], Lengths]) -> tuple[str, float | None]:

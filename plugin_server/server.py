@@ -2,8 +2,8 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 from plugin_server.audio.finish import Finish
@@ -19,7 +19,7 @@ from plugin_server.protocol.oscquery import Query
 from plugin_server.protocol.service import OscService, Parts
 from plugin_server.protocol.subscribers import Subscribers
 from plugin_server.protocol.web import Pages, WebServer
-from plugin_server.settings import Settings, bank_folders, bundle_folders
+from plugin_server.settings import Settings, bundle_folders
 from plugin_server.studio.banks import BankShelf
 from plugin_server.studio.jobs import Jobs
 from plugin_server.studio.kept import move_to_trash
@@ -65,6 +65,18 @@ def build_studio(settings: Settings, engine: Engine, library: Library) -> Studio
     return Studio(studio_settings, engine, library)
 
 
+@contextmanager
+def open_studio(settings: Settings) -> Iterator[tuple[Studio, Engine]]:
+    """A studio without a daemon, whose engine starts when it is needed and is stopped at the end."""
+    engine = build_engine(settings)
+    library = build_library(settings)
+    try:
+        yield build_studio(settings, engine, library), engine
+    finally:
+        engine.stop()
+        library.close()
+
+
 @asynccontextmanager
 async def run_daemon(settings: Settings) -> AsyncIterator[Daemon]:
     """A daemon that listens; stopped when the block ends.
@@ -81,7 +93,7 @@ async def run_daemon(settings: Settings) -> AsyncIterator[Daemon]:
     network = Network(guard, WebServer(guard, settings.http_port), Advertiser(guard, settings.advertise))
     shelf = Shelf(bundle_folders())
     player = Player()
-    pads = Pads(BankShelf(bank_folders()), studio.find_made, settings.bank)
+    pads = Pads(BankShelf(settings.bank_folders), studio.find_made, settings.bank)
     parts = Parts(jobs, studio, engine, shelf, settings.sample_rate, library, network, player, pads)
     service = OscService(parts, Subscribers(), asyncio.get_running_loop())
     endpoints = await open_endpoints(service, settings.osc_port, guard)

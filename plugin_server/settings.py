@@ -33,6 +33,8 @@ class Settings:
     """Name of the bundle that answers when a request names none."""
     bank: str = "sea"
     """Prompt bank that is under the pads until another one is loaded."""
+    bank_folder: Path | None = None
+    """Your own prompt banks; None means `default_bank_folder()`."""
     device: str = "auto"
     """'auto' (CUDA, then CoreML, then the CPU), 'cuda', 'coreml' or 'cpu'."""
     sample_rate: int = 48000
@@ -74,6 +76,12 @@ class Settings:
     def clip_folder(self) -> Path:
         """Where clips go, absolute."""
         return (self.folder or default_folder()).expanduser().absolute()
+
+    @property
+    def bank_folders(self) -> tuple[Path, Path]:
+        """Folders of prompt banks, the own one first: its banks win over shipped ones of the same name."""
+        shipped = next((folder for folder in SHIPPED_BANKS if folder.is_dir()), SHIPPED_BANKS[0])
+        return ((self.bank_folder or default_bank_folder()).expanduser().absolute(), shipped)
 
     @property
     def index_path(self) -> Path:
@@ -135,7 +143,15 @@ def _from_file(path: Path) -> dict[str, object]:
 
 
 def _typed(name: str, value: object) -> object:
-    kinds = {"folder": Path, "index_folder": Path, "model": str, "bank": str, "device": str, "loudness_lufs": float}
+    kinds = {
+        "folder": Path,
+        "index_folder": Path,
+        "bank_folder": Path,
+        "model": str,
+        "bank": str,
+        "device": str,
+        "loudness_lufs": float,
+    }
     kind = kinds.get(name, int)
     try:
         return kind(value)
@@ -191,7 +207,6 @@ def bundle_folders() -> tuple[Path, ...]:
     return (platformdirs.user_data_path(APP, appauthor=False) / "bundles", SHIPPED_BUNDLES)
 
 
-def bank_folders() -> tuple[Path, ...]:
-    """Folders of prompt banks, own ones first: they win over shipped ones of the same name."""
-    shipped = next((folder for folder in SHIPPED_BANKS if folder.is_dir()), SHIPPED_BANKS[0])
-    return (platformdirs.user_config_path(APP, appauthor=False) / "banks", shipped)
+def default_bank_folder() -> Path:
+    """This user's own prompt banks."""
+    return platformdirs.user_config_path(APP, appauthor=False) / "banks"

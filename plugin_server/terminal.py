@@ -1,6 +1,9 @@
-"""What a person sees in a terminal: a progress bar, and a spectrogram drawn with characters."""
+"""What a person sees in a terminal: a progress bar, tables, and a spectrogram drawn with characters."""
 
+import shutil
 import sys
+import unicodedata
+from collections.abc import Sequence
 from typing import TextIO
 
 import numpy as np
@@ -22,6 +25,12 @@ class ProgressBar:
         self._live = stream.isatty()
         self._last = -1
 
+    def __enter__(self) -> "ProgressBar":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.end()
+
     def show(self, fraction: float, text: str) -> None:
         """Draw `fraction`, 0 to 1, and what is being done."""
         percent = int(100 * fraction)
@@ -40,6 +49,38 @@ class ProgressBar:
             self._stream.write("\r" + " " * (self._width + 34) + "\r")
             self._stream.flush()
         self._last = -1
+
+
+def table_lines(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Columns as wide as what they hold; the last one gets the rest of the terminal's line."""
+    *widths, _ = (max(cells_of(cell) for cell in column) for column in zip(*rows, strict=True))
+    left = max(20, shutil.get_terminal_size((120, 24)).columns - sum(widths) - 2 * len(widths))
+    return [
+        "  ".join(fit(cell, width) for cell, width in zip(row, (*widths, left), strict=True)).rstrip() for row in rows
+    ]
+
+
+def plain(text: str) -> str:
+    """One line without what would steer a terminal."""
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+
+
+def cells_of(text: str) -> int:
+    """Cells of a terminal: two for a letter of Chinese, Japanese or Korean, none for a mark on the letter before."""
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else not unicodedata.combining(c) for c in text)
+
+
+def fit(text: str, width: int) -> str:
+    """`text` in exactly `width` cells, or a little less where a wide letter does not fit."""
+    if cells_of(text) <= width:
+        return text + " " * (width - cells_of(text))
+    cells, kept = 0, ""
+    for letter in text:
+        cells += cells_of(letter)
+        if cells > width - 1:
+            break
+        kept += letter
+    return f"{kept}…"
 
 
 def draw_spectrogram(clip: Clip, columns: int = 72, rows: int = 12, colour: bool = True) -> str:

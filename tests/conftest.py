@@ -11,7 +11,7 @@ from plugin_server import server
 from plugin_server.audio.names import unique_path
 from plugin_server.client import Client
 from plugin_server.engine.worker import Engine, EngineOptions
-from plugin_server.settings import SHIPPED_BANKS, Settings
+from plugin_server.settings import Settings
 from tests.toys import write_toy
 
 
@@ -65,8 +65,13 @@ def trash_in(folder: Path) -> Callable[[Path], None]:
 
 @contextmanager
 def running_daemon(settings: Settings, toys: Path) -> Iterator[Running]:
-    """Run a daemon with the toys as its bundles, and stop it at the end. Own banks lie in 'banks' beside the index."""
-    settings = replace(settings, index_folder=settings.index_folder or settings.clip_folder.parent / "library")
+    """Run a daemon with the toys as its bundles, and stop it at the end. Own banks lie in 'banks' beside the clips."""
+    beside = settings.clip_folder.parent
+    settings = replace(
+        settings,
+        index_folder=settings.index_folder or beside / "library",
+        bank_folder=settings.bank_folder or beside / "banks",
+    )
     loop, ready = asyncio.new_event_loop(), threading.Event()
     box: dict = {}
 
@@ -86,7 +91,6 @@ def running_daemon(settings: Settings, toys: Path) -> Iterator[Running]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(server, "bundle_folders", lambda: (toys,))
-        patch.setattr(server, "bank_folders", lambda: (settings.index_folder.parent / "banks", *SHIPPED_BANKS))
         patch.setattr(server, "move_to_trash", trash_in(settings.index_folder))
         thread = threading.Thread(target=body, daemon=True)
         thread.start()

@@ -1,8 +1,8 @@
-"""The table that `clipsonic clips` prints."""
+"""The cells of tables that commands print."""
 
 import pytest
 
-from plugin_server.clips import _fit, _plain, _width
+from plugin_server.terminal import cells_of, fit, plain, table_lines
 
 
 @pytest.mark.parametrize(
@@ -18,9 +18,15 @@ from plugin_server.clips import _fit, _plain, _width
     ],
 )
 def test_a_cell_is_as_wide_as_the_terminal_shows_it(text, width, cell):
-    assert _fit(text, width) == cell
-    assert _width(cell) <= width
+    assert fit(text, width) == cell
+    assert cells_of(cell) <= width
 
 
 def test_what_steers_a_terminal_is_left_out():
-    assert _plain("a\x1b[2Jb\r\nc\u202ed") == "a [2Jb c d"
+    assert plain("a\x1b[2Jb\r\nc\u202ed") == "a [2Jb c d"
+
+
+def test_columns_stand_below_each_other(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "30")
+    lines = table_lines([("1", "雨", "x"), ("22", "sea waves", "a long text that is cut at the end of a line")])
+    assert lines == ["1   雨         x", "22  sea waves  a long text that is…"]

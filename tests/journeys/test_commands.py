@@ -23,7 +23,9 @@ def run(tmp_path: Path, *arguments: str, status: int = 0, **more: str) -> subpro
     return ended
 
 
-@pytest.mark.parametrize("command", [[], ["serve"], ["generate"], ["demo"], ["clips"], ["models"], ["doctor"]])
+@pytest.mark.parametrize(
+    "command", [[], ["serve"], ["generate"], ["demo"], ["clips"], ["banks"], ["models"], ["doctor"]]
+)
 def test_help_is_everywhere(tmp_path, command):
     assert "usage: clipsonic" in run(tmp_path, *command, "--help").stdout
 

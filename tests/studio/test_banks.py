@@ -4,7 +4,7 @@ import pytest
 
 from plugin_server.engine.bundles import find_bundle
 from plugin_server.errors import BadArgument, BadFile, FolderNotWritable, UnknownBank
-from plugin_server.settings import SHIPPED_BUNDLES, bank_folders
+from plugin_server.settings import SHIPPED_BUNDLES, Settings
 from plugin_server.studio.banks import BankShelf, bank_text, read_bank
 from plugin_server.studio.requests import Generate
 
@@ -32,7 +32,7 @@ note = 60
 choke = "bells"
 tags = ["bell", "metal"]
 """
-SHIPPED = BankShelf(bank_folders()[1:])
+SHIPPED = BankShelf(Settings().bank_folders[1:])
 
 
 @pytest.fixture
