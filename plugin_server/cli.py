@@ -70,7 +70,19 @@ def _common(parser: argparse.ArgumentParser) -> None:
 
 
 def _settings(options: argparse.Namespace) -> Settings:
-    names = ("osc_port", "http_port", "lan", "allow", "advertise", "folder", "model", "bank", "device", "sample_rate")
+    names = (
+        "osc_port",
+        "http_port",
+        "lan",
+        "allow",
+        "advertise",
+        "folder",
+        "model",
+        "bank",
+        "midi",
+        "device",
+        "sample_rate",
+    )
     return load_settings({name: getattr(options, name, None) for name in names})
 
 
@@ -83,6 +95,13 @@ def _add_serve(commands: argparse._SubParsersAction) -> None:
         "--http-port", type=int, metavar="PORT", help="TCP port for OSCQuery (default: 9461; 0: a free one)"
     )
     parser.add_argument("--bank", metavar="NAME", help="prompt bank under the pads (see: clipsonic banks)")
+    parser.add_argument(
+        "--midi",
+        nargs="?",
+        const="virtual",
+        metavar="NAME",
+        help="MIDI input whose notes fire slots (without a name: a port of our own, for other programs to send to)",
+    )
     parser.add_argument(
         "--lan", action="store_const", const=True, help="listen on the local network too, for the hosts of --allow"
     )

@@ -9,7 +9,7 @@ from plugin_server import __version__
 from plugin_server.client import Client
 from plugin_server.engine.bundles import list_bundles, verify_bundle
 from plugin_server.engine.order import TakeOrder
-from plugin_server.errors import ClipsonicError
+from plugin_server.errors import ClipsonicError, MidiUnavailable
 from plugin_server.server import PROVIDERS, build_engine, build_library
 from plugin_server.settings import Settings, bundle_folders
 from plugin_server.studio.studio import check_folder
@@ -39,6 +39,7 @@ def _subjects(settings: Settings) -> Iterator[tuple[str, Callable[[], str]]]:
     yield "gpu", _gpu
     yield "device", lambda: _device(settings)
     yield "portaudio", _portaudio
+    yield "midi", _midi
     yield "sample folder", lambda: _folder(settings)
     yield "library", lambda: _library(settings)
     yield "network", lambda: _network(settings)
@@ -66,6 +67,16 @@ def _gpu() -> str:
 
     count = count_cuda_devices()
     return f"{count} CUDA device{'s' * (count > 1)}" if count else "none with CUDA; the CPU is used"
+
+
+def _midi() -> str:
+    """As live output, a convenience."""
+    from plugin_server.protocol.midi import list_inputs
+
+    try:
+        return ", ".join(list_inputs()) or "no inputs"
+    except MidiUnavailable as error:
+        return f"not used ({error})"
 
 
 def _portaudio() -> str:

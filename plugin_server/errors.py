@@ -127,6 +127,12 @@ class DeviceUnavailable(ClipsonicError):
     code = "device_unavailable"
 
 
+class MidiUnavailable(ClipsonicError):
+    """There is no such MIDI input, or no library that reads them."""
+
+    code = "midi_unavailable"
+
+
 class BadSettings(ClipsonicError):
     """The settings file or an environment variable cannot be understood."""
 

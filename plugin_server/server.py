@@ -13,6 +13,7 @@ from plugin_server.engine.worker import Engine, EngineOptions
 from plugin_server.protocol.advertise import Advertiser, host_name
 from plugin_server.protocol.endpoints import Endpoints, open_endpoints
 from plugin_server.protocol.guard import LOOPBACK, Guard
+from plugin_server.protocol.midi import MidiIn
 from plugin_server.protocol.network import Network
 from plugin_server.protocol.osc import Range
 from plugin_server.protocol.oscquery import Query
@@ -46,6 +47,7 @@ class Daemon:
     jobs: Jobs
     library: Library
     network: Network
+    midi: MidiIn | None
 
 
 def build_engine(settings: Settings) -> Engine:
@@ -81,7 +83,8 @@ def open_studio(settings: Settings) -> Iterator[tuple[Studio, Engine]]:
 async def run_daemon(settings: Settings) -> AsyncIterator[Daemon]:
     """A daemon that listens; stopped when the block ends.
 
-    Raises FolderNotWritable, UnknownModel, BundleDamaged or PortTaken before anything is started, or EngineFailed.
+    Raises FolderNotWritable, UnknownModel, BundleDamaged, PortTaken or MidiUnavailable before anything is started, or
+    EngineFailed.
     """
     check_folder(settings.clip_folder)
     find_bundle(bundle_folders(), settings.model)
@@ -95,15 +98,21 @@ async def run_daemon(settings: Settings) -> AsyncIterator[Daemon]:
     player = Player()
     pads = Pads(BankShelf(settings.bank_folders), studio.find_made, settings.bank)
     parts = Parts(jobs, studio, engine, shelf, settings.sample_rate, library, network, player, pads)
-    service = OscService(parts, Subscribers(), asyncio.get_running_loop())
+    loop = asyncio.get_running_loop()
+    service = OscService(parts, Subscribers(), loop)
     endpoints = await open_endpoints(service, settings.osc_port, guard)
+    midi = None
     try:
+        if settings.midi:
+            midi = MidiIn(settings.midi, service.midi, loop.call_soon_threadsafe)
         network.start(_pages(service, guard, endpoints.port, studio, shelf), endpoints.port)
         engine.start(settings.model)
         jobs.start()
         library.open()
-        yield Daemon(settings, endpoints, engine, studio, jobs, library, network)
+        yield Daemon(settings, endpoints, engine, studio, jobs, library, network, midi)
     finally:
+        if midi:
+            midi.close()
         # In a thread, since the loop has yet to send what those who wait for a job are told: that it was cancelled.
         await asyncio.gather(asyncio.to_thread(jobs.stop, engine.stop), network.leave())
         await asyncio.to_thread(player.close)
@@ -134,6 +143,8 @@ async def serve(settings: Settings, say: Callable[[str], None]) -> None:
         say(f"Clipsonic Live listens for OSC on {bind}:{daemon.endpoints.port} (UDP and TCP){allowed}")
         if daemon.network.web.port:
             say(f"OSCQuery is on http://{LOOPBACK}:{daemon.network.web.port}")
+        if daemon.midi:
+            say(f"MIDI comes in through {daemon.midi.name!r}")
         say(f"clips go to {settings.clip_folder}")
         while not (daemon.engine.loaded or daemon.engine.load_error):
             await asyncio.sleep(0.02)

@@ -35,6 +35,8 @@ class Settings:
     """Prompt bank that is under the pads until another one is loaded."""
     bank_folder: Path | None = None
     """Your own prompt banks; None means `default_bank_folder()`."""
+    midi: str = ""
+    """MIDI input that fires slots: its name or a part of it, 'virtual' for a port of our own, or '' for none."""
     device: str = "auto"
     """'auto' (CUDA, then CoreML, then the CPU), 'cuda', 'coreml' or 'cpu'."""
     sample_rate: int = 48000
@@ -149,6 +151,7 @@ def _typed(name: str, value: object) -> object:
         "bank_folder": Path,
         "model": str,
         "bank": str,
+        "midi": str,
         "device": str,
         "loudness_lufs": float,
     }

@@ -19,7 +19,7 @@ from plugin_server.protocol.network import Network
 from plugin_server.protocol.osc import ADDRESSES, TABLE, as_text, as_whole, find_id, match_addresses, parse_generate
 from plugin_server.protocol.packets import Atom, Message, address_of, decode_packet, encode_message
 from plugin_server.protocol.signatures import replies
-from plugin_server.protocol.subscribers import MAX_SUBSCRIBERS, Peer, Subscribers
+from plugin_server.protocol.subscribers import MAX_SUBSCRIBERS, NOBODY, Peer, Subscribers
 from plugin_server.studio.jobs import ClipMade, Done, Event, Failed, Job, Jobs, Progress, Queued
 from plugin_server.studio.library import Library
 from plugin_server.studio.pads import Pads
@@ -84,9 +84,11 @@ class OscService:
         # Before the banks, which look for a clip only after everybody was told of it.
         parts.jobs.hear_all(self._hear)
         self._bank_clerk = Clerk("banks", self)
-        self.banks = BankCommands(parts.pads, self._bank_clerk, parts.studio, parts.jobs, parts.player, self)
-        self.fire = Fire(parts.pads, self._bank_clerk, self.banks, parts.jobs, parts.player, self)
-        self._handlers |= self.banks.handlers() | self.fire.handlers()
+        banks = BankCommands(parts.pads, self._bank_clerk, parts.studio, parts.jobs, parts.player, self)
+        fire = Fire(parts.pads, self._bank_clerk, banks, parts.jobs, parts.player, self)
+        self._handlers |= banks.handlers() | fire.handlers()
+        self.midi = _MidiPads(banks, fire, parts.player)
+        """What a MIDI keyboard plays on."""
 
     def stop(self) -> None:
         """Answer what was asked of the library and the banks before, then nothing more of them."""
@@ -309,6 +311,27 @@ class OscService:
     def _broadcast(self, packet: bytes, askers: set[Peer]) -> None:
         for listener in self._subscribers.all_but(askers, address_of(packet)):
             listener.send(packet)
+
+
+@dataclass(frozen=True, slots=True)
+class _MidiPads:
+    """The pads as MIDI plays them; to be called on the loop. All who follow hear what comes of it."""
+
+    banks: BankCommands
+    fire: Fire
+    player: Player
+
+    def note(self, note: int, velocity: int) -> None:
+        """Fire the slots of a note."""
+        self.fire.note(NOBODY, note, velocity)
+
+    def program(self, number: int) -> None:
+        """Load the bank at this place of the list, from 0."""
+        self.banks.load_number(NOBODY, number)
+
+    def silence(self) -> None:
+        """Fade everything out."""
+        self.player.submit(self.player.stop)
 
 
 @dataclass(eq=False, slots=True)

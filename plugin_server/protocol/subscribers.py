@@ -23,7 +23,7 @@ class Peer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Nobody:
-    """Who is asked for by no message: its answers go nowhere."""
+    """Stands for the asker where no message came, as for MIDI."""
 
     host: str = ""
 
@@ -100,7 +100,10 @@ class Subscribers:
     def for_reply(self, asker: Peer, address: str = "") -> list[Peer]:
         """Who gets the answer to a question: the asker, its host's subscribers, and who listens to the address.
 
-        A Max or Pure Data patch receives on another socket than it sends with, and would not hear it otherwise.
+        A Max or Pure Data patch receives on another socket than it sends with, and would not hear it otherwise. When
+        nobody asked, as for MIDI, every subscriber gets it.
         """
+        if asker == NOBODY:
+            return self.all_but((asker,), address)
         own = (peer for peer in self._table if peer.host == asker.host)
         return list(dict.fromkeys([asker, *own, *self.listeners(address)]))

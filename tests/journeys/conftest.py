@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -69,6 +70,21 @@ def need(program: str, package: str) -> str:
     if path is None:
         pytest.skip(f"{program} is not installed (Debian package {package})")
     return path
+
+
+@contextmanager
+def jack_server(name: str) -> Iterator[None]:
+    """A JACK that has no sound card."""
+    command = [need("jackd", "jackd2"), "-r", "-n", name, "-d", "dummy", "-r", "48000", "-p", "1024"]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(command, env=os.environ | {"JACK_NO_AUDIO_RESERVATION": "1"}, **quiet) as jack:
+        time.sleep(1)
+        if jack.poll() is not None:
+            pytest.skip("jackd does not run here")
+        try:
+            yield
+        finally:
+            jack.terminate()
 
 
 def free_port() -> int:

@@ -3,17 +3,13 @@
 import os
 import subprocess
 import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import pytest
 import soundfile
 from scipy.signal import fftconvolve
 
-from tests.journeys.conftest import free_port, need
+from tests.journeys.conftest import free_port, jack_server, need
 
 CLIENT = Path(__file__).parent.parent.parent / "presets" / "clients" / "supercollider"
 
@@ -119,25 +115,10 @@ def test_each_failure_finds_its_own_job(daemon, tmp_path):
     assert posted(lines, "left") == ["0"] and not posted(lines, "clip")
 
 
-@contextmanager
-def jack_server(name: str) -> Iterator[None]:
-    """A JACK that has no sound card."""
-    need("scsynth", "supercollider-server")
-    command = [need("jackd", "jackd2"), "-r", "-n", name, "-d", "dummy", "-r", "48000", "-p", "1024"]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen(command, env=os.environ | {"JACK_NO_AUDIO_RESERVATION": "1"}, **quiet) as jack:
-        time.sleep(1)
-        if jack.poll() is not None:
-            pytest.skip("jackd does not run here, and scsynth plays through nothing else")
-        try:
-            yield
-        finally:
-            jack.terminate()
-
-
 def test_a_buffer_plays_the_clip(daemon, tmp_path):
     heard, name = tmp_path / "heard.wav", f"clipsonic-{os.getpid()}"
     code = PLAY.replace("SYNTH", str(free_port())).replace("HEARD", str(heard))
+    need("scsynth", "supercollider-server")
     with jack_server(name):
         lines = run_sclang(tmp_path, daemon.port, code, JACK_DEFAULT_SERVER=name, JACK_NO_START_SERVER="1")
     assert posted(lines, "buffer") == ["[ 24000, 48000.0, true ]"]
