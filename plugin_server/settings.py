@@ -31,7 +31,7 @@ class Settings:
     """Sample folder; None means `default_folder()`."""
     model: str = "clipsonic-mini"
     """Name of the bundle that answers when a request names none."""
-    bank: str = "sea"
+    bank: str = "mixed"
     """Prompt bank that is under the pads until another one is loaded."""
     bank_folder: Path | None = None
     """Your own prompt banks; None means `default_bank_folder()`."""

@@ -1,15 +1,19 @@
-"""Sixteen pads for TouchOSC and Open Stage Control: `python -m presets.clients.build_pads` writes both layouts.
+"""Sixteen pads for TouchOSC and Open Stage Control: `python -m presets.clients.build_pads [BANK]` writes both layouts.
 
-A pad sends `/generate` with its prompt and seconds; a bar and a line show what the daemon answers.
+A pad sends `/bank/fire` with its slot. Names and colours are those of a bank when the layout is made, and follow the
+daemon's `/bank.slot` from then on; a bar and a line show what else it answers.
 """
 
+import argparse
 import json
 import uuid
 import xml.etree.ElementTree as ET
 import zlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from plugin_server.settings import Settings
+from plugin_server.studio.banks import Bank, BankShelf, Slot
 
 FOLDER = Path(__file__).parent
 TOUCHOSC = FOLDER / "touchosc" / "clipsonic-pads.tosc"
@@ -18,42 +22,26 @@ OPEN_STAGE_CONTROL = FOLDER / "open-stage-control" / "clipsonic-pads.json"
 COLUMNS = 4
 WIDTH, HEIGHT, GAP, STRIP = 1024, 768, 12, 96
 """Of the TouchOSC page, in points; the strip at its foot has progress and status."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pad:
-    """One pad: what is written on it, what it asks for, and how it looks."""
-
-    name: str
-    prompt: str
-    colour: str
-    """#rrggbb"""
-    seconds: float = 4.0
+COMMAND_WIDTH = 108
 
 
 CENTRED = {"textAlignH": 2, "textAlignV": 2, "textSize": 22}
 
-BLUE, GREEN, AMBER, RED = "#2f6f9f", "#3f7f4f", "#a9761f", "#9f3f3f"
-PADS = (
-    Pad("Sea", "sea waves", BLUE, 8),
-    Pad("Rain", "soft rain on leaves", BLUE, 8),
-    Pad("Wind", "wind in the trees", BLUE, 8),
-    Pad("Thunder", "thunder far away", BLUE, 6),
-    Pad("Birds", "birds singing in the morning", GREEN, 6),
-    Pad("Frogs", "frogs at night", GREEN, 6),
-    Pad("Dog", "a dog barking", GREEN, 2),
-    Pad("Fire", "a crackling fire", GREEN, 6),
-    Pad("Bells", "church bells", AMBER, 5),
-    Pad("Piano", "a piano chord", AMBER, 4),
-    Pad("Strings", "violins playing a long note", AMBER, 5),
-    Pad("Glass", "glass breaking", AMBER, 2),
-    Pad("Kick", "a kick drum", RED, 1),
-    Pad("Snare", "a snare drum", RED, 1),
-    Pad("Hat", "a closed hi-hat", RED, 1),
-    Pad("Engine", "an engine starting", RED, 4),
+BAR = "#2f6f9f"
+COMMANDS = (
+    ("previous", "<", "/bank/previous", ()),
+    ("next", ">", "/bank/next", ()),
+    ("render", "Make all", "/bank/render", ()),
+    ("stop", "Silence", "/stop", ("all",)),
+    ("cancel", "Cancel", "/cancel", ("all",)),
 )
+"""Buttons below the pads: name, label, address and arguments."""
 
-SCRIPT = """function onReceiveOSC(message)
+SCRIPT = """function init()
+  sendOSC('/bank/load')
+end
+
+function onReceiveOSC(message)
   local address, arguments = message[1], message[2]
   local bar, line = self.children.progress, self.children.status
   if address == '/queued' then
@@ -64,35 +52,50 @@ SCRIPT = """function onReceiveOSC(message)
     line.values.text = arguments[3].value
   elseif address == '/clip' then
     line.values.text = arguments[3].value:match('[^/\\\\]+$')
+  elseif address == '/bank.slot' then
+    local name = 'pad' .. math.floor(arguments[1].value + 1)
+    local pad, label = self.children[name], self.children[name .. '-label']
+    if pad then
+      label.values.text = arguments[2].value
+      pad.color = Color.fromHexString(arguments[4].value:sub(2))
+    end
+  elseif address == '/done' and arguments[1].value:match('^/bank/[lnp]') then
+    line.values.text = arguments[2].value
   elseif address == '/fail' then
     bar.values.x = 0
     line.values.text = arguments[3].value
   end
 end
 """
-"""TouchOSC hands every message to the script of the outermost group first."""
+"""TouchOSC hands every message to the script of the outermost group first, and calls `init` when the layout starts."""
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Write both layouts, and say where."""
-    TOUCHOSC.write_bytes(touchosc_layout(PADS))
-    OPEN_STAGE_CONTROL.write_text(open_stage_control_session(PADS), "utf-8")
+    parser = argparse.ArgumentParser(prog="python -m presets.clients.build_pads", description=__doc__)
+    parser.add_argument("bank", nargs="?", default=Settings().bank, help="as clipsonic banks lists it (default: mixed)")
+    bank = BankShelf(Settings().bank_folders).find(parser.parse_args(arguments).bank)
+    TOUCHOSC.write_bytes(touchosc_layout(bank))
+    OPEN_STAGE_CONTROL.write_text(open_stage_control_session(bank), "utf-8")
     print(TOUCHOSC, OPEN_STAGE_CONTROL, sep="\n")
 
 
-def touchosc_layout(pads: Sequence[Pad]) -> bytes:
+def touchosc_layout(bank: Bank) -> bytes:
     """A `.tosc` file: zlib-compressed XML."""
     root = ET.Element("lexml", version="3")
     page = _node(root, "GROUP", "clipsonic", (0, 0, WIDTH, HEIGHT), "#000000", script=SCRIPT)
     children = ET.SubElement(page, "children")
-    for number, (pad, frame) in enumerate(zip(pads, _frames(len(pads)), strict=True), 1):
-        _button(children, f"pad{number}", frame, pad.colour, pad.name, "/generate", [pad.prompt, float(pad.seconds)])
+    for number, (slot, frame) in enumerate(zip(bank.slots, _frames(len(bank.slots)), strict=True)):
+        _button(children, f"pad{number + 1}", frame, slot.colour, slot.name, "/bank/fire", [float(number)])
     top = HEIGHT - STRIP
     half = (STRIP - 3 * GAP) // 2
-    _button(children, "cancel", (GAP, top, 160, STRIP - GAP), "#505050", "Cancel", "/cancel", ["all"])
-    bar = _node(children, "FADER", "progress", (184, top, WIDTH - 184 - GAP, half), BLUE, orientation=1)
+    for i, (name, label, address, arguments) in enumerate(COMMANDS):
+        frame = (GAP + i * (COMMAND_WIDTH + GAP), top, COMMAND_WIDTH, STRIP - GAP)
+        _button(children, name, frame, "#505050", label, address, arguments)
+    left = GAP + len(COMMANDS) * (COMMAND_WIDTH + GAP)
+    bar = _node(children, "FADER", "progress", (left, top, WIDTH - left - GAP, half), BAR, orientation=1)
     _values(bar, x="0", touch="false")
-    _label(children, "status", (184, top + half + GAP, WIDTH - 184 - GAP, half + GAP), "ready")
+    _label(children, "status", (left, top + half + GAP, WIDTH - left - GAP, half + GAP), bank.name)
     return zlib.compress(ET.tostring(root, encoding="UTF-8", xml_declaration=True))
 
 
@@ -185,41 +188,46 @@ def _values(node: ET.Element, **defaults: str) -> None:
         _parts(ET.SubElement(holder, "value"), parts)
 
 
-def open_stage_control_session(pads: Sequence[Pad]) -> str:
+def open_stage_control_session(bank: Bank) -> str:
     """A session file: JSON of nested widgets. What it leaves out has the program's defaults."""
-    buttons = [_tap(f"pad_{number}", pad) for number, pad in enumerate(pads, 1)]
+    buttons = [_tap(number, slot) for number, slot in enumerate(bank.slots)]
     grid = {"type": "panel", "id": "pads", "expand": True, "layout": "grid", "gridTemplate": COLUMNS}
     content = {
         "type": "root",
         "id": "root",
         "layout": "vertical",
-        "widgets": [grid | {"widgets": buttons}, _strip(), *_ears()],
+        "onCreate": "send('/bank/load')",
+        "widgets": [grid | {"widgets": buttons}, _strip(bank), *_ears()],
     }
     session = {"createdWith": "Open Stage Control", "version": "1.29.2", "type": "session", "content": content}
     return json.dumps(session, indent=1, ensure_ascii=False) + "\n"
 
 
-def _tap(name: str, pad: Pad) -> dict[str, object]:
-    """A button that sends its arguments and then its value, the seconds, when it is touched."""
+def _tap(number: int, slot: Slot) -> dict[str, object]:
+    """A button that sends its slot when it is touched; its looks are variables that the daemon's answers set."""
     return {
         "type": "button",
-        "id": name,
-        "label": pad.name,
-        "colorWidget": pad.colour,
+        "id": f"pad_{number}",
+        "label": f"VAR{{name, {slot.name}}}",
+        "colorWidget": f"VAR{{colour, {slot.colour}}}",
         "alphaFillOff": 0.6,
         "mode": "tap",
-        "address": "/generate",
-        "preArgs": [pad.prompt],
-        "on": pad.seconds,
+        "address": "/bank/fire",
+        "on": number,
     }
 
 
-def _strip() -> dict[str, object]:
-    cancel = {"type": "button", "id": "cancel", "label": "Cancel", "mode": "tap", "address": "/cancel", "on": "all"}
+def _strip(bank: Bank) -> dict[str, object]:
+    commands = [
+        {"type": "button", "id": name, "label": label, "mode": "tap", "address": address}
+        # A button sends a value always; what takes no argument sends nothing but its address by its own script.
+        | ({"on": arguments[0]} if arguments else {"bypass": True, "onValue": f"send('{address}')"})
+        for name, label, address, arguments in COMMANDS
+    ]
     bar = {"type": "fader", "id": "bar", "horizontal": True, "design": "compact", "expand": True}
-    line = {"type": "text", "id": "line", "default": "ready", "expand": True, "bypass": True}
+    line = {"type": "text", "id": "line", "default": bank.name, "expand": True, "bypass": True}
     bar |= {"interaction": False, "bypass": True}
-    return {"type": "panel", "id": "strip", "layout": "horizontal", "height": 80, "widgets": [cancel, bar, line]}
+    return {"type": "panel", "id": "strip", "layout": "horizontal", "height": 80, "widgets": [*commands, bar, line]}
 
 
 def _ears() -> list[dict[str, object]]:
@@ -228,10 +236,18 @@ def _ears() -> list[dict[str, object]]:
         "queued": "set('bar', 0); set('line', 'waiting')",
         "progress": "set('bar', value[1]); set('line', value[2])",
         "clip": r"set('line', value[2].split(/[\\/]/).pop())",
+        "bank.slot": "setVar('pad_' + value[0], 'name', value[1]); setVar('pad_' + value[0], 'colour', value[3])",
+        "done": "if (/^.bank.[lnp]/.test(value[0])) set('line', value[1])",
         "fail": "set('bar', 0); set('line', value[2])",
     }
     return [
-        {"type": "variable", "id": f"on_{name}", "address": f"/{name}", "bypass": True, "onValue": script}
+        {
+            "type": "variable",
+            "id": f"on_{name.replace('.', '_')}",
+            "address": f"/{name}",
+            "bypass": True,
+            "onValue": script,
+        }
         for name, script in scripts.items()
     ]
 
