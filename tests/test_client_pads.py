@@ -117,8 +117,8 @@ def test_touchosc_pads_follow_the_bank_and_ask_for_it(tmp_path):
         "['pad3-label'] = {values = {}}}}\n"
         f"{SCRIPT}\ninit()\n"
         "for slot = 2, 20 do\n"
-        "  onReceiveOSC({'/bank.slot', {{value = slot}, {value = 'Bell ' .. slot}, {value = 'bell'}, "
-        "{value = '#aabbcc'}}})\n"
+        "  onReceiveOSC({'/bank.slot', {{value = slot}, {value = 'Bell ' .. slot}, "
+        "{value = '#aabbcc'}, {value = 'bell'}}})\n"
         "end\n"
         "print(self.children['pad3-label'].values.text, self.children.pad3.color)\n"
     )
@@ -147,7 +147,7 @@ def test_open_stage_control_buttons_fire_their_slots():
 def test_open_stage_control_pads_follow_the_bank():
     session = json.loads(OPEN_STAGE_CONTROL.read_text("utf-8"))
     (ear,) = [w for w in widgets(session["content"]) if w.get("address") == "/bank.slot"]
-    value = json.dumps([2, "Bell", "bell", "#aabbcc", 38, "", 1.0, "", ""])
+    value = json.dumps([2, "Bell", "#aabbcc", "bell", 38, "", 1.0, "", ""])
     shown = f"const shown = {{}}; const value = {value}; const setVar = (id, n, v) => {{ shown[id + n] = v }};"
     code = f"{shown} {ear['onValue']}; console.log(JSON.stringify(shown))"
     said = json.loads(subprocess.run(["node", "-e", code], capture_output=True, text=True, check=True).stdout)

@@ -10,7 +10,7 @@ from plugin_server.audio.player import Cue, Player
 from plugin_server.errors import BadArgument, BadFile, ClipsonicError
 from plugin_server.protocol.banks import BankAnswers, BankCommands, read_slot
 from plugin_server.protocol.clerk import Clerk, Handler, Reply
-from plugin_server.protocol.osc import as_number, as_text, at_most
+from plugin_server.protocol.osc import as_number, at_most
 from plugin_server.protocol.packets import Atom
 from plugin_server.protocol.subscribers import Peer
 from plugin_server.studio.banks import Slot
@@ -71,11 +71,14 @@ class Fire:
         if not arguments:
             raise BadArgument("slot: got nothing, expected a slot's number or name")
         velocity = _velocity(arguments[1]) if len(arguments) == 2 else FULL_VELOCITY
+        self._with_bank(peer, lambda: self._hit(peer, read_slot(self._pads, arguments[0]), velocity))
+
+    def _hit(self, peer: Peer, number: int, velocity: float) -> None:
         if velocity:
-            self._with_bank(peer, lambda: self._fire_slot(peer, read_slot(self._pads, arguments[0]), velocity))
+            self._fire_slot(peer, number, velocity)
         else:
             # As MIDI's note-on of velocity 0: the pad was let go, and what it started sounds to its end.
-            self._answers.reply(peer, "/done", ADDRESS, as_text("slot", arguments[0]), "", "")
+            self._answers.reply(peer, "/done", ADDRESS, number, "", "", "")
 
     def _with_bank(self, peer: Peer, fire: Callable[[], None]) -> None:
         """Fire at once when a bank is loaded, else when it is."""
@@ -153,7 +156,7 @@ class Fire:
 
             def told(error: ClipsonicError | None) -> None:
                 for wish in wishes:
-                    self._tell(wish, clip, error)
+                    self._tell(wish, clip, error, request.id)
 
             self._sound(making.fires[-1], clip, told)
 
@@ -169,11 +172,11 @@ class Fire:
         cue = cue_of(wish.slot, clip, wish.velocity)
         self._player.submit(self._player.play, cue).add_done_callback(played)
 
-    def _tell(self, wish: _Fire, clip: ClipMade, error: ClipsonicError | None) -> None:
+    def _tell(self, wish: _Fire, clip: ClipMade, error: ClipsonicError | None, job: str = "") -> None:
         if error:
             self._answers.fail(wish.peer, ADDRESS, error)
         else:
-            self._answers.reply(wish.peer, "/done", ADDRESS, wish.number, clip.id, str(clip.path))
+            self._answers.reply(wish.peer, "/done", ADDRESS, wish.number, clip.id, str(clip.path), job)
 
     def _in_thread(self, peer: Peer, work: Callable[[], object], then: Callable[[], None]) -> None:
         """Work in the banks' thread, then go on here; either may fail, and it is told."""

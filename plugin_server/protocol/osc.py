@@ -162,7 +162,7 @@ REPLIES = {
     "/clip.list": Reply("how many follow, how many there are, from where", "iii"),
     "/clip.info": Reply("id, path, seconds, star, state, seed, take, model, when, prompt, tags", "ssfisiissss"),
     "/bank": Reply("name, description, slots, 1 when loaded, 1 when changed and not saved", "ssiii"),
-    "/bank.slot": Reply("slot, name, prompt, colour, note, choke, seconds, clip id, path", "isssisfss"),
+    "/bank.slot": Reply("slot, name, colour, prompt, note, choke, seconds, clip id, path", "isssisfss"),
     "/device": Reply("name, channels, sample rate, 1 when in use", "siii"),
     "/help.reply": Reply("address, arguments, help", "sss"),
     "/model": Reply("name, family, verb, version, embedding, 1 when loaded", "sssssi"),

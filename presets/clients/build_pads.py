@@ -57,7 +57,7 @@ function onReceiveOSC(message)
     local pad, label = self.children[name], self.children[name .. '-label']
     if pad then
       label.values.text = arguments[2].value
-      pad.color = Color.fromHexString(arguments[4].value:sub(2))
+      pad.color = Color.fromHexString(arguments[3].value:sub(2))
     end
   elseif address == '/done' and arguments[1].value:match('^/bank/[lnp]') then
     line.values.text = arguments[2].value
@@ -236,7 +236,7 @@ def _ears() -> list[dict[str, object]]:
         "queued": "set('bar', 0); set('line', 'waiting')",
         "progress": "set('bar', value[1]); set('line', value[2])",
         "clip": r"set('line', value[2].split(/[\\/]/).pop())",
-        "bank.slot": "setVar('pad_' + value[0], 'name', value[1]); setVar('pad_' + value[0], 'colour', value[3])",
+        "bank.slot": "setVar('pad_' + value[0], 'name', value[1]); setVar('pad_' + value[0], 'colour', value[2])",
         "done": "if (/^.bank.[lnp]/.test(value[0])) set('line', value[1])",
         "fail": "set('bar', 0); set('line', value[2])",
     }

@@ -263,6 +263,30 @@ test("the job of a pad is this patch's own, and can be stopped", () => {
     assert.deepEqual(script.take(), [[DAEMON, "/cancel", "j17"]]);
 });
 
+test("the job of a pad ends when it sounds, and a clip that was there is a take", () => {
+    const script = start();
+    script.receive(1, "/bank.slot", 1, "Sea waves", "");
+    script.receive(0, "fire", 1);
+    script.receive(1, "/queued", "j17", "/bank/fire", 0);
+    script.receive(1, "/clip", "j17", "c1", "/music/sea.wav", 2, 1, 9);
+    script.take();
+    script.receive(1, "/done", "/bank/fire", 1, "c1", "/music/sea.wav", "j17");
+    assert.deepEqual(messages(script.take(), FACE, "progress"), [[1]]);
+    script.receive(0, "fire", 1);
+    script.receive(1, "/done", "/bank/fire", 1, "c1", "/music/sea.wav", "");
+    assert.deepEqual(messages(script.take(), FACE, "takes"), [["append", "sea"], ["set", 1]]);
+});
+
+test("the pads of a bank that is loaded already are asked for once", () => {
+    const script = start();
+    script.receive(1, "/done", "/bank/list", 20);
+    assert.deepEqual(script.take(), [[DAEMON, "/bank/load"]]);
+    script.receive(1, "/bank.slot", 0, "Sea waves", "");
+    script.take();
+    script.receive(1, "/done", "/bank/list", 20);
+    assert.deepEqual(script.take(), []);
+});
+
 test("any OSC of the daemon goes through, and other words are named in the console", () => {
     const script = start();
     script.receive(0, "/cancel", "all");

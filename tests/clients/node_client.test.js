@@ -34,11 +34,19 @@ test("a pad's job is the first that is queued, and its clips are the client's", 
         ["/queued", "j1", address, 0],
         ["/clip", "elsewhere", "c0", "/no.wav", 1, 1, 1],
         ["/clip", "j1", "c1", `/slot${values[0]}.wav`, 2, 1, 9],
-        ["/done", address, "j1", 1],
+        ["/done", address, 4, "c0", "/no.wav", ""],
+        ["/done", address, values[0], "c1", `/slot${values[0]}.wav`, "j1"],
     ];
     await withDaemon(answers, async (client) => {
         const clips = await client.fire(3);
         assert.deepEqual(clips, [{ job: "j1", id: "c1", path: "/slot3.wav", seconds: 2, take: 1, seed: 9 }]);
+    });
+});
+
+test("a pad whose clip is there sounds it", async () => {
+    const answers = ({ address, values }) => [["/done", address, values[0], "c1", "/there.wav", ""]];
+    await withDaemon(answers, async (client) => {
+        assert.deepEqual(await client.fire(3), [{ job: "", id: "c1", path: "/there.wav" }]);
     });
 });
 

@@ -54,7 +54,7 @@ def test_two_patches_do_not_show_each_others_jobs(daemon, patch):
         hear(patch, "clip")
         tell(other, "take", 0)
         tell(other, "stop")
-        assert hear(other, "status") == [["status", "nothing to stop"]]
+        assert hear(other, "status", "nothing to stop")
 
 
 def test_clips_of_other_programs_are_shown(daemon, patch):

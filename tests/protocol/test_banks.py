@@ -115,7 +115,7 @@ def test_banks_are_listed_and_one_that_is_broken_says_why(client):
 def test_a_bank_that_is_loaded_tells_its_slots(client):
     *slots, done = ask(client, "/bank/load", "mine")
     assert done == ("/done", "/bank/load", "mine", 3)
-    assert slots[1] == ("/bank.slot", 1, "Bell", "bell", "#102030", 37, "bells", 0.5, "", "")
+    assert slots[1] == ("/bank.slot", 1, "Bell", "#102030", "bell", 37, "bells", 0.5, "", "")
     assert ask(client, "/bank/load") == [*slots, done]
 
 
@@ -177,7 +177,7 @@ def test_a_slot_with_a_clip_sounds_at_once_and_velocity_is_heard(client, output)
     # Looks for clips, too.
     assert {message[1]: message[-1] for message in ask(client, "/bank/load")[:-1]}[1]
     done = ask(client, "/bank/fire", 1)[-1]
-    assert done[:3] == ("/done", "/bank/fire", 1) and done[4].endswith(".wav")
+    assert done[:3] == ("/done", "/bank/fire", 1) and done[4].endswith(".wav") and done[5] == ""
     loud = np.abs(output.render(24000)).max()
     ask(client, "/bank/fire", "bell", 64)
     soft = np.abs(output.render(24000)).max()
@@ -189,7 +189,7 @@ def test_a_slot_without_a_clip_is_made_and_then_sounds(client, output, live):
     assert {"/queued", "/progress", "/clip", "/done"} <= {message[0] for message in heard}
     assert heard[0][2] == "/bank/fire"
     (path,) = live[0].folder.glob("*.wav")
-    assert heard[-1][2:] == (0, heard[-1][3], str(path))
+    assert heard[-1][2:] == (0, heard[-1][3], str(path), heard[0][1])
     assert output.render(24000).any()
 
 
@@ -204,7 +204,7 @@ def test_a_slot_that_is_hit_thrice_while_it_is_made_is_made_once(client, output,
 
 
 def test_a_clip_that_was_thrown_away_is_made_again(client, output, live):
-    path = ask(client, "/bank/fire", 0)[-1][-1]
+    path = ask(client, "/bank/fire", 0)[-1][4]
     output.render(48000)
     (live[0].folder / path).unlink()
     heard = ask(client, "/bank/fire", 0)
@@ -213,12 +213,12 @@ def test_a_clip_that_was_thrown_away_is_made_again(client, output, live):
 
 
 def test_a_clip_that_was_renamed_sounds_and_is_not_made_again(client, output, live):
-    path = ask(client, "/bank/fire", 0)[-1][-1]
+    path = ask(client, "/bank/fire", 0)[-1][4]
     output.render(48000)
     moved = shutil.move(path, live[0].folder / "by another name.wav")
     heard = ask(client, "/bank/fire", 0)
     assert "/queued" not in [message[0] for message in heard]
-    assert heard[-1][-1] == str(moved)
+    assert heard[-1][4] == str(moved)
     assert output.render(24000).any()
 
 
@@ -231,13 +231,13 @@ def test_a_loop_goes_on_and_starts_anew_when_it_is_fired_again(client, output):
 
 
 def test_a_pad_that_is_let_go_is_no_shot(client, output):
-    assert ask(client, "/bank/fire", 0, 0) == [("/done", "/bank/fire", "0", "", "")]
+    assert ask(client, "/bank/fire", 0, 0) == [("/done", "/bank/fire", 0, "", "", "")]
     assert not output.render(4800).any()
 
 
 def test_a_slot_is_set_and_saved_and_the_others_stay(client, live):
     slot, done = ask(client, "/bank/set", 1, "cow bell", 0.75, "@seed", 9)
-    assert slot == ("/bank.slot", 1, "cow bell", "cow bell", "#102030", 37, "bells", 0.75, "", "")
+    assert slot == ("/bank.slot", 1, "cow bell", "#102030", "cow bell", 37, "bells", 0.75, "", "")
     assert done == ("/done", "/bank/set", 1, "cow bell")
     ask(client, "/bank/next")
     assert ("/bank", "mine", "Three sounds", 3, 0, 1) in ask(client, "/bank/list")

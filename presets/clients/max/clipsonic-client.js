@@ -221,6 +221,10 @@ var HEARD = {
             ear.heard = true;
             ear.answered = true;
             ear.silent = 0;
+        } else if (message[0] === "/bank/list" && !isBankKnown()) {
+            outlet(TO_DAEMON, "/bank/load"); // tells the slots of the bank that is under the pads
+        } else if (message[0] === "/bank/fire") {
+            fired(message[1], message[3], message[4]);
         } else if (message[0] !== "/cancel" && jobs[message[1]]) {
             delete jobs[message[1]];
             progress(1);
@@ -255,10 +259,30 @@ var HEARD = {
         }
     },
     "/bank.slot": function (message) {
-        slots[message[0]] = { name: String(message[1]), colour: String(message[2]) };
+        slots[message[0]] = { name: String(message[1]), colour: String(message[2]), seconds: message[6] || 0 };
         drawPads();
     }
 };
+
+function isBankKnown() {
+    for (var number in slots) {
+        return true;
+    }
+    return false;
+}
+isBankKnown.local = 1;
+
+// A pad sounds: what was made for it was told already, what lay there is a take now.
+function fired(slot, path, job) {
+    if (job && jobs[job]) {
+        delete jobs[job];
+        progress(1);
+    } else if (!job && path && nFired > 0) {
+        nFired -= 1;
+        keep(job, path, slots[slot] ? slots[slot].seconds : 0);
+    }
+}
+fired.local = 1;
 
 // A job of another patch. Those of tablets and of the panel are shown: they may be made for this one.
 function isForeign(id) {

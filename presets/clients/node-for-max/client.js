@@ -78,7 +78,8 @@ class Client {
         return this.jobOf("/generate", values, (id) => id === job, onEvent);
     }
 
-    // Makes the clip of a slot of the prompt bank. The daemon chooses the job's id, and /queued tells it.
+    // Sounds a slot of the prompt bank, whose clip is made where it is not there. The daemon chooses the job's id, and
+    // /queued tells it. Resolves to its clip; what lay there has no length, take or seed.
     fire(slot, onEvent = () => {}) {
         let job = null;
         const own = (id, message) => {
@@ -100,6 +101,11 @@ class Client {
                 if (message.address === "/clip") {
                     const [job, id, path, seconds, take, seed] = message.values;
                     clips.push({ job, id, path, seconds, take, seed });
+                }
+            } else if (message.address === "/done" && first === "/bank/fire" && address === first) {
+                const [, slot, id, path, job] = message.values;
+                if (slot === values[0]) {
+                    settle.resolve(clips.length ? clips : [{ job, id, path }]);
                 }
             } else if (message.address === "/done" && own(message.values[1], message)) {
                 settle.resolve(clips);
