@@ -9,8 +9,8 @@ endif
 
 # Real clients for tests. Installed only where this may be done without asking for a password.
 DEBIAN_PACKAGES := puredata-core liblo-tools nodejs supercollider-language supercollider-server jackd2 lua5.4 \
-  pulseaudio pulseaudio-utils libasound2-plugins libportaudio2
-CLIENTS := pd oscsend node sclang scsynth jackd lua5.4 pulseaudio
+  pulseaudio pulseaudio-utils libasound2-plugins libportaudio2 sndfile-programs ffmpeg mediainfo flac
+CLIENTS := pd oscsend node sclang scsynth jackd lua5.4 pulseaudio sndfile-info ffprobe mediainfo flac
 
 .PHONY: demo test clients clean
 

@@ -20,8 +20,8 @@ import numpy as np
 import onnxruntime
 
 from plugin_server.audio.clip import Clip
+from plugin_server.audio.files import write_clip
 from plugin_server.audio.finish import Finish, finish
-from plugin_server.audio.wav import write_clip
 from plugin_server.client import Client
 from plugin_server.daemon_process import start_daemon
 from plugin_server.engine.bundles import find_bundle

@@ -20,8 +20,9 @@ from pathlib import Path
 
 import numpy as np
 
+from plugin_server.audio.about import About
 from plugin_server.audio.clip import Clip
-from plugin_server.audio.wav import write_clip
+from plugin_server.audio.files import write_clip
 from plugin_server.client import Client
 from plugin_server.daemon_process import start_daemon
 from plugin_server.errors import ClipsonicError
@@ -112,7 +113,7 @@ def _write_clips(folder: Path, numbers: Sequence[int], first: str = "clip") -> l
         path = folder / f"{first}-{'-'.join(words[:2])}_1s_s{number}_t1.wav"
         recipe = {"prompt": " ".join(words), "seconds": 1.0, "seed": number, "model": "bench", "take": 1}
         recipe |= {"id": f"{number:012x}", "negative": "", "steps": 16, "guidance": 3.0, "checksum": "bench"}
-        write_clip(path, clip, {"title": recipe["prompt"]}, recipe)
+        write_clip(path, clip, About(title=str(recipe["prompt"])), recipe)
         return path
 
     clip, vocabulary = Clip.mono(np.zeros(16), 48000), WORDS.split()

@@ -139,6 +139,10 @@ def _add_generate(commands: argparse._SubParsersAction) -> None:
         "prompt", nargs="*", help='words for the sound, and perhaps its length, as in "sea waves" 5; kick 808 are words'
     )
     parser.add_argument("--seconds", type=float, help="length of the clip (default: the model's, 5)")
+    parser.add_argument("--bars", type=float, help="length in bars of four beats, as a loop without a seam")
+    parser.add_argument("--bpm", type=float, help="beats a minute of --bars, and told in the file (default: 120)")
+    parser.add_argument("--key", help='told in the file, as "F# minor"')
+    parser.add_argument("--format", choices=("wav", "flac", "aiff"), help="of the file (default: wav)")
     parser.add_argument("--seed", type=int, help="a number that makes the same sound again")
     parser.add_argument(
         "--takes",
@@ -164,7 +168,22 @@ def _add_generate(commands: argparse._SubParsersAction) -> None:
 def _generate(options: argparse.Namespace) -> None:
     from plugin_server.commands import generate_clips
 
-    names = ("variations", "seconds", "seed", "steps", "guidance", "loop", "stereo", "negative", "name", "model")
+    names = (
+        "variations",
+        "seconds",
+        "bars",
+        "bpm",
+        "key",
+        "format",
+        "seed",
+        "steps",
+        "guidance",
+        "loop",
+        "stereo",
+        "negative",
+        "name",
+        "model",
+    )
     given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     generate_clips(_settings(options), options.prompt, options.like, given)
 

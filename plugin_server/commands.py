@@ -15,6 +15,8 @@ from plugin_server.studio.requests import Generate, is_length
 from plugin_server.studio.studio import request_like
 from plugin_server.terminal import ProgressBar
 
+USUAL_BPM = 120.0
+"""Of `--bars` without `--bpm`."""
 NUMBER = re.compile(r"-?\d+(\.\d+)?")
 
 
@@ -60,10 +62,21 @@ def _read_words(words: Sequence[str], lengths: Callable[[], Lengths]) -> dict[st
 def _request(like: Path | None, given: Mapping[str, object]) -> tuple[Generate, str]:
     if like is not None:
         request, checksum = request_like(like)
-        return replace(request, **given), checksum
+        return replace(request, **_length(request, given)), checksum
     if "prompt" not in given:
         raise BadArgument('prompt: got nothing, expected words, as in clipsonic generate "sea waves"')
-    return Generate(**given), ""
+    return Generate(**_length(Generate("any"), given)), ""
+
+
+def _length(request: Generate, given: Mapping[str, object]) -> dict[str, object]:
+    """The flags, with what they mean for a length that a request has already: seconds take the place of bars, and bars
+    that of seconds."""
+    values = dict(given)
+    if "bars" in given:
+        values = {"seconds": None, "bpm": request.bpm or USUAL_BPM} | values
+    elif "seconds" in given:
+        values = {"bars": None} | values
+    return values
 
 
 def print_models(folders: Iterable[Path], verify: bool) -> None:

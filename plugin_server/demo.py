@@ -5,7 +5,7 @@ import sys
 import time
 from pathlib import Path
 
-from plugin_server.audio.wav import read_clip
+from plugin_server.audio.files import read_clip
 from plugin_server.client import Client
 from plugin_server.daemon_process import start_daemon
 from plugin_server.errors import ClipsonicError

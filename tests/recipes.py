@@ -4,8 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
+from plugin_server.audio.about import About
 from plugin_server.audio.clip import Clip
-from plugin_server.audio.wav import write_clip
+from plugin_server.audio.files import write_clip
 
 
 def sound(seed: int) -> Clip:
@@ -27,5 +28,5 @@ def write_as_made(
     recipe = {key: value for key, value in (recipe | more).items() if value is not None}
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_clip(path, clip, {"title": prompt}, recipe)
+    write_clip(path, clip, About(title=prompt), recipe)
     return path

@@ -29,7 +29,6 @@ TRAINING = {
     "transformers",
     "onnx_export",
     "onnx",
-    "soundfile",
     "scipy",
 }
 FILES = sorted((ROOT / "plugin_server").rglob("*.py"))

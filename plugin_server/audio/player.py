@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from plugin_server.audio.device import BLOCK, OpenOutput, Output, PortAudioOutput, list_outputs
+from plugin_server.audio.files import read_clip
 from plugin_server.audio.finish import resample
 from plugin_server.audio.mixer import Mixer, Voice, to_stereo
-from plugin_server.audio.wav import read_clip
 from plugin_server.errors import BadFile
 
 CACHE_BYTES = 256 * 2**20

@@ -1,108 +1,50 @@
-"""WAV files with their chunks: written whole or not at all, and read back with what they say of themselves."""
+"""WAV files: their bytes, and what they say of themselves."""
 
 import json
 import os
-import secrets
 import struct
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
+from plugin_server.audio.about import About
+from plugin_server.audio.chunks import chunk, host_chunks
 from plugin_server.audio.clip import Clip, to_integers
-from plugin_server.errors import BadFile, FolderNotWritable
+from plugin_server.errors import BadFile
 
 RECIPE_CHUNK = b"clps"
 """Ours: UTF-8 JSON of what made the clip. Other programs pass over chunks they do not know."""
-INFO_CHUNKS = {
-    "title": b"INAM",
-    "artist": b"IART",
-    "comment": b"ICMT",
-    "software": b"ISFT",
-    "date": b"ICRD",
-    "copyright": b"ICOP",
-    "genre": b"IGNR",
-}
+INFO_CHUNKS = {"title": b"INAM", "artist": b"IART", "comment": b"ICMT", "software": b"ISFT", "date": b"ICRD"}
+"""Names of About's texts in LIST/INFO."""
 PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
 
 
-def write_clip(
-    path: Path,
-    clip: Clip,
-    tags: Mapping[str, str] | None = None,
-    recipe: Mapping[str, object] | None = None,
-    bits: int = 24,
-    *,
-    overwrite: bool = False,
-) -> None:
-    """Write a PCM WAV of 16 or 24 bits, rounded without dither, under a name that is free.
-
-    `tags` uses the keys of INFO_CHUNKS, `recipe` must be JSON. Raises ValueError for what is neither,
-    FileExistsError when the name is taken and not to be overwritten, FolderNotWritable when the folder is full
-    or may not be written; then nothing is left behind, and a file that was there stays as it was.
-    """
-    chunks = [_chunk(b"fmt ", _format(clip, bits))]
-    if tags:
-        chunks.append(_chunk(b"LIST", b"INFO" + b"".join(_info(key, text) for key, text in tags.items() if text)))
+def encode(clip: Clip, about: About, recipe: Mapping[str, object] | None, bits: int) -> bytes:
+    """A PCM WAV of 16 or 24 bits, rounded without dither. Raises ValueError for other bits, or a recipe that is not
+    JSON."""
+    chunks = [(b"fmt ", _format(clip, bits))]
+    if about.software:
+        chunks += host_chunks(about, clip.n_frames, clip.sample_rate, clip.n_channels, bits)
+    info = b"".join(_info(name, getattr(about, key)) for key, name in INFO_CHUNKS.items() if getattr(about, key))
+    if info:
+        chunks.append((b"LIST", b"INFO" + info))
     if recipe is not None:
-        text = json.dumps(dict(recipe), ensure_ascii=False, allow_nan=False)
-        chunks.append(_chunk(RECIPE_CHUNK, text.encode()))
-    chunks.append(_chunk(b"data", _pcm(clip, bits)))
-    body = b"WAVE" + b"".join(chunks)
-    name_file = os.replace if overwrite else rename_new
-    write_whole(path, b"RIFF" + struct.pack("<I", len(body)) + body, name_file)
+        chunks.append((RECIPE_CHUNK, recipe_text(recipe)))
+    chunks.append((b"data", _pcm(clip, bits)))
+    body = b"WAVE" + b"".join(chunk(*one) for one in chunks)
+    return b"RIFF" + struct.pack("<I", len(body)) + body
 
 
-def write_whole(path: Path, content: bytes, name_file: Callable[[Path, Path], None]) -> None:
-    """Write beside, flush to the disk, then give it its name: a program that watches the folder sees whole files.
-
-    `name_file` is `rename_new`, or `os.replace`. Raises FileExistsError when it does, and FolderNotWritable.
-    """
-    beside = path.with_name(f".{secrets.token_hex(8)}.part")
-    try:
-        with open(beside, "xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        name_file(beside, path)
-    except FileExistsError:
-        raise
-    except OSError as error:
-        raise FolderNotWritable(f"{path} cannot be written: {error.strerror or error}") from error
-    finally:
-        # A virus scanner may hold it for a moment on Windows; the clip itself is there by then.
-        with suppress(OSError):
-            beside.unlink(missing_ok=True)
+def recipe_text(recipe: Mapping[str, object]) -> bytes:
+    """A recipe as it lies in files. Raises ValueError for what is not JSON."""
+    return json.dumps(dict(recipe), ensure_ascii=False, allow_nan=False).encode()
 
 
-def rename_new(old: Path, new: Path) -> None:
-    """Rename without ever replacing a file. Raises FileExistsError.
-
-    A hard link fails where the name is taken, in one step, on NTFS, APFS and Linux's file systems. To reserve
-    the name with an empty file instead would show that file to a sampler. File systems without links (exFAT) get
-    a look and a rename, which leaves a moment for another writer; not on Windows, whose rename never replaces.
-    """
-    try:
-        os.link(old, new)
-    except FileExistsError:
-        raise
-    except OSError:
-        if new.exists():
-            raise FileExistsError(new) from None
-        old.rename(new)
-
-
-def _chunk(name: bytes, content: bytes) -> bytes:
-    return name + struct.pack("<I", len(content)) + content + b"\0" * (len(content) % 2)
-
-
-def _info(key: str, text: str) -> bytes:
-    if key not in INFO_CHUNKS:
-        raise ValueError(f"tag: got {key!r}, expected one of {', '.join(INFO_CHUNKS)}")
-    return _chunk(INFO_CHUNKS[key], text.replace("\0", "").encode("utf-8", "replace") + b"\0")
+def _info(name: bytes, text: str) -> bytes:
+    return chunk(name, text.replace("\0", "").encode("utf-8", "replace") + b"\0")
 
 
 def _format(clip: Clip, bits: int) -> bytes:
@@ -165,9 +107,23 @@ def _from_pcm(path: Path, form: _Format, data: bytes) -> np.ndarray:
     return (padded.view("<i4")[:, 0] * 2.0**-31).astype(np.float32)
 
 
+def read_rate(path: Path) -> int:
+    """Frames a second; samples are not read. Raises BadFile."""
+    for _, content in _read_chunks(path, {b"fmt "}, last=b"fmt "):
+        return _parse_format(path, content).sample_rate
+    raise BadFile(f"{path}: a WAV file without format")
+
+
 def read_recipe(path: Path) -> dict[str, object]:
     """What made the clip; samples are not read. Raises BadFile when the file holds no recipe of ours."""
     for _, content in _read_chunks(path, {RECIPE_CHUNK}, last=RECIPE_CHUNK):
+        return parse_recipe(path, content)
+    return parse_recipe(path, None)
+
+
+def parse_recipe(path: Path, content: bytes | None) -> dict[str, object]:
+    """The recipe that lay in a file, None for none. Raises BadFile."""
+    if content is not None:
         try:
             recipe = json.loads(content.decode("utf-8"))
         except (ValueError, RecursionError) as error:

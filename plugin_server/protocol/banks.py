@@ -99,7 +99,8 @@ class BankCommands:
         if len(arguments) < 2:
             raise BadArgument(f"arguments: got {len(arguments)}, expected a slot and a prompt")
         number = as_whole("slot", arguments[0])
-        request = parse_generate(arguments[1:], lambda model: self._studio.card(model).lengths)
+        lengths_of, tempo = lambda model: self._studio.card(model).lengths, lambda: self._player.bpm
+        request = parse_generate(arguments[1:], lengths_of, tempo)
         self._studio.resolve(request)
         slot = self._pads.set(number, request)
         self._announce([peer], [number])
@@ -140,7 +141,7 @@ def read_slot(pads: Pads, atom: Atom) -> int:
 def slot_row(number: int, slot: Slot, clip: ClipMade | None) -> Reply:
     """`/bank.slot` and its arguments; seconds are 0 where the model chooses, and a clip that is not there is ''."""
     request, note = slot.request, -1 if slot.note is None else slot.note
-    seconds = clip.seconds if clip else request.seconds or 0.0
+    seconds = clip.seconds if clip else request.length_s or 0.0
     looks = (slot.name[:MAX_TEXT], slot.colour, request.prompt[:MAX_TEXT], note, slot.choke[:MAX_TEXT])
     made = (clip.id, str(clip.path)) if clip else ("", "")
     return ("/bank.slot", number, *looks, float(seconds), *made)

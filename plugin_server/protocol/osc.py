@@ -55,7 +55,8 @@ class Reply:
 TABLE = (
     Row(
         "/generate",
-        "prompt [seconds] [@negative @seed @steps @guidance @loop @stereo @variations @name @model @id]",
+        "prompt [seconds] [@bars @bpm @key @negative @seed @steps @guidance @loop @stereo @variations @format @name "
+        "@model @id]",
         "/queued /progress /clip /done",
         "make a clip, or several takes, from words; a number after them is its length in seconds, unless the words "
         "are not quoted and no clip can be that long, as in: kick 808",
@@ -107,7 +108,7 @@ TABLE = (
     ),
     Row(
         "/bank/set",
-        "slot prompt [seconds] [@negative @seed @steps @guidance @loop @stereo @name @model]",
+        "slot prompt [seconds] [@bars @bpm @key @negative @seed @steps @guidance @loop @stereo @format @name @model]",
         "/bank.slot /done",
         "give a slot another prompt, or add one at the end",
         types="isf",
@@ -169,11 +170,26 @@ REPLIES = {
 }
 """Replies whose arguments always have the same types; `/done` has its address's own."""
 
-_TEXT = {"negative", "name", "model", "id"}
+_TEXT = {"negative", "key", "format", "name", "model", "id"}
 _WHOLE = {"seed", "steps", "variations"}
-_NUMBER = {"guidance", "stereo"}
+_NUMBER = {"bars", "bpm", "guidance", "stereo"}
 _SWITCH = {"loop"}
-ATTRIBUTES = ("negative", "seed", "steps", "guidance", "loop", "stereo", "variations", "name", "model", "id")
+ATTRIBUTES = (
+    "bars",
+    "bpm",
+    "key",
+    "negative",
+    "seed",
+    "steps",
+    "guidance",
+    "loop",
+    "stereo",
+    "variations",
+    "format",
+    "name",
+    "model",
+    "id",
+)
 
 
 def match_addresses(pattern: str) -> list[str]:
@@ -213,9 +229,11 @@ def _regex(pattern: str) -> re.Pattern[str]:
         return re.compile(r"(?!)")
 
 
-def parse_generate(arguments: Sequence[Atom], lengths_of: Callable[[str], Lengths]) -> Generate:
+def parse_generate(
+    arguments: Sequence[Atom], lengths_of: Callable[[str], Lengths], tempo: Callable[[], float] = lambda: 120.0
+) -> Generate:
     """A checked request from what came after `/generate`; `lengths_of` a model's name tells which numbers can be
-    lengths. Raises BadArgument, and what `lengths_of` raises."""
+    lengths, `tempo` how long bars are that came without @bpm. Raises BadArgument, and what `lengths_of` raises."""
     positional, attributes = split_attributes(arguments)
     values: dict[str, object] = {}
     for name, atoms in attributes.items():
@@ -223,6 +241,8 @@ def parse_generate(arguments: Sequence[Atom], lengths_of: Callable[[str], Length
             known = " ".join(f"@{attribute}" for attribute in ATTRIBUTES)
             raise BadArgument(f"attribute: got @{name[:40]}, expected one of {known}")
         values[name] = _attribute(name, atoms)
+    if "bars" in values:
+        values.setdefault("bpm", float(tempo()))
     prompt, seconds = _prompt_and_seconds(positional, lambda: lengths_of(str(values.get("model", ""))))
     return Generate(prompt=prompt, seconds=seconds, **values)
 

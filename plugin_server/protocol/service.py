@@ -186,7 +186,8 @@ class OscService:
         self._reply(peer, "/fail", address[:MAX_ECHO], error.code, str(error)[:MAX_SENTENCE], job)
 
     def _generate(self, peer: Peer, arguments: Sequence[Atom]) -> None:
-        request = parse_generate(arguments, lambda model: self._parts.studio.card(model).lengths)
+        parts = self._parts
+        request = parse_generate(arguments, lambda model: parts.studio.card(model).lengths, lambda: parts.player.bpm)
         self._submit(peer, request)
 
     def _submit(self, peer: Peer, request: Generate) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import tomli_w
 
+from plugin_server.audio.files import write_whole
 from plugin_server.audio.names import safe_stem
-from plugin_server.audio.wav import write_whole
 from plugin_server.errors import BadArgument, BadFile, FolderNotWritable, UnknownBank, shown
 from plugin_server.studio.requests import SEED_LIMIT, Generate
 
@@ -20,6 +20,7 @@ FIRST_NOTE = 36
 COLOUR = "#5f6f7f"
 ATTRIBUTES = tuple(f.name for f in fields(Generate) if f.name not in ("prompt", "name", "id", "variations"))
 """What a slot and the defaults may say of a request. A slot is one clip, and the daemon names its jobs."""
+LENGTHS = ("seconds", "bars")
 SLOT_KEYS = ("name", "prompt", *ATTRIBUTES, "colour", "tags", "note", "choke")
 BANK_KEYS = ("name", "description", "defaults", "slots")
 
@@ -65,8 +66,11 @@ class Bank:
         old = self.slots[number] if number < len(self.slots) else _empty(number)
         name = request.name or (old.name if request.prompt == old.request.prompt else request.prompt)
         seed = old.request.seed if request.seed is None else request.seed
-        seconds = old.request.seconds if request.seconds is None else request.seconds
-        new = replace(old, name=name, request=replace(request, name=name, seed=seed, seconds=seconds))
+        length = {}
+        if request.length_s is None:
+            length = {key: getattr(old.request, key) for key in ("seconds", "bars")}
+            length["bpm"] = old.request.bpm if request.bpm is None else request.bpm
+        new = replace(old, name=name, request=replace(request, name=name, seed=seed, **length))
         return replace(self, slots=(*self.slots[:number], new, *self.slots[number + 1 :]))
 
 
@@ -148,7 +152,10 @@ def _bank(stem: str, values: Mapping[str, object]) -> Bank:
 def _read_slot(number: int, defaults: Mapping[str, object], row: Mapping[str, object]) -> Slot:
     try:
         _known("key", row, SLOT_KEYS)
-        return _slot(number, {"seed": _seed(defaults.get("seed", 0), number)} | _without_seed(defaults) | dict(row))
+        seed = {"seed": _seed(defaults.get("seed", 0), number)}
+        # A slot's own length takes the place of the defaults', in seconds or bars.
+        others = {"seed", *(LENGTHS if row.keys() & set(LENGTHS) else ())}
+        return _slot(number, seed | {key: value for key, value in defaults.items() if key not in others} | dict(row))
     except BadArgument as error:
         raise BadArgument(f"slot {number}: {error}") from error
 
@@ -156,10 +163,6 @@ def _read_slot(number: int, defaults: Mapping[str, object], row: Mapping[str, ob
 def _seed(first: object, number: int) -> object:
     """Slots without a seed of their own count on from the defaults', so that a bank sounds the same again."""
     return (first + number) % (SEED_LIMIT + 1) if type(first) is int and 0 <= first <= SEED_LIMIT else first
-
-
-def _without_seed(values: Mapping[str, object]) -> dict[str, object]:
-    return {key: value for key, value in values.items() if key != "seed"}
 
 
 def _slot(number: int, values: Mapping[str, object]) -> Slot:

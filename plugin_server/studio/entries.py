@@ -5,11 +5,8 @@ import unicodedata
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from plugin_server.audio.wav import read_clip, read_recipe
+from plugin_server.audio.files import SUFFIXES, read_clip, read_recipe
 from plugin_server.errors import BadFile
-
-SUFFIXES = (".wav",)
-"""Endings of the files that clips are kept in."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
 
+from plugin_server.audio.files import rename_new
 from plugin_server.audio.names import unique_path
-from plugin_server.audio.wav import rename_new
 from plugin_server.errors import FolderNotWritable, TrashFailed
 
 Trash = Callable[[Path], None]

@@ -1,18 +1,30 @@
 """Clips that were made already, found by the recipe in their files: one that was renamed or moved is found too, and one
 made from another request, model or sample rate is not."""
 
-import wave
 from collections.abc import Mapping
 from pathlib import Path
 
-from plugin_server.audio.wav import read_recipe
+from plugin_server.audio.files import read_rate, read_recipe
 from plugin_server.errors import BadFile
 from plugin_server.studio.entries import Entry
 from plugin_server.studio.jobs import ClipMade
 from plugin_server.studio.library import Library
 
-KEYS = ("prompt", "negative", "seconds", "seed", "steps", "guidance", "loop", "stereo", "model", "checksum", "take")
-"""All of a recipe that decides how a clip sounds."""
+KEYS = (
+    "prompt",
+    "negative",
+    "seconds",
+    "seed",
+    "steps",
+    "guidance",
+    "loop",
+    "stereo",
+    "model",
+    "checksum",
+    "take",
+    "format",
+)
+"""All of a recipe that decides what lies in its file."""
 
 
 def find_rendered(library: Library, recipe: Mapping[str, object], sample_rate: int) -> ClipMade | None:
@@ -32,9 +44,8 @@ def _is_of(path: Path, wanted: list[object], sample_rate: int) -> bool:
     try:
         if _deciding(read_recipe(path)) != wanted:
             return False
-        with wave.open(str(path)) as file:
-            return file.getframerate() == sample_rate
-    except (BadFile, OSError, EOFError, wave.Error):
+        return read_rate(path) == sample_rate
+    except BadFile:
         # Taken away or overwritten since it was entered.
         return False
 

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from plugin_server.audio.about import BEATS_PER_BAR, read_key
 from plugin_server.engine.card import Lengths
 from plugin_server.errors import BadArgument, shown
 
 SEED_LIMIT = 2**31 - 1
 """OSC integers are signed and 32 bits wide, so that every seed can be sent back."""
 MAX_PROMPT = 2000
+FORMATS = ("wav", "flac", "aiff")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,7 @@ class Generate:
 
     prompt: str
     seconds: float | None = None
-    """Length of the clip, 0.5 to 30 s for the shipped model; the card has the last word."""
+    """Length of the clip, 0.5 to 30 s for the shipped model; the card has the last word. None with bars."""
     negative: str = ""
     """What the sound should keep away from."""
     seed: int | None = None
@@ -36,6 +38,14 @@ class Generate:
     """The end flows into the start."""
     stereo: float = 0.0
     """0 to 1: one channel at 0, else two that have less in common the higher it is."""
+    bars: float | None = None
+    """Length in bars of four beats, 0.0625 to 64, which makes a loop; needs bpm."""
+    bpm: float | None = None
+    """Beats a minute, 20 to 999; without bars only told in the file."""
+    key: str = ""
+    """'F# minor' or the like, told in the file."""
+    format: str = ""
+    """Of the file: 'wav', 'flac' or 'aiff'; WAV when empty."""
     variations: int = 1
     """1 to 16 takes."""
     name: str = ""
@@ -54,6 +64,18 @@ class Generate:
             raise BadArgument(f"id: got {shown(self.id)}, expected at most 64 letters, digits and . : _ -")
         # The widest length any model could have: keeps nonsense out before a model is asked.
         _number("seconds", self.seconds, 0.01, 3600)
+        _number("bars", self.bars, 0.0625, 64)
+        _number("bpm", self.bpm, 20, 999)
+        if self.bars is not None and self.bpm is None:
+            raise BadArgument("bpm: got nothing, expected beats a minute beside bars")
+        if self.bars is not None and self.seconds is not None:
+            raise BadArgument(f"seconds: got {self.seconds:g} and {self.bars:g} bars, expected one of them")
+        _text("key", self.key, empty=True)
+        if self.key:
+            # One way to write each key, so that equal requests are equal.
+            object.__setattr__(self, "key", read_key(self.key))
+        if self.format not in ("", *FORMATS):
+            raise BadArgument(f"format: got {shown(self.format)}, expected one of {', '.join(FORMATS)}")
         _number("guidance", self.guidance, 0, 20)
         _number("stereo", self.stereo, 0, 1)
         if not isinstance(self.loop, bool):
@@ -61,6 +83,11 @@ class Generate:
         _whole("seed", self.seed, 0, SEED_LIMIT)
         _whole("steps", self.steps, 1, 100)
         _whole("variations", self.variations, 1, 16)
+
+    @property
+    def length_s(self) -> float | None:
+        """Seconds that are asked for, by themselves or in bars; None for the model's choice."""
+        return self.seconds if self.bars is None else self.bars * BEATS_PER_BAR * 60 / self.bpm
 
 
 @dataclass(frozen=True, slots=True)

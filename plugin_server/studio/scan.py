@@ -10,8 +10,9 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
+from plugin_server.audio.files import SUFFIXES
 from plugin_server.errors import BadFile
-from plugin_server.studio.entries import SUFFIXES, ClipFile, move, put, read_clip_file
+from plugin_server.studio.entries import ClipFile, move, put, read_clip_file
 from plugin_server.studio.index import Index
 
 T = TypeVar("T")

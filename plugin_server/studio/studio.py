@@ -3,14 +3,15 @@
 import secrets
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from datetime import date
+from datetime import datetime
 from pathlib import Path
 
 from plugin_server import __version__
+from plugin_server.audio.about import About, short_key
 from plugin_server.audio.clip import Clip
+from plugin_server.audio.files import read_recipe, write_clip
 from plugin_server.audio.finish import Finish, finish, finish_loop
 from plugin_server.audio.names import safe_stem, unique_path
-from plugin_server.audio.wav import read_recipe, write_clip
 from plugin_server.engine.bundles import find_bundle
 from plugin_server.engine.card import Card
 from plugin_server.engine.order import Report, TakeOrder
@@ -20,6 +21,7 @@ from plugin_server.studio.jobs import ClipMade
 from plugin_server.studio.library import Library
 from plugin_server.studio.rendered import find_rendered
 from plugin_server.studio.requests import (
+    FORMATS,
     SEED_LIMIT,
     Generate,
     LoadModel,
@@ -29,6 +31,8 @@ from plugin_server.studio.requests import (
     UnloadModel,
 )
 
+TOLD = ("bars", "bpm", "key", "format")
+"""Of a request, what does not change how the model is asked, but is told in the file."""
 SOFTWARE = f"Clipsonic Live {__version__}"
 
 
@@ -63,10 +67,14 @@ class Studio:
         """
         card = self.card(request.model)
         lengths, sampling = card.lengths, card.sampling
-        seconds = lengths.usual if request.seconds is None else float(request.seconds)
+        seconds = lengths.usual if request.length_s is None else float(request.length_s)
         if not lengths.least <= seconds <= lengths.most:
             wanted = f"{lengths.least:g} to {lengths.most:g} s for {card.name}"
-            raise BadArgument(f"seconds: got {seconds:g}, expected {wanted}")
+            if request.bars is None:
+                raise BadArgument(f"seconds: got {seconds:g}, expected {wanted}")
+            raise BadArgument(
+                f"bars: got {request.bars:g} at {request.bpm:g} bpm, which is {seconds:g} s, expected {wanted}"
+            )
         return card, TakeOrder(
             prompt=request.prompt,
             negative=request.negative,
@@ -74,7 +82,7 @@ class Studio:
             seed=secrets.randbelow(SEED_LIMIT - 15) if request.seed is None else request.seed,
             steps=sampling.steps if request.steps is None else request.steps,
             guidance=sampling.guidance if request.guidance is None else float(request.guidance),
-            loop=request.loop,
+            loop=request.loop or request.bars is not None,
             stereo=float(request.stereo),
         )
 
@@ -107,6 +115,8 @@ class Studio:
         card, order = self.resolve(request)
         checksum = find_bundle(self.settings.bundle_folders, card.name).checksum()
         wanted = {**asdict(order), "model": card.name, "checksum": checksum, "take": 1}
+        if request.format:
+            wanted["format"] = request.format
         return find_rendered(self._library, wanted, self.settings.finish.sample_rate)
 
     def make_clips(self, request: Generate, report: Report, on_clip: Callable[[ClipMade], None]) -> None:
@@ -173,27 +183,27 @@ class Studio:
         # The id too: a file of 16 bits holds other samples than those that it is the fingerprint of.
         clip_id = clip.fingerprint()
         recipe = {**asdict(order), "model": take.model, "checksum": take.checksum, "take": number, "id": clip_id}
-        tags = {
-            "title": request.name or order.prompt,
-            "artist": SOFTWARE,
-            "software": SOFTWARE,
-            "comment": f"seed {order.seed}, {order.steps} steps, guidance {order.guidance:g}, {take.model}",
-            "date": date.today().isoformat(),
-        }
-        path = self._write(clip, file_stem(request.name or order.prompt, order, number), tags, recipe)
+        recipe |= {name: getattr(request, name) for name in TOLD if getattr(request, name)}
+        path = self._write(
+            clip,
+            file_stem(request, order, number),
+            f".{request.format or FORMATS[0]}",
+            _about(request, order, take, clip_id),
+            recipe,
+        )
         made = take.made
         return ClipMade(clip_id, path, clip.seconds, number, order.seed, made.confidence, made.nearest)
 
-    def _write(self, clip: Clip, stem: str, tags: dict[str, str], recipe: dict[str, object]) -> Path:
+    def _write(self, clip: Clip, stem: str, suffix: str, about: About, recipe: dict[str, object]) -> Path:
         """Write under the first free name. Another program may take a name between the look and the write."""
         for _ in range(100):
-            path = unique_path(self.settings.folder, stem)
+            path = unique_path(self.settings.folder, stem, suffix)
             try:
-                write_clip(path, clip, tags, recipe, self.settings.bits)
+                write_clip(path, clip, about, recipe, self.settings.bits)
                 return path
             except FileExistsError:
                 continue
-        raise FolderNotWritable(f"{self.settings.folder}: no free name for {stem}.wav")
+        raise FolderNotWritable(f"{self.settings.folder}: no free name for {stem}{suffix}")
 
 
 def _report_slot(report: Report, request: Generate, number: int, n_slots: int) -> Report:
@@ -202,9 +212,36 @@ def _report_slot(report: Report, request: Generate, number: int, n_slots: int) -
     return lambda fraction, stage: report((number + fraction) / n_slots, f"{title[:60]}: {stage}")
 
 
-def file_stem(name: str, order: TakeOrder, take: int) -> str:
-    """'sea-waves_8s_s42_t1': what it is, how long, from which seed, which take."""
-    return f"{safe_stem(name)}_{order.seconds:g}s_s{order.seed}_t{take}"
+def file_stem(request: Generate, order: TakeOrder, take: int) -> str:
+    """'sea-waves_8s_s42_t1': what it is, how long, from which seed, which take; 'kit_128bpm_F#min_2bars_s42_t1' where
+    tempo and key are known, as hosts and samplers look for them."""
+    parts = [safe_stem(request.name or order.prompt)]
+    if request.bpm is not None:
+        parts.append(f"{request.bpm:g}bpm")
+    if request.key:
+        parts.append(short_key(request.key))
+    length = f"{order.seconds:g}s" if request.bars is None else f"{request.bars:g}bar{'s' * (request.bars != 1)}"
+    return "_".join([*parts, length, f"s{order.seed}", f"t{take}"])
+
+
+def _about(request: Generate, order: TakeOrder, take: Take, clip_id: str) -> About:
+    now = datetime.now()
+    made = f"seed {order.seed}, {order.steps} steps, guidance {order.guidance:g}, {take.model}"
+    tempo = f"{request.bpm:g} bpm" if request.bpm is not None else ""
+    return About(
+        title=request.name or order.prompt,
+        artist=SOFTWARE,
+        comment=", ".join(part for part in (tempo, request.key, made) if part),
+        software=SOFTWARE,
+        date=now.date().isoformat(),
+        time=now.time().isoformat("seconds"),
+        reference=clip_id,
+        history=f"{made}: {order.prompt}",
+        loop=order.loop,
+        bpm=request.bpm,
+        bars=request.bars,
+        key=request.key,
+    )
 
 
 def check_folder(folder: Path) -> None:
@@ -225,8 +262,10 @@ def request_like(path: Path) -> tuple[Generate, str]:
     """
     recipe = read_recipe(path)
     names = ("prompt", "negative", "seconds", "seed", "steps", "guidance", "model")
-    # Recipes of the first version know nothing of these.
-    newer = {name: recipe[name] for name in ("loop", "stereo") if name in recipe}
+    # Recipes of the first version know nothing of these, and later ones have them where they were asked for.
+    newer = {name: recipe[name] for name in ("loop", "stereo", *TOLD) if name in recipe}
+    if "bars" in newer:
+        recipe = recipe | {"seconds": None}
     try:
         return Generate(**{name: recipe[name] for name in names}, **newer), str(recipe["checksum"])
     except (KeyError, TypeError, BadArgument) as error:

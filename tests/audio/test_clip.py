@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from plugin_server.audio.clip import Clip, to_integers
-from plugin_server.audio.wav import read_clip, write_clip
+from plugin_server.audio.files import read_clip, write_clip
 
 
 @pytest.mark.parametrize(

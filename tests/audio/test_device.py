@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from plugin_server.audio.clip import Clip
-from plugin_server.audio.wav import read_clip, write_clip
+from plugin_server.audio.files import read_clip, write_clip
 
 ALSA = """
 </usr/share/alsa/alsa.conf>

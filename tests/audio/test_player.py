@@ -5,8 +5,8 @@ import pytest
 
 from plugin_server.audio import player as player_module
 from plugin_server.audio.clip import Clip
+from plugin_server.audio.files import write_clip
 from plugin_server.audio.player import Cue, Player, next_on_grid
-from plugin_server.audio.wav import write_clip
 from plugin_server.errors import BadFile, DeviceUnavailable
 from tests.audio.outputs import HandOutput
 

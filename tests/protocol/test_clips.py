@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from plugin_server.audio.wav import read_clip, read_recipe
+from plugin_server.audio.files import read_clip, read_recipe
 from plugin_server.client import Client
 from plugin_server.protocol import clerk, clips
 from plugin_server.protocol.clips import other_seed

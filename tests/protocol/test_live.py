@@ -5,8 +5,8 @@ import pytest
 
 from plugin_server import server
 from plugin_server.audio.clip import Clip
+from plugin_server.audio.files import write_clip
 from plugin_server.audio.player import Player
-from plugin_server.audio.wav import write_clip
 from plugin_server.errors import ClipsonicError, DeviceUnavailable
 from plugin_server.settings import Settings
 from tests.audio.outputs import HandOutput

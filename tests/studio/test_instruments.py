@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from plugin_server.audio.clip import Clip
-from plugin_server.audio.wav import write_clip
+from plugin_server.audio.files import write_clip
 from plugin_server.errors import BadArgument, BadFile
 from plugin_server.studio.banks import Bank, Slot
 from plugin_server.studio.instruments import export_bank

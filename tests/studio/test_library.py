@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from plugin_server.audio.wav import write_clip
+from plugin_server.audio.files import write_clip
 from plugin_server.errors import BadArgument, NothingToUndo, TrashFailed, UnknownClip
 from plugin_server.studio import history
 from plugin_server.studio.library import MAX_TAG, MAX_TAGS, MAX_WORDS, Library

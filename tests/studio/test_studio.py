@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from plugin_server.audio.clip import Clip
+from plugin_server.audio.files import read_clip, read_recipe, write_clip
 from plugin_server.audio.finish import Finish, true_peak_db
-from plugin_server.audio.wav import read_clip, read_recipe, read_tags, write_clip
+from plugin_server.audio.wav import read_tags
 from plugin_server.errors import BadArgument, BadFile, Cancelled, FolderNotWritable, NothingToUndo, UnknownModel
 from plugin_server.studio.library import Library
 from plugin_server.studio.requests import Generate, RenderBank, RenderSlot
