@@ -70,6 +70,8 @@ class Generate:
             raise BadArgument("bpm: got nothing, expected beats a minute beside bars")
         if self.bars is not None and self.seconds is not None:
             raise BadArgument(f"seconds: got {self.seconds:g} and {self.bars:g} bars, expected one of them")
+        if self.bars is not None:
+            object.__setattr__(self, "loop", True)
         _text("key", self.key, empty=True)
         if self.key:
             # One way to write each key, so that equal requests are equal.

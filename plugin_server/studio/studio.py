@@ -82,7 +82,7 @@ class Studio:
             seed=secrets.randbelow(SEED_LIMIT - 15) if request.seed is None else request.seed,
             steps=sampling.steps if request.steps is None else request.steps,
             guidance=sampling.guidance if request.guidance is None else float(request.guidance),
-            loop=request.loop or request.bars is not None,
+            loop=request.loop,
             stereo=float(request.stereo),
         )
 

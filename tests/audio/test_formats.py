@@ -79,12 +79,18 @@ def test_odd_lengths_and_mono_in_both_depths(tmp_path, clip, suffix, bits):
 
 def test_libsndfile_reads_loop_tempo_and_origin(files):
     said = output_of("sndfile-info", str(files["wav"]))
-    assert "Tempo       : 128" in said and "Beats       : 8" in said and "Meter       : 4/4" in said
-    assert f"Start : {0:9d}" in said or "Loop Count   : 1" in said
-    assert f"{N_FRAMES - 1}" in said
-    assert "Midi Note    : 54" in said
-    assert "Kit of tins" in said and "abc123" in said and "T=Clipsonic Live" in said
-    assert "Error" not in said and "*** Warning" not in said
+    words = " ".join(said.split())
+    for told in (
+        "Beats : 8 Meter : 4/4 Tempo : 128.0",
+        "Loop,RootNoteValid,StretchOn",
+        "Midi Note : 54",
+        f"Cue ID : 1 Type : 0 Start : 0 End : {N_FRAMES - 1}",
+        "labl : 2 : bar 2",
+        "INAM : Kit of tins",
+    ):
+        assert told in words, told
+    # Nothing is wrong with it but a chunk that is ours.
+    assert said.count("***") == 1 and "*** clps" in said
 
 
 def test_libsndfile_reads_the_loop_of_an_aiff(files):

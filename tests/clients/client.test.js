@@ -109,7 +109,7 @@ test("bars win over seconds, and go with the clip into Live", () => {
     script.receive(0, "span", 8, 4);
     script.receive(0, "generate", "drums");
     const [sent] = script.take();
-    assert.deepEqual(sent.slice(0, 4), [DAEMON, "/generate", "drums", 4]);
+    assert.deepEqual(sent.slice(0, 7), [DAEMON, "/generate", "drums", "@bars", 2, "@bpm", 120]);
     script.receive(0, "span", 0, 0);
     clip(script, sent[sent.length - 1], "/clips/drums_4s_s1_t1.wav");
     script.take();

@@ -67,7 +67,7 @@ def test_shipped_banks_are_sixteen_sounds_that_the_shipped_model_can_make(name):
     assert len(bank.slots) == 16
     assert bank.description
     for slot in bank.slots:
-        assert lengths.least <= slot.request.seconds <= lengths.most
+        assert lengths.least <= slot.request.length_s <= lengths.most
         assert slot.request.seed is not None
     assert len({slot.request for slot in bank.slots}) == 16
     assert len({slot.note for slot in bank.slots}) == 16
@@ -118,6 +118,16 @@ def test_a_bank_has_slots_but_not_too_many(path):
     slots = read_bank(path).slots
     assert [slot.note for slot in slots[90:93]] == [126, 127, None]
     assert len({slot.request.seed for slot in slots}) == 128
+
+
+def test_a_slot_in_bars_takes_the_place_of_default_seconds(path):
+    path.write_text('[defaults]\nseconds = 4\nbpm = 120\n[[slots]]\nprompt = "kit"\nbars = 2\n[[slots]]\nprompt = "x"')
+    loop, shot = read_bank(path).slots
+    assert (loop.request.bars, loop.request.seconds, loop.request.length_s) == (2, None, 4)
+    assert (shot.request.bars, shot.request.seconds) == (None, 4)
+    assert read_bank(path).with_request(0, Generate("other")).slots[0].request.bars == 2
+    path.write_text(bank_text(read_bank(path)))
+    assert read_bank(path).slots == (loop, shot)
 
 
 def test_own_banks_win_over_shipped_ones_of_the_same_name(path, tmp_path):

@@ -234,3 +234,51 @@ def test_a_slot_that_is_fired_is_made_once(shelved):
     shelved.make(slot, ignore, first.append)
     shelved.make(slot, ignore, second.append)
     assert [clip.path for clip in first] == [clip.path for clip in second]
+
+
+@pytest.mark.parametrize(
+    ("bars", "bpm", "rate"),
+    [(2, 128, 48000), (1, 93.7, 44100), (0.75, 140, 48000), (4, 174, 44100), (0.25, 120, 48000)],
+)
+def test_bars_have_exactly_their_samples_and_a_closed_seam(engine, toys, tmp_path, bars, bpm, rate):
+    studio = Studio(StudioSettings(tmp_path, (toys,), "toy", 24, Finish(sample_rate=rate)), engine)
+    (made,) = make(studio, bars=bars, bpm=bpm, seed=5)
+    clip = read_clip(made.path)
+    assert (clip.n_frames, clip.sample_rate) == (round(bars * 240 / bpm * rate), rate)
+    steps = np.abs(np.diff(clip.samples[:, 0]))
+    assert abs(clip.samples[0, 0] - clip.samples[-1, 0]) <= steps.max()
+    bends = np.abs(np.diff(clip.samples[:, 0], 2))
+    around = np.concatenate([clip.samples[-2:, 0], clip.samples[:2, 0]])
+    assert np.abs(np.diff(around, 2)).max() <= bends.max()
+
+
+def test_tempo_and_key_are_in_the_name_the_recipe_and_the_request_like_it(studio):
+    (made,) = make(studio, bars=1, bpm=128, key="f#m", seed=5)
+    assert made.path.name == "sea-waves_128bpm_F#min_1bar_s5_t1.wav"
+    recipe = read_recipe(made.path)
+    assert (recipe["bars"], recipe["bpm"], recipe["key"], recipe["loop"]) == (1, 128, "F# minor", True)
+    again, _ = request_like(made.path)
+    assert (again.bars, again.bpm, again.key, again.seconds) == (1, 128, "F# minor", None)
+    (copy,) = make(
+        studio, **{f: getattr(again, f) for f in ("bars", "bpm", "key", "seed", "loop", "steps", "guidance")}
+    )
+    assert copy.id == made.id
+
+
+@pytest.mark.parametrize("form", ["wav", "flac", "aiff"])
+def test_each_format_holds_the_same_clip_and_is_found_again(shelved, library, form):
+    (plain,) = make(shelved, seconds=0.5, seed=3)
+    (made,) = make(shelved, seconds=0.5, seed=3, format=form)
+    assert made.path.suffix == f".{form}" and made.id == plain.id
+    assert np.array_equal(read_clip(made.path).samples, read_clip(plain.path).samples)
+    assert request_like(made.path)[0].format == form
+    assert shelved.find_made(Generate("Sea Waves!", seconds=0.5, seed=3, format=form)).path == made.path
+    assert library.scan().new == 0 and made.path in [entry.path for entry in library.newest(9).entries]
+
+
+def test_a_lost_index_is_made_anew_from_all_formats(shelved, library, tmp_path):
+    paths = {make(shelved, seconds=0.5, seed=3, format=form)[0].path for form in ("wav", "flac", "aiff")}
+    other = Library(tmp_path / "clips", tmp_path / "other.sqlite3", trash_in(tmp_path))
+    assert other.scan().new == 3
+    assert {entry.path for entry in other.newest(9).entries} == paths
+    other.close()

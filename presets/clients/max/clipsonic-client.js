@@ -60,7 +60,12 @@ function generate() {
         return;
     }
     var id = "max-" + ear.port + "-" + ++nJobs;
-    var message = ["/generate", prompt, wish.beats > 0 ? wish.barSeconds : wish.seconds];
+    var message = ["/generate", prompt];
+    if (wish.beats > 0) {
+        message.push("@bars", wish.beats / 4, "@bpm", (wish.beats * 60) / wish.barSeconds);
+    } else {
+        message.push(wish.seconds);
+    }
     if (wish.takes > 1) {
         message.push("@variations", wish.takes);
     }
@@ -299,7 +304,7 @@ nameOf.local = 1;
 
 function keep(id, path, clipSeconds) {
     var whole = String(path).replace(/\\/g, "/");
-    var name = whole.substring(whole.lastIndexOf("/") + 1).replace(/\.wav$/i, "");
+    var name = whole.substring(whole.lastIndexOf("/") + 1).replace(/\.(wav|flac|aiff?)$/i, "");
     takes.push({ path: whole, name: name, seconds: clipSeconds, beats: jobs[id] ? jobs[id].beats : 0 });
     if (takes.length === 1) {
         outlet(TO_FACE, "takes", "clear");
