@@ -8,6 +8,7 @@ import wave
 from pathlib import Path
 
 import pytest
+import soundfile
 
 from plugin_server import demo
 from plugin_server.daemon_process import start_daemon
@@ -48,6 +49,18 @@ def test_takes_are_made_without_a_daemon_and_one_is_made_again(tmp_path):
     (again,) = (tmp_path / "again").glob("*.wav")
     with wave.open(str(again)) as one, wave.open(str(paths[1])) as two:
         assert one.readframes(99999) == two.readframes(99999)
+
+
+def test_bars_in_flac_and_the_same_again_in_seconds(tmp_path):
+    common = ["--steps", "2", "--folder", str(tmp_path)]
+    run(tmp_path, "generate", "tins", "--bars", "1", "--bpm", "180", "--format", "flac", "--seed", "3", *common)
+    made = tmp_path / "tins_180bpm_1bar_s3_t1.flac"
+    assert soundfile.info(made).frames == 64000
+    run(tmp_path, "generate", "--like", str(made), "--seconds", "0.5", "--format", "wav", "--folder", str(tmp_path))
+    assert soundfile.info(tmp_path / "tins_180bpm_0.5s_s3_t1.wav").frames == 24000
+    run(tmp_path, "generate", "--like", str(made), "--folder", str(tmp_path / "again"))
+    (again,) = (tmp_path / "again").glob("*.flac")
+    assert (soundfile.read(again)[0] == soundfile.read(made)[0]).all()
 
 
 @pytest.mark.parametrize(
