@@ -115,6 +115,7 @@ async def run_daemon(settings: Settings) -> AsyncIterator[Daemon]:
             midi.close()
         # In a thread, since the loop has yet to send what those who wait for a job are told: that it was cancelled.
         await asyncio.gather(asyncio.to_thread(jobs.stop, engine.stop), network.leave())
+        service.fall_silent()
         await asyncio.to_thread(player.close)
         library.stop_scanning()
         await asyncio.to_thread(service.stop)

@@ -1,6 +1,10 @@
 """One stereo output of PortAudio."""
 
+import subprocess
+import sys
+import time
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
@@ -14,6 +18,10 @@ BLOCK = 256
 
 LATENCY_S = 0.05
 """Asked of the device; its lowest one stumbled on PulseAudio while every processor was busy."""
+STALL_S = 1.0
+"""A device that has asked for nothing for so long is gone."""
+PROBE_S = 20.0
+"""How long PortAudio may take to look for devices."""
 
 
 class Output(Protocol):
@@ -21,6 +29,8 @@ class Output(Protocol):
 
     mixer: Mixer
     name: str
+    n_underruns: int
+    """Times at which the device ran out of samples."""
 
     @property
     def alive(self) -> bool:
@@ -47,6 +57,8 @@ class PortAudioOutput:
             device = sounddevice.query_devices(number, "output")
             self.name = str(device["name"])
             self.mixer = Mixer(round(device["default_samplerate"]))
+            self.n_underruns = 0
+            self._seen = (0, time.monotonic())
             self._stream = sounddevice.OutputStream(
                 samplerate=self.mixer.sample_rate,
                 blocksize=BLOCK,
@@ -62,14 +74,22 @@ class PortAudioOutput:
 
     @property
     def alive(self) -> bool:
-        """False once PortAudio has ended the stream."""
+        """False once PortAudio has ended the stream, or the device asks for nothing any more."""
+        frame, since = self._seen
+        if self.mixer.frame != frame:
+            self._seen = (self.mixer.frame, time.monotonic())
+        elif time.monotonic() - since > STALL_S:
+            return False
         return bool(self._stream.active)
 
     def close(self) -> None:
-        """Give the device back."""
+        """Give the device back, with what it has not played yet."""
+        self._stream.abort(ignore_errors=True)
         self._stream.close(ignore_errors=True)
 
-    def _callback(self, out: np.ndarray, n_frames: int, time: object, status: object) -> None:
+    def _callback(self, out: np.ndarray, n_frames: int, when: object, status: object) -> None:
+        if status and status.output_underflow:
+            self.n_underruns += 1
         self.mixer.render(out)
 
 
@@ -101,11 +121,31 @@ def _number_of(name: str) -> int:
 
 def _sounddevice():  # noqa: ANN202
     # Imported late: without the library of PortAudio the import fails, and only playing needs it.
+    _probe()
     try:
         import sounddevice
     except OSError as error:
         raise DeviceUnavailable(f"device: PortAudio is not installed, so nothing can be played: {error}") from error
     return sounddevice
+
+
+@lru_cache(maxsize=1)
+def _probe() -> None:
+    """Let another process start PortAudio first: on a system without ALSA's configuration it ends the one it is in.
+
+    Raises DeviceUnavailable, and then asks again the next time.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    try:
+        command = [sys.executable, "-c", "import sounddevice"]
+        ended = subprocess.run(command, capture_output=True, timeout=PROBE_S, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise DeviceUnavailable(f"device: PortAudio does not start: {error}") from error
+    # A Python error is told by the import that follows.
+    if ended.returncode < 0:
+        last = ended.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+        raise DeviceUnavailable(f"device: PortAudio crashes here (signal {-ended.returncode}): {last[:200]}")
 
 
 def _fresh_sounddevice():  # noqa: ANN202

@@ -9,14 +9,16 @@ import numpy as np
 
 MAX_VOICES = 64
 """Voices that sound at once; one more makes the oldest fade."""
-_MAX_FADING = 16
-"""Voices beyond those that may still be fading out."""
+_MAX_FADING = MAX_VOICES
+"""Voices beyond those that may still be fading out; more fade in QUICK_S."""
 _CHUNK = 512
 """Frames mixed at a time; longer blocks are made of several."""
 _KNEE = 0.9
 """The limiter leaves alone what is below: finished clips are, at -1 dBTP."""
 RELEASE_S = 0.008
-"""How long a stopped voice fades, and a change of volume takes."""
+"""How long a stopped voice fades unless it says otherwise, and a change of volume takes."""
+QUICK_S = 0.0015
+"""How long voices fade for which there is no room."""
 
 
 @dataclass(eq=False, slots=True)
@@ -39,6 +41,8 @@ class Voice:
     choke: str = ""
     """A voice silences older ones of its group when it starts."""
     attack_s: float = 0.0
+    release_s: float = RELEASE_S
+    """How long it fades when it is stopped; one that is silenced by another fades in RELEASE_S at most."""
     position: float = 0.0
     level: float = 0.0
     step: float = 0.0
@@ -52,6 +56,14 @@ class Voice:
             raise ValueError(f"loop: got {self.loop}, expected points inside {self.samples.shape[1]} frames")
         if not self.rate > 0:
             raise ValueError(f"rate: got {self.rate}, expected a number above 0")
+
+
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """What was heard since the last look: linear, 1 at full scale, left and right."""
+
+    peak: tuple[float, float] = (0.0, 0.0)
+    rms: tuple[float, float] = (0.0, 0.0)
 
 
 class Mixer:
@@ -77,6 +89,11 @@ class Mixer:
         self._floor = np.zeros(_CHUNK, np.float64)
         self._index = np.zeros(_CHUNK, np.intp)
         self._beyond = np.zeros(_CHUNK, np.bool_)
+        self.metering = False
+        """Whether levels are measured."""
+        self._peaks = [0.0, 0.0]
+        self._energies = [0.0, 0.0]
+        self._n_measured = 0
 
     def play(self, voice: Voice) -> None:
         """Sound at `voice.start`."""
@@ -96,6 +113,14 @@ class Mixer:
     def n_voices(self) -> int:
         """Voices that sound, fade or wait."""
         return len(self._voices)
+
+    def take_levels(self) -> Levels:
+        """Levels since the last call, of which a block may be missing that is being rendered; from any thread."""
+        n_measured = max(1, self._n_measured)
+        levels = Levels(tuple(self._peaks), tuple(math.sqrt(energy / n_measured) for energy in self._energies))
+        self._n_measured = 0
+        self._peaks[:] = self._energies[:] = (0.0, 0.0)
+        return levels
 
     def render(self, block: np.ndarray) -> None:
         """Fill float32 (frames, 2) with what comes next, between -1 and 1."""
@@ -120,12 +145,13 @@ class Mixer:
     def _stop(self, tag: object) -> None:
         for voice in self._voices:
             if tag is None or voice.tag == tag:
-                self._release(voice)
+                self._release(voice, voice.release_s)
         self._sweep()
 
-    def _release(self, voice: Voice) -> None:
-        """Let a voice fade; one that has not started is done at once, having the level 0."""
-        voice.step = -self._fade
+    def _release(self, voice: Voice, seconds: float) -> None:
+        """Let a voice fade, never slower than it does already; one that has not started is done at once, having the
+        level 0."""
+        voice.step = min(voice.step, -1.0 / max(1.0, seconds * self.sample_rate))
 
     def _render_chunk(self, out: np.ndarray) -> None:
         n = len(out)
@@ -138,6 +164,8 @@ class Mixer:
         self._sweep()
         self._apply_volume(mix, n)
         self._limit(mix)
+        if self.metering:
+            self._measure(mix, n)
         np.copyto(out, mix.T)
 
     def _start_due(self, n: int) -> None:
@@ -150,17 +178,25 @@ class Mixer:
             voice.step = 1.0 / max(1.0, voice.attack_s * self.sample_rate)
             if voice.choke:
                 self._choke(voice)
-        held = [voice for voice in self._voices if voice.started and voice.step >= 0]
-        for voice in held[: max(0, len(held) - MAX_VOICES)]:
-            self._release(voice)
-        fading = [voice for voice in self._voices if voice.started and voice.step < 0]
-        for voice in fading[: max(0, len(fading) - _MAX_FADING)]:
-            voice.level = 0.0
+        self._thin_out(False, MAX_VOICES, RELEASE_S)
+        self._thin_out(True, _MAX_FADING, QUICK_S)
+
+    def _thin_out(self, fading: bool, most: int, seconds: float) -> None:
+        """Let the oldest voices fade where more than `most` are held, or are fading."""
+        surplus = -most
+        for voice in self._voices:
+            surplus += voice.started and (voice.step < 0) == fading
+        for voice in self._voices:
+            if surplus <= 0:
+                return
+            if voice.started and (voice.step < 0) == fading:
+                self._release(voice, seconds)
+                surplus -= 1
 
     def _choke(self, newer: Voice) -> None:
         for voice in self._voices:
             if voice is not newer and voice.started and voice.choke == newer.choke:
-                self._release(voice)
+                self._release(voice, min(voice.release_s, RELEASE_S))
 
     def _add(self, voice: Voice, mix: np.ndarray, n: int) -> None:
         offset = max(0, voice.start - self.frame)
@@ -268,6 +304,13 @@ class Mixer:
         np.copyto(level, places, casting="same_kind")
         mix *= level
         self._volume = float(places[-1])
+
+    def _measure(self, mix: np.ndarray, n: int) -> None:
+        for channel in (0, 1):
+            row = mix[channel]
+            self._peaks[channel] = max(self._peaks[channel], float(row.max()), -float(row.min()))
+            self._energies[channel] += float(np.dot(row, row))
+        self._n_measured += n
 
     def _limit(self, mix: np.ndarray) -> None:
         """Bend what is above the knee towards 1 without a kink: at once, so without delay, and without state."""

@@ -13,8 +13,8 @@ import numpy as np
 from plugin_server.audio.device import BLOCK, OpenOutput, Output, PortAudioOutput, list_outputs
 from plugin_server.audio.files import read_clip
 from plugin_server.audio.finish import resample
-from plugin_server.audio.mixer import Mixer, Voice, to_stereo
-from plugin_server.errors import BadFile
+from plugin_server.audio.mixer import RELEASE_S, Levels, Mixer, Voice, to_stereo
+from plugin_server.errors import BadArgument, BadFile
 
 CACHE_BYTES = 256 * 2**20
 """Decoded clips that are kept, so that playing one again starts at once."""
@@ -30,7 +30,12 @@ class Cue:
     gain: float = 1.0
     pan: float = 0.0
     rate: float = 1.0
-    loop: bool = False
+    loop: bool | tuple[float, float] = False
+    """The whole clip, or from one second to another."""
+    attack: float = 0.0
+    """Seconds."""
+    release: float = RELEASE_S
+    """Seconds."""
     at: str = "now"
     """'now', 'beat' or 'bar'."""
     choke: str = ""
@@ -48,6 +53,7 @@ class Player:
         self._output: Output | None = None
         self._device = ""
         self._volume = 1.0
+        self._metering = False
         self._clips: OrderedDict[tuple[Path, int, int], np.ndarray] = OrderedDict()
         self.bpm = 120.0
         """Beats a minute."""
@@ -67,9 +73,10 @@ class Player:
         """Sound. Raises BadFile or DeviceUnavailable."""
         mixer = self._ready().mixer
         samples = self._samples(cue.path, mixer.sample_rate)
-        loop = (0, samples.shape[1]) if cue.loop else None
+        loop = loop_points(cue.loop, samples.shape[1], mixer.sample_rate)
         start = self._next_start(mixer, BEATS[cue.at]) if cue.at in BEATS else 0
-        mixer.play(Voice(samples, str(cue.path), cue.gain, cue.pan, cue.rate, loop, start, cue.choke))
+        shape = {"attack_s": cue.attack, "release_s": cue.release}
+        mixer.play(Voice(samples, str(cue.path), cue.gain, cue.pan, cue.rate, loop, start, cue.choke, **shape))
 
     def prepare(self, path: Path) -> None:
         """Decode a clip that may be played soon, where a device is open. What is wrong with it `play` tells."""
@@ -81,6 +88,19 @@ class Player:
         """Fade a clip, or all, out."""
         if self._output:
             self._output.mixer.stop(None if path is None else str(path))
+
+    def meter(self, on: bool) -> None:
+        """Measure levels, or no longer; kept when the device changes."""
+        self._metering = on
+        if self._output:
+            self._output.mixer.metering = on
+
+    def levels(self) -> tuple[Levels, int, int]:
+        """Levels since the last call, voices, and underruns of the device that is open; from any thread."""
+        output = self._output
+        if output is None:
+            return Levels(), 0, 0
+        return output.mixer.take_levels(), output.mixer.n_voices, output.n_underruns
 
     def set_volume(self, volume: float) -> None:
         """Master volume, 0 to 1; kept when the device changes."""
@@ -112,6 +132,7 @@ class Player:
             self._close_output()
             self._output = self._open(self._device)
             self._output.mixer.set_volume(self._volume)
+            self._output.mixer.metering = self._metering
             self._anchor = 0.0
         return self._output
 
@@ -139,6 +160,17 @@ class Player:
         while len(self._clips) > 1 and sum(kept.nbytes for kept in self._clips.values()) > CACHE_BYTES:
             self._clips.popitem(last=False)
         return self._clips[key]
+
+
+def loop_points(loop: bool | tuple[float, float], n_frames: int, sample_rate: int) -> tuple[int, int] | None:
+    """First frame of a loop and the one after its last, None for no loop. Raises BadArgument when it lies outside."""
+    if isinstance(loop, bool):
+        return (0, n_frames) if loop else None
+    begin, end = (round(second * sample_rate) for second in loop)
+    if not 0 <= begin < end <= n_frames:
+        came = f"{loop[0]:g} to {loop[1]:g} s"
+        raise BadArgument(f"loop: got {came}, expected two points in order within {n_frames / sample_rate:g} s")
+    return begin, end
 
 
 def next_on_grid(frame: int, anchor: float, spacing: float) -> int:

@@ -11,8 +11,14 @@ from plugin_server.protocol.packets import Atom
 from plugin_server.protocol.subscribers import Peer
 from plugin_server.studio.library import Library
 
-RANGES = {"gain": (0.0, 4.0), "pan": (-1.0, 1.0), "rate": (0.0625, 16.0)}
-ATTRIBUTES = ("gain", "pan", "rate", "loop", "at", "choke")
+RANGES = {
+    "gain": (0.0, 4.0),
+    "pan": (-1.0, 1.0),
+    "rate": (0.0625, 16.0),
+    "attack": (0.0, 30.0),
+    "release": (0.0, 30.0),
+}
+ATTRIBUTES = (*RANGES, "loop", "at", "choke")
 Reply = Callable[..., None]
 Handler = Callable[[Peer, Sequence[Atom]], None]
 
@@ -125,6 +131,8 @@ def parse_play(arguments: Sequence[Atom]) -> tuple[str, dict[str, object]]:
 
 
 def _attribute(name: str, atoms: list[Atom]) -> object:
+    if name == "loop" and len(atoms) == 2:
+        return tuple(_number(name, [atom], 0.0, 3600.0) for atom in atoms)
     if len(atoms) != 1:
         raise BadArgument(f"{name}: got {len(atoms)} values, expected one")
     if name in RANGES:

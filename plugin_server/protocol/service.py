@@ -15,6 +15,7 @@ from plugin_server.protocol.clerk import Clerk
 from plugin_server.protocol.clips import ClipCommands
 from plugin_server.protocol.fire import Fire
 from plugin_server.protocol.live import LiveOutput
+from plugin_server.protocol.meter import Meter
 from plugin_server.protocol.network import Network
 from plugin_server.protocol.osc import ADDRESSES, TABLE, as_text, as_whole, find_id, match_addresses, parse_generate
 from plugin_server.protocol.packets import Atom, Message, address_of, decode_packet, encode_message
@@ -81,6 +82,8 @@ class OscService:
         self._clips = ClipCommands(parts.library, self._submit, self)
         self._handlers |= self._clips.handlers()
         self._handlers |= LiveOutput(parts.player, parts.library, loop, self._reply, self._fail).handlers()
+        self._meter = Meter(parts.player, loop, self._reply, self._listener)
+        self._handlers |= self._meter.handlers()
         # Before the banks, which look for a clip only after everybody was told of it.
         parts.jobs.hear_all(self._hear)
         self._bank_clerk = Clerk("banks", self)
@@ -95,6 +98,10 @@ class OscService:
         self._clips.stop()
         self._bank_clerk.stop()
 
+    def fall_silent(self) -> None:
+        """Send no levels any more; on the loop."""
+        self._meter.stop()
+
     def reach_ports_by(self, peer_on_port: PeerOnPort) -> None:
         """How `/notify 1 port` finds the other port; known once a UDP socket is open."""
         self._on_port = peer_on_port
@@ -102,6 +109,7 @@ class OscService:
     def receive(self, packet: bytes, peer: Peer) -> None:
         """Answer every message of a packet, in order."""
         self._subscribers.heard(peer.host)
+        self._meter.heard(peer.host)
         try:
             messages = decode_packet(packet)
         except ClipsonicError as error:
@@ -113,6 +121,7 @@ class OscService:
     def left(self, peer: Peer) -> None:
         """A connection closed."""
         self._subscribers.left(peer)
+        self._meter.left(peer)
 
     def listen(self, peer: Peer, address: str) -> None:
         """The peer gets everything that is sent with this address. Raises UnknownAddress when nothing ever is."""
@@ -258,12 +267,7 @@ class OscService:
         if not 1 <= len(arguments) <= 2:
             raise BadArgument(f"notify: got {len(arguments)} arguments, expected 0 or 1, and a port")
         switch = as_whole("notify", arguments[0])
-        listener = peer
-        if len(arguments) == 2:
-            port = as_whole("port", arguments[1])
-            if not 1 <= port <= 65535:
-                raise BadArgument(f"port: got {port}, expected 1 to 65535")
-            listener = self._on_port(peer, port)
+        listener = self._listener(peer, arguments[1:])
         if switch == 0:
             self._subscribers.remove(listener)
             self._reply(peer, "/done", "/notify", 0)
@@ -271,6 +275,15 @@ class OscService:
             self._reply(peer, "/done", "/notify", self._subscribers.add(listener), MAX_SUBSCRIBERS)
         else:
             raise BadArgument(f"notify: got {switch}, expected 0 or 1")
+
+    def _listener(self, peer: Peer, arguments: Sequence[Atom]) -> Peer:
+        """Where someone wants to hear: on the socket that was sent from, or on the port that is the only argument."""
+        if not arguments:
+            return peer
+        port = as_whole("port", arguments[0])
+        if not 1 <= port <= 65535:
+            raise BadArgument(f"port: got {port}, expected 1 to 65535")
+        return self._on_port(peer, port)
 
     def _help(self, peer: Peer, arguments: Sequence[Atom]) -> None:
         which = _at_most_one("address", arguments)

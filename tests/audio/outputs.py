@@ -11,6 +11,7 @@ class HandOutput:
     def __init__(self, name: str = "", sample_rate: int = 48000) -> None:
         self.name, self.alive, self.closed = name or "by hand", True, False
         self.mixer = Mixer(sample_rate)
+        self.n_underruns = 0
 
     def close(self) -> None:
         self.closed = True

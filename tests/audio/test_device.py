@@ -39,6 +39,29 @@ player.play(Cue(Path(sys.argv[1])))
 time.sleep(2.5)
 player.close()
 """
+STALL = """
+import time
+from plugin_server.audio import device
+from plugin_server.audio.device import PortAudioOutput
+
+output = PortAudioOutput("")
+print(output.alive)
+time.sleep(0.5)
+print(output.alive)
+# As a driver does whose hardware was pulled out: the stream is active, and never calls back.
+clock = device.time.monotonic
+frame = output.mixer.frame
+output.mixer.render = lambda out: None
+time.sleep(0.2)
+output.alive
+device.time.monotonic = lambda: clock() + 2 * device.STALL_S
+print(output.alive)
+output.close()
+device.time.monotonic = clock
+output = PortAudioOutput("")
+print(output.alive)
+output.close()
+"""
 FAIL = """
 from plugin_server.audio.device import PortAudioOutput
 from plugin_server.errors import DeviceUnavailable
@@ -144,3 +167,19 @@ def test_a_device_that_is_not_there_is_told():
     pytest.importorskip("sounddevice", reason="PortAudio is not installed", exc_type=OSError)
     told = subprocess.run([sys.executable, "-c", FAIL], capture_output=True, text=True, check=True, timeout=60)
     assert "device: got 'moon', expected one of" in told.stdout
+
+
+def test_without_the_configuration_of_alsa_the_process_lives(tmp_path):
+    pytest.importorskip("sounddevice", reason="PortAudio is not installed", exc_type=OSError)
+    (tmp_path / "empty.conf").write_text("")
+    env = os.environ | {"ALSA_CONFIG_PATH": str(tmp_path / "empty.conf")}
+    code = FAIL.replace('"moon"', '""')
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, timeout=60)
+    assert told.returncode == 0, told.stderr
+    assert told.stdout.startswith("device: ")
+
+
+def test_a_device_that_asks_for_nothing_is_gone(tmp_path):
+    with pulse(tmp_path) as env:
+        said = subprocess.run([sys.executable, "-c", STALL], env=env, capture_output=True, text=True, timeout=60)
+    assert said.stdout.split() == ["True", "True", "False", "True"], said.stderr

@@ -150,8 +150,57 @@ def test_one_voice_too_many_makes_the_oldest_fade():
     assert mixer.n_voices == MAX_VOICES
 
 
+def test_stopping_all_voices_at_once_makes_no_step():
+    mixer = Mixer(RATE)
+    for _ in range(MAX_VOICES):
+        mixer.play(Voice(sine(100, 2.0, 0.5 / MAX_VOICES)))
+    before = rendered(mixer, 10 * 256)
+    mixer.stop()
+    out = np.concatenate([before, rendered(mixer, 4096)])[:, 0]
+    assert np.abs(np.diff(out)).max() < 0.5 * 2 * np.pi * 100 / RATE + 0.5 / (0.008 * RATE) + 1e-3
+    assert mixer.n_voices == 0 and not out[-3000:].any()
+
+
+def test_voices_without_room_fade_quickly_and_make_no_step():
+    mixer = Mixer(RATE)
+    for _ in range(3):
+        for _ in range(MAX_VOICES):
+            mixer.play(Voice(np.full((2, RATE), 0.4 / MAX_VOICES, np.float32), attack_s=0.01))
+        out = rendered(mixer, 256)
+    out = np.concatenate([out, rendered(mixer, 1024)])[:, 0]
+    # All of them together: 64 that begin, 64 that fade in 8 ms and 64 that fade in 1.5 ms.
+    assert np.abs(np.diff(out)).max() < 0.4 * (1 / 0.01 + 1 / 0.008 + 1 / 0.0015) / RATE + 1e-4
+    assert mixer.n_voices == MAX_VOICES
+
+
+def test_a_release_of_its_own_is_kept_but_not_when_choked():
+    mixer = Mixer(RATE)
+    held = np.full((2, RATE), 0.5, np.float32)
+    mixer.play(Voice(held, tag="slow", release_s=0.1, choke="g"))
+    rendered(mixer, 256)
+    mixer.stop("slow")
+    out = rendered(mixer, RATE // 5)[:, 0]
+    assert out[RATE // 20] == pytest.approx(0.25, abs=0.01)
+    assert np.flatnonzero(out)[-1] == pytest.approx(RATE // 10, abs=2)
+    mixer.play(Voice(held, release_s=10.0, choke="g"))
+    mixer.play(Voice(held * 0.1, choke="g", start=mixer.frame + 1024))
+    assert rendered(mixer, 4096)[-1, 0] == pytest.approx(0.05)
+
+
+def test_levels_are_those_of_what_was_heard():
+    mixer = Mixer(RATE)
+    mixer.metering = True
+    mixer.play(Voice(sine(1000, 1.0), pan=-1, gain=0.5))
+    rendered(mixer, RATE // 2)
+    levels = mixer.take_levels()
+    assert levels.peak[0] == pytest.approx(0.25 * 2**0.5, rel=1e-3) and levels.peak[1] < 1e-6
+    assert levels.rms[0] == pytest.approx(0.25, rel=1e-3)
+    assert mixer.take_levels().peak == (0.0, 0.0)
+
+
 def test_rendering_keeps_no_memory():
     mixer = Mixer(RATE)
+    mixer.metering = True
     for i in range(MAX_VOICES):
         mixer.play(Voice(noise(5000, 0.1), loop=(10, 4990), rate=1 + i / 100))
     out = np.empty((256, 2), np.float32)

@@ -78,6 +78,35 @@ def test_volume_is_heard(live, output):
         client.ask("/volume", 1, reply="/done")
 
 
+def test_levels_come_while_they_are_asked_for(live, output):
+    with live[0].client() as client, live[0].client() as other:
+        client.ask("/play", "two words.wav", "@loop", 1, reply="/done")
+        assert client.ask("/meter", 1, reply="/done") == ("/meter", 1)
+        other.ask("/meter", 1, client.port, reply="/done")
+        for _ in range(100):
+            output.render(480)
+            levels = client.ask("/version", reply="/levels")
+            if levels[0] > 0:
+                break
+        assert levels[:4] == pytest.approx((0.5, 0.5, 0.5, 0.5), abs=0.01) and levels[4:] == (1, 0)
+        client.ask("/meter", 0, reply="/done")
+        client.send("/sync", 7)
+        heard = [client.receive().address]
+        while heard[-1] != "/synced":
+            heard.append(client.receive().address)
+        assert heard.count("/levels") <= 1
+
+
+def test_a_loop_between_points_an_attack_and_a_release(live, output):
+    with live[0].client() as client:
+        client.ask("/play", "two words.wav", "@loop", 0.02, 0.06, "@attack", 0.01, "@release", 0.1, reply="/done")
+        out = output.render(20000)[:, 0]
+        assert 0 < out[100] < 0.5 and out[-1] == 0.5
+        client.ask("/stop", "two words.wav", reply="/done")
+        out = output.render(9600)[:, 0]
+        assert out[2400] == pytest.approx(0.25, abs=0.01) and out[-1] == 0
+
+
 def test_tempo_sets_the_beat(live, output):
     with live[0].client() as client:
         assert client.ask("/tempo", 600, reply="/done") == ("/tempo", 600.0)
@@ -95,6 +124,12 @@ def test_tempo_sets_the_beat(live, output):
         ("/play", ["../../etc/passwd"], "clip: got"),
         ("/play", ["two words.wav", "@gain", 9], "gain: got 9, expected 0 to 4"),
         ("/play", ["two words.wav", "@at", "noon"], "at: got 'noon', expected one of now, beat, bar"),
+        ("/play", ["two words.wav", "@loop", 0.5, 0.2], "loop: got 0.5 to 0.2 s, expected two points in order"),
+        ("/play", ["two words.wav", "@loop", 0, 9], "loop: got 0 to 9 s, expected two points in order within 0.1 s"),
+        ("/play", ["two words.wav", "@attack", -1], "attack: got -1, expected 0 to 30"),
+        ("/meter", [], "arguments: got 0, expected 0 or 1"),
+        ("/meter", [2], "meter: got 2, expected 0 or 1"),
+        ("/meter", [1, 0], "port: got 0"),
         ("/play", ["two words.wav", "@speed", 1], "attribute: got @speed"),
         ("/volume", [1.5], "volume: got 1.5, expected 0 to 1"),
         ("/volume", [], "volume: got 0 values, expected 0 to 1"),

@@ -140,6 +140,10 @@ def test_replies_have_the_types_that_are_said(daemon, monkeypatch):
         client.ask("/clip/list", 1, reply="/done")
         client.ask("/bank/list", reply="/done")
         client.ask("/bank/load", reply="/done")
+        client.send("/meter", 1)
+        while "/levels" not in heard:
+            client.receive()
+        client.ask("/meter", 0, reply="/done")
     # Sound outputs are told only where there are any.
     heard.setdefault("/device", {REPLIES["/device"].types})
     assert set(REPLIES) <= set(heard)
