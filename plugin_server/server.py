@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
+from plugin_server.audio.device import PortAudioOutput
 from plugin_server.audio.finish import Finish
 from plugin_server.audio.player import Player
 from plugin_server.engine.bundles import Shelf, find_bundle
@@ -60,6 +61,12 @@ def build_library(settings: Settings) -> Library:
     return Library(settings.clip_folder, settings.index_path, move_to_trash)
 
 
+def build_player(settings: Settings) -> Player:
+    """A player whose device is opened when it is needed."""
+    latency_s = settings.latency_ms / 1000
+    return Player(lambda name: PortAudioOutput(name, settings.sample_rate, latency_s))
+
+
 def build_studio(settings: Settings, engine: Engine, library: Library) -> Studio:
     """The studio of these settings, which enters what it makes into the library."""
     finish = Finish(sample_rate=settings.sample_rate, loudness_lufs=settings.loudness_lufs)
@@ -79,9 +86,14 @@ def open_studio(settings: Settings) -> Iterator[tuple[Studio, Engine]]:
         library.close()
 
 
+def share_processor() -> None:
+    """Let the threads of this process take turns quickly: the one that renders audio must not wait 5 ms for another."""
+    sys.setswitchinterval(0.0005)
+
+
 @asynccontextmanager
-async def run_daemon(settings: Settings) -> AsyncIterator[Daemon]:
-    """A daemon that listens; stopped when the block ends.
+async def run_daemon(settings: Settings, player: Player | None = None) -> AsyncIterator[Daemon]:
+    """A daemon that listens; stopped when the block ends, and so is its player, PortAudio's when none is given.
 
     Raises FolderNotWritable, UnknownModel, BundleDamaged, PortTaken or MidiUnavailable before anything is started, or
     EngineFailed.
@@ -95,7 +107,7 @@ async def run_daemon(settings: Settings) -> AsyncIterator[Daemon]:
     guard = Guard(settings.allow if settings.lan else None)
     network = Network(guard, WebServer(guard, settings.http_port), Advertiser(guard, settings.advertise))
     shelf = Shelf(bundle_folders())
-    player = Player()
+    player = player or build_player(settings)
     pads = Pads(BankShelf(settings.bank_folders), studio.find_made, settings.bank)
     parts = Parts(jobs, studio, engine, shelf, settings.sample_rate, library, network, player, pads)
     loop = asyncio.get_running_loop()
@@ -139,6 +151,7 @@ def _pages(service: OscService, guard: Guard, osc_port: int, studio: Studio, she
 
 async def serve(settings: Settings, say: Callable[[str], None]) -> None:
     """Run until cancelled; `say` gets the lines that a person reads."""
+    share_processor()
     async with run_daemon(settings) as daemon:
         bind, allowed = daemon.network.guard.bind, f", for {', '.join(settings.allow)}" if settings.lan else ""
         say(f"Clipsonic Live listens for OSC on {bind}:{daemon.endpoints.port} (UDP and TCP){allowed}")

@@ -35,6 +35,8 @@ class Settings:
     """Prompt bank that is under the pads until another one is loaded."""
     bank_folder: Path | None = None
     """Your own prompt banks; None means `default_bank_folder()`."""
+    latency_ms: float = 15.0
+    """How far ahead the live output is rendered, 5 to 500: more where /levels tells of underruns."""
     midi: str = ""
     """MIDI input that fires slots: its name or a part of it, 'virtual' for a port of our own, or '' for none."""
     device: str = "auto"
@@ -64,6 +66,7 @@ class Settings:
         _one_of("sample_rate", self.sample_rate, (44100, 48000))
         _one_of("bits", self.bits, (16, 24))
         _between("loudness_lufs", self.loudness_lufs, -60, -6)
+        _between("latency_ms", self.latency_ms, 5, 500)
         _between("queue_size", self.queue_size, 1, 10_000)
         _between("threads", self.threads, 0, 256)
         for entry in self.allow:
@@ -154,6 +157,7 @@ def _typed(name: str, value: object) -> object:
         "midi": str,
         "device": str,
         "loudness_lufs": float,
+        "latency_ms": float,
     }
     kind = kinds.get(name, int)
     try:

@@ -18,6 +18,9 @@ ROOT_FILES = [
     "clips",
     "bench",
     "bench_library",
+    "bench_play",
+    "silent_device",
+    "banks",
     "client",
     "daemon_process",
 ]

@@ -16,8 +16,9 @@ BLOCK = 256
 """Frames a callback is asked for."""
 
 
-LATENCY_S = 0.05
-"""Asked of the device; its lowest one stumbled on PulseAudio while every processor was busy."""
+LATENCY_S = 0.015
+"""Asked of the device. Where it is much longer, sound servers ask for several blocks at once, and so a clip comes late;
+where it is much shorter, they run out of samples on a busy machine."""
 STALL_S = 1.0
 """A device that has asked for nothing for so long is gone."""
 PROBE_S = 20.0
@@ -47,16 +48,19 @@ OpenOutput = Callable[[str], Output]
 
 
 class PortAudioOutput:
-    """A sounddevice stream whose callback renders a mixer of the device's own rate."""
+    """A sounddevice stream whose callback renders a mixer.
 
-    def __init__(self, name: str) -> None:
+    It has the rate that is wanted, that of the clips, where the device can have it, and else the device's own.
+    """
+
+    def __init__(self, name: str, sample_rate: int = 0, latency_s: float = LATENCY_S) -> None:
         sounddevice = _fresh_sounddevice()
         try:
             # By its number: a name that is part of another one would be called ambiguous.
             number = _number_of(name) if name else None
             device = sounddevice.query_devices(number, "output")
             self.name = str(device["name"])
-            self.mixer = Mixer(round(device["default_samplerate"]))
+            self.mixer = Mixer(_rate(sounddevice, device, sample_rate))
             self.n_underruns = 0
             self._seen = (0, time.monotonic())
             self._stream = sounddevice.OutputStream(
@@ -65,7 +69,7 @@ class PortAudioOutput:
                 device=device["index"],
                 channels=2,
                 dtype="float32",
-                latency=LATENCY_S,
+                latency=latency_s,
                 callback=self._callback,
             )
             self._stream.start()
@@ -108,6 +112,15 @@ def list_outputs(fresh: bool = True) -> list[tuple[str, int, int]]:
         for device in devices
         if device["max_output_channels"] > 0
     ]
+
+
+def _rate(sounddevice, device: dict, wanted: int) -> int:  # noqa: ANN001
+    own = round(device["default_samplerate"])
+    try:
+        sounddevice.check_output_settings(device["index"], channels=2, dtype="float32", samplerate=wanted or own)
+    except sounddevice.PortAudioError:
+        return own
+    return wanted or own
 
 
 def _number_of(name: str) -> int:

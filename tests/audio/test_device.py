@@ -1,11 +1,9 @@
 """A real PortAudio stream into PulseAudio's null sink, recorded from its monitor."""
 
 import os
-import shutil
 import subprocess
 import sys
-import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +11,9 @@ import pytest
 
 from plugin_server.audio.clip import Clip
 from plugin_server.audio.files import read_clip, write_clip
+from plugin_server.errors import DeviceUnavailable
+from plugin_server.silent_device import recorded, silent_device
 
-ALSA = """
-</usr/share/alsa/alsa.conf>
-pcm.!default { type pulse }
-ctl.!default { type pulse }
-"""
 PLAY = """
 import sys, time
 from pathlib import Path
@@ -75,36 +70,12 @@ except DeviceUnavailable as error:
 @contextmanager
 def pulse(folder):
     """The environment of a PulseAudio of our own, with a null sink."""
-    for program in ("pulseaudio", "parec", "pactl"):
-        if not shutil.which(program):
-            pytest.skip(f"{program} is not installed")
-    socket = folder / "pulse.sock"
-    (folder / "asound.conf").write_text(ALSA)
-    env = {k: v for k, v in os.environ.items() if not k.startswith(("PULSE", "XDG", "DBUS"))}
-    env |= {"HOME": str(folder), "XDG_RUNTIME_DIR": str(folder), "PULSE_SERVER": f"unix:{socket}"}
-    env |= {"ALSA_CONFIG_PATH": str(folder / "asound.conf")}
-    modules = [
-        "module-null-sink sink_name=null rate=44100 format=float32le channels=2",
-        f"module-native-protocol-unix socket={socket} auth-anonymous=1",
-    ]
-    command = ["pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no", "--disable-shm=yes"]
-    server_env = {k: v for k, v in env.items() if k != "PULSE_SERVER"}
-    with open(folder / "pulse.log", "wb") as log:
-        server = subprocess.Popen(
-            [*command, *(part for module in modules for part in ("-L", module))],
-            env=server_env, stdout=log, stderr=log,
-        )  # fmt: skip
-    try:
-        for _ in range(100):
-            if subprocess.run(["pactl", "info"], env=env, capture_output=True, check=False).returncode == 0:
-                break
-            time.sleep(0.1)
-        else:
-            raise AssertionError((folder / "pulse.log").read_text())
+    with ExitStack() as stack:
+        try:
+            env = stack.enter_context(silent_device(folder))
+        except DeviceUnavailable as error:
+            pytest.skip(str(error))
         yield env
-    finally:
-        server.terminate()
-        server.wait(10)
 
 
 def test_what_is_played_is_what_the_device_gets(tmp_path):
@@ -146,19 +117,8 @@ def places_in(played: np.ndarray, heard: np.ndarray) -> np.ndarray:
 def record_while_playing(env: dict[str, str], folder: Path) -> np.ndarray:
     """What the sink's monitor carries while the clip is played, float32 (frames, 2)."""
     recording = folder / "recording"
-    with open(recording, "wb") as file:
-        recorder = subprocess.Popen(
-            # Left to itself the null sink wakes up every two seconds, and drops some of what came in between.
-            ["parec", "--latency-msec=20", "-d", "null.monitor", "--raw",
-             "--format=float32le", "--rate=44100", "--channels=2"],
-            env=env, stdout=file,
-        )  # fmt: skip
-    try:
-        time.sleep(0.5)
+    with recorded(env, recording):
         subprocess.run([sys.executable, "-c", PLAY, str(folder / "clip.wav")], env=env, check=True, timeout=60)
-    finally:
-        recorder.terminate()
-        recorder.wait(10)
     heard = np.fromfile(recording, np.float32)
     return heard[: len(heard) // 2 * 2].reshape(-1, 2)
 
