@@ -127,6 +127,12 @@ class DeviceUnavailable(ClipsonicError):
     code = "device_unavailable"
 
 
+class LinkUnavailable(ClipsonicError):
+    """Ableton Link is not installed."""
+
+    code = "link_unavailable"
+
+
 class MidiUnavailable(ClipsonicError):
     """There is no such MIDI input, or no library that reads them."""
 

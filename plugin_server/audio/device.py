@@ -38,6 +38,11 @@ class Output(Protocol):
         """False once the device is gone."""
         ...
 
+    @property
+    def frame_heard(self) -> float:
+        """Frame of the mixer's clock that is heard now, as well as the device tells."""
+        ...
+
     def close(self) -> None:
         """Stop it; no harm when the device is gone."""
         ...
@@ -63,6 +68,7 @@ class PortAudioOutput:
             self.mixer = Mixer(_rate(sounddevice, device, sample_rate))
             self.n_underruns = 0
             self._seen = (0, time.monotonic())
+            self._rendered = (0, time.monotonic())
             self._stream = sounddevice.OutputStream(
                 samplerate=self.mixer.sample_rate,
                 blocksize=BLOCK,
@@ -86,6 +92,12 @@ class PortAudioOutput:
             return False
         return bool(self._stream.active)
 
+    @property
+    def frame_heard(self) -> float:
+        """From the last callback: what it rendered is heard when all before it has been."""
+        frame, when = self._rendered
+        return frame + (time.monotonic() - when - self._stream.latency) * self.mixer.sample_rate
+
     def close(self) -> None:
         """Give the device back, with what it has not played yet."""
         self._stream.abort(ignore_errors=True)
@@ -94,6 +106,7 @@ class PortAudioOutput:
     def _callback(self, out: np.ndarray, n_frames: int, when: object, status: object) -> None:
         if status and status.output_underflow:
             self.n_underruns += 1
+        self._rendered = (self.mixer.frame, time.monotonic())
         self.mixer.render(out)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from plugin_server.audio.device import BLOCK, OpenOutput, Output, PortAudioOutput, list_outputs
 from plugin_server.audio.files import read_clip
 from plugin_server.audio.finish import resample
+from plugin_server.audio.link import LinkSession
 from plugin_server.audio.mixer import RELEASE_S, Levels, Mixer, Voice, to_stereo
 from plugin_server.errors import BadArgument, BadFile
 
@@ -55,10 +56,15 @@ class Player:
         self._volume = 1.0
         self._metering = False
         self._clips: OrderedDict[tuple[Path, int, int], np.ndarray] = OrderedDict()
-        self.bpm = 120.0
-        """Beats a minute."""
+        self._bpm = 120.0
+        self._link: LinkSession | None = None
         self._anchor = 0.0
         """Frame of the mixer's clock at which a bar begins."""
+
+    @property
+    def bpm(self) -> float:
+        """Beats a minute, of the Link session where one is joined."""
+        return self._link.bpm if self._link else self._bpm
 
     def submit(self, work: Callable[..., object], *arguments: object) -> Future:
         """Do one of the methods below, after those asked for before; from any thread."""
@@ -66,6 +72,7 @@ class Player:
 
     def close(self) -> None:
         """Fall silent and give the device back. Waits for what the thread is at."""
+        self._thread.submit(self.link, False)
         self._thread.submit(self._close_output)
         self._thread.shutdown(wait=True, cancel_futures=False)
 
@@ -109,11 +116,28 @@ class Player:
             self._output.mixer.set_volume(volume)
 
     def set_tempo(self, bpm: float) -> None:
-        """Beats a minute, from now on: the beat that sounds now keeps its place in the bar."""
+        """Beats a minute, from now on: the beat that sounds now keeps its place in the bar. In a Link session for all
+        who take part."""
         if self._output:
             now = self._output.mixer.frame
-            self._anchor = now - (now - self._anchor) * self.bpm / bpm
-        self.bpm = bpm
+            self._anchor = now - (now - self._anchor) * self._bpm / bpm
+        self._bpm = bpm
+        if self._link:
+            self._link.bpm = bpm
+
+    def link(self, on: bool | None) -> tuple[bool, int, float]:
+        """Join or leave the Link session, None for neither. Whether it is joined, others in it, beats a minute.
+
+        Raises LinkUnavailable.
+        """
+        if on and not self._link:
+            self._link = LinkSession(self._bpm)
+        elif on is False and self._link:
+            link, self._link = self._link, None
+            # Goes on at the session's tempo.
+            self.set_tempo(link.bpm)
+            link.close()
+        return self._link is not None, self._link.n_peers if self._link else 0, self.bpm
 
     def set_device(self, name: str) -> str:
         """Play on the output of this name, the system's default for "". Its name. Raises DeviceUnavailable."""
@@ -143,7 +167,13 @@ class Player:
 
     def _next_start(self, mixer: Mixer, beats: int) -> int:
         # A block ahead: what lies in the one that is being rendered would come late.
-        return next_on_grid(mixer.frame + BLOCK, self._anchor, beats * 60 * mixer.sample_rate / self.bpm)
+        ahead, spacing = mixer.frame + BLOCK, beats * 60 * mixer.sample_rate / self.bpm
+        anchor = self._link_anchor(mixer.sample_rate) if self._link else self._anchor
+        return next_on_grid(ahead, anchor, spacing)
+
+    def _link_anchor(self, sample_rate: int) -> float:
+        """Frame of the mixer's clock that is, or was, heard at the session's beat 0, where a bar begins."""
+        return self._output.frame_heard - self._link.beat * 60 * sample_rate / self._link.bpm
 
     def _samples(self, path: Path, sample_rate: int) -> np.ndarray:
         """Float32 (2, frames) at the device's rate, decoded only where the file is new."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from plugin_server.audio.player import BEATS, Cue, Player
 from plugin_server.errors import BadArgument, ClipsonicError, shown
-from plugin_server.protocol.osc import as_number, as_switch, as_text, split_attributes
+from plugin_server.protocol.osc import as_number, as_switch, as_text, at_most, split_attributes
 from plugin_server.protocol.packets import Atom
 from plugin_server.protocol.subscribers import Peer
 from plugin_server.studio.library import Library
@@ -40,6 +40,7 @@ class LiveOutput:
             "/stop": self._stop,
             "/volume": self._volume,
             "/tempo": self._tempo,
+            "/link": self._link,
             "/device/list": self._list_devices,
             "/device/set": self._set_device,
         }
@@ -83,6 +84,15 @@ class LiveOutput:
             return self._player.bpm
 
         self._do(peer, "/tempo", work, lambda now: self._reply(peer, "/done", "/tempo", float(now)))
+
+    def _link(self, peer: Peer, arguments: Sequence[Atom]) -> None:
+        switch = as_switch("link", at_most(1, "0 or 1, or nothing", arguments)[0]) if arguments else None
+        self._do(
+            peer,
+            "/link",
+            lambda: self._player.link(switch),
+            lambda now: self._reply(peer, "/done", "/link", int(now[0]), now[1], float(now[2])),
+        )
 
     def _list_devices(self, peer: Peer, arguments: Sequence[Atom]) -> None:
         def answer(devices: list[tuple[str, int, int, bool]]) -> None:

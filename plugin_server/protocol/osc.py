@@ -94,6 +94,7 @@ TABLE = (
     ),
     Row("/volume", "0..1", "/done", "master volume", types="f", ranges={"0..1": Range(0.0, 1.0)}),
     Row("/tempo", "[bpm]", "/done", "beats a minute of @at", types="f", ranges={"bpm": Range(20.0, 999.0)}),
+    Row("/link", "[0 | 1]", "/done", "take part in Ableton Link's session, whose tempo and beat then count", types="i"),
     Row("/bank/list", "", "/bank /done", "prompt banks"),
     Row(
         "/bank/load", "[name]", "/bank.slot /done", "put a bank under the pads; without a name, tell of the loaded one"

@@ -13,6 +13,10 @@ class HandOutput:
         self.mixer = Mixer(sample_rate)
         self.n_underruns = 0
 
+    @property
+    def frame_heard(self) -> float:
+        return self.mixer.frame
+
     def close(self) -> None:
         self.closed = True
 

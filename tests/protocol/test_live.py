@@ -78,6 +78,17 @@ def test_volume_is_heard(live, output):
         client.ask("/volume", 1, reply="/done")
 
 
+def test_link_is_joined_and_left(live):
+    pytest.importorskip("aalink")
+    with live[0].client() as client:
+        joined = client.ask("/link", 1, reply="/done")
+        assert joined[:2] == ("/link", 1) and joined[3] > 0
+        assert client.ask("/link", reply="/done")[1] == 1
+        left = client.ask("/link", 0, reply="/done")
+        assert left[:3] == ("/link", 0, 0)
+        client.ask("/tempo", 120, reply="/done")
+
+
 def test_levels_come_while_they_are_asked_for(live, output):
     with live[0].client() as client, live[0].client() as other:
         client.ask("/play", "two words.wav", "@loop", 1, reply="/done")
@@ -127,6 +138,7 @@ def test_tempo_sets_the_beat(live, output):
         ("/play", ["two words.wav", "@loop", 0.5, 0.2], "loop: got 0.5 to 0.2 s, expected two points in order"),
         ("/play", ["two words.wav", "@loop", 0, 9], "loop: got 0 to 9 s, expected two points in order within 0.1 s"),
         ("/play", ["two words.wav", "@attack", -1], "attack: got -1, expected 0 to 30"),
+        ("/link", [2], "link: got 2, expected 0 or 1"),
         ("/meter", [], "arguments: got 0, expected 0 or 1"),
         ("/meter", [2], "meter: got 2, expected 0 or 1"),
         ("/meter", [1, 0], "port: got 0"),
