@@ -20,7 +20,7 @@ import numpy as np
 import onnxruntime
 
 from plugin_server.audio.clip import Clip
-from plugin_server.audio.files import write_clip
+from plugin_server.audio.files import read_clip, write_clip
 from plugin_server.audio.finish import Finish, finish
 from plugin_server.client import Client
 from plugin_server.daemon_process import start_daemon
@@ -32,6 +32,12 @@ from plugin_server.errors import ClipsonicError
 from plugin_server.settings import Settings, bundle_folders, load_settings
 
 LENGTHS = (1.0, 5.0, 10.0, 30.0)
+N_SLOTS = 16
+PROMPTS = (
+    "sea waves", "rain", "crackling fire", "birds singing", "church bells", "dog barking", "thunder", "helicopter",
+    "kick drum", "wind", "clock ticking", "train", "piano", "footsteps", "glass breaking", "stream",
+)  # fmt: skip
+"""Of the bank, and of loops whose seams are measured."""
 
 
 @dataclass(slots=True)
@@ -45,6 +51,10 @@ class Figures:
     """From starting the process to the line 'ready': the model is loaded."""
     clips: list[dict[str, float]] = field(default_factory=list)
     """Length, steps, packet in to /done, the model's own time, and the difference."""
+    bank: dict[str, float] = field(default_factory=dict)
+    """A bank of 16 slots of 5 s: all of it, and the longest time without a word of progress; nothing to make."""
+    seams: dict[str, float] = field(default_factory=dict)
+    """Of two bars at 128 bpm, by prompt: the step from the last sample to the first; 1 is the largest step inside."""
     stages: dict[str, float] = field(default_factory=dict)
     """Parts of a clip of 10 s with the model's own settings."""
     peak_memory_mib: float = 0.0
@@ -68,6 +78,17 @@ class Figures:
                 f"| {row['seconds']:g} s | {row['steps']:g} | {row['total']:.3f} s | {row['model']:.3f} s "
                 f"| {1000 * row['added']:.0f} ms | {row['seconds'] / row['total']:.1f} |"
             )
+        if self.bank:
+            lines += [
+                "",
+                *(f"bank of {N_SLOTS} slots of 5 s, {name}: {value:.2f} s" for name, value in self.bank.items()),
+            ]
+        if self.seams:
+            worst = max(self.seams, key=self.seams.get)
+            lines += [
+                f"seam of {len(self.seams)} loops, of the largest step inside: median "
+                f"{statistics.median(self.seams.values()):.3f}, largest {self.seams[worst]:.3f} ({worst})"
+            ]
         lines += ["", "| stage of a 10 s clip | time |", "|---|---|"]
         lines += [f"| {name} | {1000 * value:.1f} ms |" for name, value in self.stages.items()]
         lines += ["", f"peak memory of daemon and engine: {self.peak_memory_mib:.0f} MiB"]
@@ -120,7 +141,7 @@ def _measure_daemon(
     """A daemon in its own process, asked by a client over UDP, as a musician's patch would."""
     flags = ["--folder", str(folder), "--device", settings.device, "--model", settings.model]
     began = time.perf_counter()
-    variables = {"CLIPSONIC_INDEX_FOLDER": str(folder / "library")}
+    variables = {"CLIPSONIC_INDEX_FOLDER": str(folder / "library"), "CLIPSONIC_BANK_FOLDER": str(folder / "banks")}
     with start_daemon(flags, lambda line: None, variables) as daemon, Client(daemon.port()) as client:
         client.ask("/status", reply="/status.reply", timeout_s=30)
         figures.daemon_ready = time.perf_counter() - began
@@ -130,7 +151,43 @@ def _measure_daemon(
         for seconds in lengths:
             for n_steps in steps:
                 figures.clips.append(_time_clip(client, seconds, n_steps, rounds))
+        figures.bank = _time_bank(client, folder / "banks")
+        figures.seams = {prompt: _measure_seam(client, prompt) for prompt in PROMPTS}
         figures.peak_memory_mib = _peak_memory_mib(daemon.pid)
+
+
+def _time_bank(client: Client, folder: Path) -> dict[str, float]:
+    folder.mkdir()
+    slots = "".join(f'[[slots]]\nprompt = "{prompt}"\n' for prompt in PROMPTS[:N_SLOTS])
+    (folder / "bench.toml").write_text(f"[defaults]\nseconds = 5\n{slots}")
+    client.ask("/bank/load", "bench", reply="/done")
+    first, pause = _render_bank(client)
+    again, _ = _render_bank(client)
+    return {"rendered": first, "longest wait for progress": pause, "again, with nothing to make": again}
+
+
+def _render_bank(client: Client) -> tuple[float, float]:
+    """Time to /done, and the longest between two messages."""
+    began = last = time.perf_counter()
+    pause = 0.0
+    client.send("/bank/render")
+    while True:
+        message = client.receive(60)
+        if message.address == "/fail":
+            raise ClipsonicError(f"the daemon said: {message.arguments[2]}")
+        now = time.perf_counter()
+        pause, last = max(pause, now - last), now
+        if message.address == "/done" and message.arguments[0] == "/bank/render":
+            return now - began, pause
+
+
+def _measure_seam(client: Client, prompt: str) -> float:
+    for message in client.generate(prompt, seed=1, bars=2, bpm=128):
+        if message.address == "/fail":
+            raise ClipsonicError(f"the daemon said: {message.arguments[2]}")
+        if message.address == "/clip":
+            samples = read_clip(Path(message.arguments[2])).samples[:, 0]
+    return float(abs(samples[0] - samples[-1]) / np.abs(np.diff(samples)).max())
 
 
 def _time_clip(client: Client, seconds: float, steps: int, rounds: int) -> dict[str, float]:

@@ -9,6 +9,7 @@ import pytest
 
 from plugin_server import server
 from plugin_server.audio.names import unique_path
+from plugin_server.audio.player import Player
 from plugin_server.client import Client
 from plugin_server.engine.worker import Engine, EngineOptions
 from plugin_server.settings import Settings
@@ -64,7 +65,7 @@ def trash_in(folder: Path) -> Callable[[Path], None]:
 
 
 @contextmanager
-def running_daemon(settings: Settings, toys: Path) -> Iterator[Running]:
+def running_daemon(settings: Settings, toys: Path, player: Player | None = None) -> Iterator[Running]:
     """Run a daemon with the toys as its bundles, and stop it at the end. Own banks lie in 'banks' beside the clips."""
     beside = settings.clip_folder.parent
     settings = replace(
@@ -77,7 +78,7 @@ def running_daemon(settings: Settings, toys: Path) -> Iterator[Running]:
 
     async def run() -> None:
         box["stop"] = asyncio.Event()
-        async with server.run_daemon(settings) as daemon:
+        async with server.run_daemon(settings, player) as daemon:
             box["daemon"] = daemon
             ready.set()
             await box["stop"].wait()

@@ -16,10 +16,12 @@ from presets.clients.build_pads import (
     COMMANDS,
     HEIGHT,
     OPEN_STAGE_CONTROL,
+    PICTURES,
     SCRIPT,
     TOUCHOSC,
     WIDTH,
     open_stage_control_session,
+    picture_of,
     touchosc_layout,
 )
 
@@ -63,6 +65,8 @@ def sent_by(button: ET.Element) -> tuple[str, list[str | float]]:
 def test_both_files_are_what_the_bank_makes():
     assert zlib.decompress(TOUCHOSC.read_bytes()) == zlib.decompress(touchosc_layout(BANK))
     assert OPEN_STAGE_CONTROL.read_text("utf-8") == open_stage_control_session(BANK)
+    for picture in PICTURES:
+        assert picture.read_text("utf-8") == picture_of(BANK)
 
 
 def test_touchosc_buttons_fire_their_slots():

@@ -10,6 +10,7 @@ import uuid
 import xml.etree.ElementTree as ET
 import zlib
 from collections.abc import Iterable, Sequence
+from html import escape
 from pathlib import Path
 
 from plugin_server.settings import Settings
@@ -18,6 +19,8 @@ from plugin_server.studio.banks import Bank, BankShelf, Slot
 FOLDER = Path(__file__).parent
 TOUCHOSC = FOLDER / "touchosc" / "clipsonic-pads.tosc"
 OPEN_STAGE_CONTROL = FOLDER / "open-stage-control" / "clipsonic-pads.json"
+
+PICTURES = (FOLDER / "touchosc" / "clipsonic-pads.svg", FOLDER / "open-stage-control" / "clipsonic-pads.svg")
 
 COLUMNS = 4
 WIDTH, HEIGHT, GAP, STRIP = 1024, 768, 12, 96
@@ -77,7 +80,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
     bank = BankShelf(Settings().bank_folders).find(parser.parse_args(arguments).bank)
     TOUCHOSC.write_bytes(touchosc_layout(bank))
     OPEN_STAGE_CONTROL.write_text(open_stage_control_session(bank), "utf-8")
-    print(TOUCHOSC, OPEN_STAGE_CONTROL, sep="\n")
+    for picture in PICTURES:
+        picture.write_text(picture_of(bank), "utf-8")
+    print(TOUCHOSC, OPEN_STAGE_CONTROL, *PICTURES, sep="\n")
+
+
+def picture_of(bank: Bank) -> str:
+    """The layout as SVG, drawn from the same frames; both programs show it so, each in its own manner."""
+    pads = [(frame, slot.colour, slot.name) for slot, frame in zip(bank.slots, _frames(len(bank.slots)), strict=True)]
+    commands = [(frame, "#505050", label) for frame, (_, label, _, _) in zip(_command_frames(), COMMANDS, strict=True)]
+    bar, line = _progress_frames()
+    parts = [_drawn(*one) for one in [*pads, *commands, (bar, "#1d2a36", "")]]
+    done = (bar[0], bar[1], bar[2] * 0.4, bar[3])
+    parts += [_drawn(done, BAR, ""), _drawn(line, "#000000", bank.name)]
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH // 2}"'
+    ground = '<rect width="100%" height="100%" fill="#000000"/>'
+    return "\n".join([f'{head} font-family="Arial, Helvetica, sans-serif">', ground, *parts, "</svg>", ""])
+
+
+def _drawn(frame: tuple[float, float, float, float], colour: str, label: str) -> str:
+    x, y, width, height = frame
+    box = f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" rx="6" fill="{colour}"/>'
+    centre = f'x="{x + width / 2:g}" y="{y + height / 2 + 8:g}" text-anchor="middle" font-size="22" fill="#ffffff"'
+    return box + (f"<text {centre}>{escape(label)}</text>" if label else "")
 
 
 def touchosc_layout(bank: Bank) -> bytes:
@@ -87,15 +112,12 @@ def touchosc_layout(bank: Bank) -> bytes:
     children = ET.SubElement(page, "children")
     for number, (slot, frame) in enumerate(zip(bank.slots, _frames(len(bank.slots)), strict=True)):
         _button(children, f"pad{number + 1}", frame, slot.colour, slot.name, "/bank/fire", [float(number)])
-    top = HEIGHT - STRIP
-    half = (STRIP - 3 * GAP) // 2
-    for i, (name, label, address, arguments) in enumerate(COMMANDS):
-        frame = (GAP + i * (COMMAND_WIDTH + GAP), top, COMMAND_WIDTH, STRIP - GAP)
+    for frame, (name, label, address, arguments) in zip(_command_frames(), COMMANDS, strict=True):
         _button(children, name, frame, "#505050", label, address, arguments)
-    left = GAP + len(COMMANDS) * (COMMAND_WIDTH + GAP)
-    bar = _node(children, "FADER", "progress", (left, top, WIDTH - left - GAP, half), BAR, orientation=1)
+    bar_frame, line_frame = _progress_frames()
+    bar = _node(children, "FADER", "progress", bar_frame, BAR, orientation=1)
     _values(bar, x="0", touch="false")
-    _label(children, "status", (left, top + half + GAP, WIDTH - left - GAP, half + GAP), bank.name)
+    _label(children, "status", line_frame, bank.name)
     return zlib.compress(ET.tostring(root, encoding="UTF-8", xml_declaration=True))
 
 
@@ -107,6 +129,18 @@ def _frames(n_pads: int) -> Iterable[tuple[int, int, int, int]]:
     for i in range(n_pads):
         row, column = divmod(i, COLUMNS)
         yield GAP + column * (width + GAP), GAP + row * (height + GAP), width, height
+
+
+def _command_frames() -> Iterable[tuple[int, int, int, int]]:
+    for i in range(len(COMMANDS)):
+        yield GAP + i * (COMMAND_WIDTH + GAP), HEIGHT - STRIP, COMMAND_WIDTH, STRIP - GAP
+
+
+def _progress_frames() -> tuple[tuple[int, int, int, int], tuple[int, int, int, int]]:
+    """Of the bar and of the line below it."""
+    left, top = GAP + len(COMMANDS) * (COMMAND_WIDTH + GAP), HEIGHT - STRIP
+    width, half = WIDTH - left - GAP, (STRIP - 3 * GAP) // 2
+    return (left, top, width, half), (left, top + half + GAP, width, half + GAP)
 
 
 def _button(

@@ -5,7 +5,6 @@ import shutil
 import numpy as np
 import pytest
 
-from plugin_server import server
 from plugin_server.audio.player import Player
 from plugin_server.client import Client
 from plugin_server.errors import ClipsonicError, DeviceUnavailable
@@ -55,10 +54,8 @@ def live(toys, tmp_path_factory):
     (folder / "banks" / "slow.toml").write_text(MINE.format(model="slow-toy"))
     (folder / "banks" / "broken.toml").write_text('[[slots]]\nprompt = "x"\nsteps = 1000')
     settings = Settings(osc_port=0, folder=folder / "clips", model="toy", bank="mine", device="cpu", threads=1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(server, "Player", lambda: Player(open_output))
-        with running_daemon(settings, toys) as running:
-            yield running, devices
+    with running_daemon(settings, toys, Player(open_output)) as running:
+        yield running, devices
 
 
 @pytest.fixture
@@ -292,8 +289,6 @@ def test_the_first_shot_needs_no_load(toys, tmp_path):
     (tmp_path / "banks" / "mine.toml").write_text(MINE.format(model="toy"))
     settings = Settings(osc_port=0, folder=tmp_path / "clips", model="toy", bank="mine", device="cpu", threads=1)
     output = HandOutput()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(server, "Player", lambda: Player(lambda name: output))
-        with running_daemon(settings, toys) as running, running.client() as client:
-            assert ask(client, "/bank/fire", "rain")[-1][0] == "/done"
+    with running_daemon(settings, toys, Player(lambda name: output)) as running, running.client() as client:
+        assert ask(client, "/bank/fire", "rain")[-1][0] == "/done"
     assert output.closed

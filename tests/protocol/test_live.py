@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from plugin_server import server
 from plugin_server.audio.clip import Clip
 from plugin_server.audio.files import write_clip
 from plugin_server.audio.player import Player
@@ -27,10 +26,8 @@ def live(toys, tmp_path_factory):
     folder = tmp_path_factory.mktemp("live")
     write_as_made(folder, "two words.wav", Clip(np.full((4800, 1), 0.5, np.float32), 48000))
     settings = Settings(osc_port=0, folder=folder, model="toy", device="cpu", threads=1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(server, "Player", lambda: Player(open_output))
-        with running_daemon(settings, toys) as running:
-            yield running, devices
+    with running_daemon(settings, toys, Player(open_output)) as running:
+        yield running, devices
 
 
 @pytest.fixture

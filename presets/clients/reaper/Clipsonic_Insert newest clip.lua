@@ -3,6 +3,7 @@
 -- @author Clipsonic Live
 -- @about Puts the newest clip of the sample folder on the selected track, or on a new one. One undo step takes it back.
 
+local CLIP_ENDINGS = { wav = true, flac = true, aiff = true, aif = true }
 local EXT_SECTION, EXT_KEY = "Clipsonic", "folder"
 local on_windows = reaper.GetOS():find("Win") ~= nil
 local on_mac = reaper.GetOS():find("OSX") ~= nil or reaper.GetOS():find("macOS") ~= nil
@@ -89,7 +90,8 @@ local function newest_clip(folder)
     name = reaper.EnumerateFiles(folder, index)
   end
   for listed in names_by_time(folder):gmatch("[^\r\n]+") do
-    if there[listed] and listed:lower():match("%.wav$") then return folder .. "/" .. listed end
+    local ending = listed:lower():match("%.(%w+)$")
+    if there[listed] and CLIP_ENDINGS[ending or ""] then return folder .. "/" .. listed end
   end
 end
 
@@ -107,7 +109,7 @@ local function ask_for_clip()
   local folder = expand(answer):gsub("[/\\]+$", "")
   local clip = newest_clip(folder)
   if not clip then
-    reaper.ShowMessageBox("There is no WAV file in " .. folder .. ".", "Clipsonic", 0)
+    reaper.ShowMessageBox("There is no clip in " .. folder .. ".", "Clipsonic", 0)
     return nil
   end
   reaper.SetExtState(EXT_SECTION, EXT_KEY, folder, true)
