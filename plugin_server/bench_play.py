@@ -120,7 +120,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--minutes", type=float, default=5.0, help="with all voices; 0 for none (default: 5)")
     parser.add_argument("--silent", action="store_true", help="play into a null sink of its own, at 48000 Hz")
     options = parser.parse_args(arguments)
-    server.share_processor()
     try:
         with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
             if options.silent:

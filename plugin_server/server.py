@@ -86,11 +86,6 @@ def open_studio(settings: Settings) -> Iterator[tuple[Studio, Engine]]:
         library.close()
 
 
-def share_processor() -> None:
-    """Let the threads of this process take turns quickly: the one that renders audio must not wait 5 ms for another."""
-    sys.setswitchinterval(0.0005)
-
-
 @asynccontextmanager
 async def run_daemon(settings: Settings, player: Player | None = None) -> AsyncIterator[Daemon]:
     """A daemon that listens; stopped when the block ends, and so is its player, PortAudio's when none is given.
@@ -151,7 +146,6 @@ def _pages(service: OscService, guard: Guard, osc_port: int, studio: Studio, she
 
 async def serve(settings: Settings, say: Callable[[str], None]) -> None:
     """Run until cancelled; `say` gets the lines that a person reads."""
-    share_processor()
     async with run_daemon(settings) as daemon:
         bind, allowed = daemon.network.guard.bind, f", for {', '.join(settings.allow)}" if settings.lan else ""
         say(f"Clipsonic Live listens for OSC on {bind}:{daemon.endpoints.port} (UDP and TCP){allowed}")

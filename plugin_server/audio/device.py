@@ -1,9 +1,11 @@
 """One stereo output of PortAudio."""
 
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 from typing import Protocol
 
@@ -21,6 +23,8 @@ LATENCY_S = 0.015
 where it is much shorter, they run out of samples on a busy machine."""
 STALL_S = 1.0
 """A device that has asked for nothing for so long is gone."""
+RT_PRIORITY = 5
+"""Below those of sound servers."""
 PROBE_S = 20.0
 """How long PortAudio may take to look for devices."""
 
@@ -106,8 +110,17 @@ class PortAudioOutput:
     def _callback(self, out: np.ndarray, n_frames: int, when: object, status: object) -> None:
         if status and status.output_underflow:
             self.n_underruns += 1
+        if not self._rendered[0]:
+            _hurry()
         self._rendered = (self.mixer.frame, time.monotonic())
         self.mixer.render(out)
+
+
+def _hurry() -> None:
+    """Give this thread real-time priority, as macOS and Windows do for audio, where Linux lets the person have it."""
+    if sys.platform.startswith("linux"):
+        with suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(RT_PRIORITY))
 
 
 def list_outputs(fresh: bool = True) -> list[tuple[str, int, int]]:
