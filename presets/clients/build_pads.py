@@ -93,7 +93,8 @@ def picture_of(bank: Bank) -> str:
     parts = [_drawn(*one) for one in [*pads, *commands, (bar, "#1d2a36", "")]]
     done = (bar[0], bar[1], bar[2] * 0.4, bar[3])
     parts += [_drawn(done, BAR, ""), _drawn(line, "#000000", bank.name)]
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH // 2}" height="{HEIGHT // 2}"'
+    size = f'viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH // 2}" height="{HEIGHT // 2}"'
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" {size}'
     ground = '<rect width="100%" height="100%" fill="#000000"/>'
     return "\n".join([f'{head} font-family="Arial, Helvetica, sans-serif">', ground, *parts, "</svg>", ""])
 
