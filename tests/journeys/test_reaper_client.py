@@ -132,7 +132,7 @@ def test_a_folder_that_is_not_found_is_asked_for_once(tmp_path):
 def test_giving_up_and_empty_folders_change_nothing(tmp_path):
     assert run_script(tmp_path) == ["asked"]
     lines = run_script(tmp_path, FAKE_ANSWER=str(tmp_path / "nothing"))
-    assert lines == ["asked", f"ShowMessageBox|There is no WAV file in {tmp_path / 'nothing'}.|Clipsonic|0"]
+    assert lines == ["asked", f"ShowMessageBox|There is no clip in {tmp_path / 'nothing'}.|Clipsonic|0"]
 
 
 def test_windows_lists_by_its_own_command(tmp_path):
