@@ -31,7 +31,7 @@ from plugin_server.studio.requests import (
     UnloadModel,
 )
 
-TOLD = ("bars", "bpm", "key", "format")
+TOLD = ("name", "bars", "bpm", "key", "format")
 """Of a request, what does not change how the model is asked, but is told in the file."""
 SOFTWARE = f"Clipsonic Live {__version__}"
 

@@ -252,6 +252,14 @@ def test_bars_have_exactly_their_samples_and_a_closed_seam(engine, toys, tmp_pat
     assert np.abs(np.diff(around, 2)).max() <= bends.max()
 
 
+def test_a_name_is_kept_for_the_next_clip_like_it(studio):
+    (made,) = make(studio, name="My Sea", seconds=0.5, seed=5)
+    assert made.path.name == "my-sea_0.5s_s5_t1.wav"
+    assert request_like(made.path)[0] == Generate(
+        "Sea Waves!", seconds=0.5, seed=5, name="My Sea", model="toy", steps=4, guidance=2.0
+    )
+
+
 def test_tempo_and_key_are_in_the_name_the_recipe_and_the_request_like_it(studio):
     (made,) = make(studio, bars=1, bpm=128, key="f#m", seed=5)
     assert made.path.name == "sea-waves_128bpm_F#min_1bar_s5_t1.wav"
