@@ -1,4 +1,6 @@
+import tomllib
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -77,6 +79,16 @@ def test_there_are_banks_enough():
     assert len(SHIPPED.paths()) >= 16
     assert {"weather", "sea", "machines", "alarms", "animals", "rooms", "impacts", "sweeps", "found-drums", "textures",
             "loops"} <= SHIPPED.paths().keys()  # fmt: skip
+
+
+def test_every_bank_goes_into_the_installed_package():
+    root = Path(__file__).parent.parent.parent
+    build = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["tool"]["hatch"]["build"]
+    included = build["targets"]["wheel"]["force-include"]
+    wanted = {
+        f"presets/{path.name}": f"plugin_server/presets/{path.name}" for path in (root / "presets").glob("*.toml")
+    }
+    assert included == wanted
 
 
 @pytest.mark.parametrize(
