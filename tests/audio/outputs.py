@@ -3,6 +3,8 @@
 import numpy as np
 
 from plugin_server.audio.mixer import Mixer
+from plugin_server.audio.player import Player
+from plugin_server.errors import DeviceUnavailable
 
 
 class HandOutput:
@@ -25,3 +27,14 @@ class HandOutput:
         for begin in range(0, n, 256):
             self.mixer.render(out[begin : begin + 256])
         return out
+
+
+def player_on(devices: list[HandOutput]) -> Player:
+    """A player that finds the first of these outputs, or none when the list is empty."""
+
+    def open_output(name: str) -> HandOutput:
+        if not devices:
+            raise DeviceUnavailable("device: the default output cannot be opened: there is none")
+        return devices[0]
+
+    return Player(open_output)

@@ -7,10 +7,10 @@ import pytest
 
 from plugin_server.audio.player import Player
 from plugin_server.client import Client
-from plugin_server.errors import ClipsonicError, DeviceUnavailable
+from plugin_server.errors import ClipsonicError
 from plugin_server.settings import Settings
 from plugin_server.studio.banks import read_bank
-from tests.audio.outputs import HandOutput
+from tests.audio.outputs import HandOutput, player_on
 from tests.conftest import running_daemon
 
 MINE = """
@@ -43,18 +43,13 @@ def live(toys, tmp_path_factory):
     """A daemon with own banks 'mine', 'slow' and 'broken', and the devices that its player finds."""
     devices = [HandOutput()]
 
-    def open_output(name):
-        if not devices:
-            raise DeviceUnavailable("device: the default output cannot be opened: there is none")
-        return devices[0]
-
     folder = tmp_path_factory.mktemp("live")
     (folder / "banks").mkdir()
     (folder / "banks" / "mine.toml").write_text(MINE.format(model="toy"))
     (folder / "banks" / "slow.toml").write_text(MINE.format(model="slow-toy"))
     (folder / "banks" / "broken.toml").write_text('[[slots]]\nprompt = "x"\nsteps = 1000')
     settings = Settings(osc_port=0, folder=folder / "clips", model="toy", bank="mine", device="cpu", threads=1)
-    with running_daemon(settings, toys, Player(open_output)) as running:
+    with running_daemon(settings, toys, player_on(devices)) as running:
         yield running, devices
 
 

@@ -5,10 +5,9 @@ import pytest
 
 from plugin_server.audio.clip import Clip
 from plugin_server.audio.files import write_clip
-from plugin_server.audio.player import Player
-from plugin_server.errors import ClipsonicError, DeviceUnavailable
+from plugin_server.errors import ClipsonicError
 from plugin_server.settings import Settings
-from tests.audio.outputs import HandOutput
+from tests.audio.outputs import HandOutput, player_on
 from tests.conftest import running_daemon
 from tests.recipes import write_as_made
 
@@ -18,15 +17,10 @@ def live(toys, tmp_path_factory):
     """A daemon, and the devices that its player finds: none when the list is empty."""
     devices = [HandOutput()]
 
-    def open_output(name):
-        if not devices:
-            raise DeviceUnavailable("device: the default output cannot be opened: there is none")
-        return devices[0]
-
     folder = tmp_path_factory.mktemp("live")
     write_as_made(folder, "two words.wav", Clip(np.full((4800, 1), 0.5, np.float32), 48000))
     settings = Settings(osc_port=0, folder=folder, model="toy", device="cpu", threads=1)
-    with running_daemon(settings, toys, Player(open_output)) as running:
+    with running_daemon(settings, toys, player_on(devices)) as running:
         yield running, devices
 
 

@@ -1,5 +1,6 @@
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -64,13 +65,19 @@ def maker():
     return Maker()
 
 
-@pytest.fixture
-def jobs(maker):
+@contextmanager
+def working(maker):
     jobs = Jobs(maker, size=3)
     jobs.start()
     yield jobs
     maker.go.release(100)
     jobs.stop(lambda: None)
+
+
+@pytest.fixture
+def jobs(maker):
+    with working(maker) as jobs:
+        yield jobs
 
 
 def wait_until(condition, timeout=5.0):
@@ -290,11 +297,8 @@ def part_maker():
 
 @pytest.fixture
 def part_jobs(part_maker):
-    jobs = Jobs(part_maker, size=3)
-    jobs.start()
-    yield jobs
-    part_maker.go.release(100)
-    jobs.stop(lambda: None)
+    with working(part_maker) as jobs:
+        yield jobs
 
 
 def bank_of(*prompts):
