@@ -22,6 +22,9 @@ KEYS = (
     "model",
     "checksum",
     "take",
+    "bars",
+    "bpm",
+    "key",
     "format",
 )
 """All of a recipe that decides what lies in its file."""

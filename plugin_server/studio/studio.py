@@ -115,8 +115,7 @@ class Studio:
         card, order = self.resolve(request)
         checksum = find_bundle(self.settings.bundle_folders, card.name).checksum()
         wanted = {**asdict(order), "model": card.name, "checksum": checksum, "take": 1}
-        if request.format:
-            wanted["format"] = request.format
+        wanted |= _told(request)
         return find_rendered(self._library, wanted, self.settings.finish.sample_rate)
 
     def make_clips(self, request: Generate, report: Report, on_clip: Callable[[ClipMade], None]) -> None:
@@ -183,7 +182,7 @@ class Studio:
         # The id too: a file of 16 bits holds other samples than those that it is the fingerprint of.
         clip_id = clip.fingerprint()
         recipe = {**asdict(order), "model": take.model, "checksum": take.checksum, "take": number, "id": clip_id}
-        recipe |= {name: getattr(request, name) for name in TOLD if getattr(request, name)}
+        recipe |= _told(request)
         path = self._write(
             clip,
             file_stem(request, order, number),
@@ -210,6 +209,11 @@ def _report_slot(report: Report, request: Generate, number: int, n_slots: int) -
     """The progress of one slot as a part of its bank's."""
     title = request.name or request.prompt
     return lambda fraction, stage: report((number + fraction) / n_slots, f"{title[:60]}: {stage}")
+
+
+def _told(request: Generate) -> dict[str, object]:
+    """What was asked for of TOLD, as recipes have it."""
+    return {name: getattr(request, name) for name in TOLD if getattr(request, name)}
 
 
 def file_stem(request: Generate, order: TakeOrder, take: int) -> str:

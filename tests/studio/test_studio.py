@@ -273,6 +273,14 @@ def test_tempo_and_key_are_in_the_name_the_recipe_and_the_request_like_it(studio
     assert copy.id == made.id
 
 
+def test_a_clip_that_tells_another_tempo_or_key_is_not_the_one_asked_for(shelved):
+    (made,) = make(shelved, bars=1, bpm=120, key="C", seed=3)
+    request = Generate("Sea Waves!", bars=1, bpm=120, key="C", seed=3)
+    assert shelved.find_made(request).path == made.path
+    for other in ({"bars": 0.5, "bpm": 60}, {"key": "F# minor"}, {"bars": None, "seconds": 2.0, "bpm": None}):
+        assert shelved.find_made(replace(request, **other)) is None, other
+
+
 @pytest.mark.parametrize("form", ["wav", "flac", "aiff"])
 def test_each_format_holds_the_same_clip_and_is_found_again(shelved, library, form):
     (plain,) = make(shelved, seconds=0.5, seed=3)
