@@ -1,10 +1,12 @@
+import math
+import struct
 import time
 
 import pytest
 
 from plugin_server.engine.card import Lengths
 from plugin_server.errors import BadArgument, UnknownAddress
-from plugin_server.protocol.osc import ADDRESSES, ATTRIBUTES, TABLE, match_addresses, parse_generate
+from plugin_server.protocol.osc import ADDRESSES, ATTRIBUTES, TABLE, as_number, match_addresses, parse_generate
 from plugin_server.studio.requests import Generate
 
 
@@ -107,3 +109,10 @@ def test_the_table_lists_every_attribute():
     for attribute in ATTRIBUTES:
         assert f"@{attribute}" in ADDRESSES["/generate"].arguments
     assert len(ADDRESSES) == len(TABLE)
+
+
+def test_numbers_are_those_that_were_meant_before_they_had_32_bits():
+    bpm = struct.unpack("f", struct.pack("f", 93.7))[0]
+    asked = parse_generate(["rain", "@bars", 2, "@bpm", bpm], lambda model: Lengths())
+    assert bpm != 93.7 and asked.bpm == 93.7
+    assert math.isnan(as_number("x", math.nan)) and as_number("x", math.inf) == math.inf
