@@ -13,6 +13,10 @@ from plugin_server.errors import BundleDamaged, shown
 FORMAT = 1
 CARD_NAME = "card.json"
 PARAMETRISATIONS = ("clean",)
+CONDITIONS = ("text", "image")
+FITS = ("crop", "squash")
+PRIORS = ("pd", "sd")
+"""Ways of words to the embedding of a picture: a prior that was taught pictures with captions, or the data's own."""
 TOKENIZER_FILES = {"clipsonic": ("merges.txt.gz",)}
 """What a family reads beside its graphs: listed in `files`, so that it is verified like them."""
 
@@ -46,6 +50,33 @@ class Embedding:
     name: str
     size: int
     """Numbers in a vector; vectors have unit length, zeros mean no condition."""
+
+
+@dataclass(frozen=True, slots=True)
+class PictureSpec:
+    """What the image tower takes: pictures of `size` x `size` pixels, each channel (x / 255 - mean) / std."""
+
+    size: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    fit: str = "crop"
+    """'crop': the short side gets `size`, the middle is kept; 'squash': both sides get `size`."""
+
+
+@dataclass(frozen=True, slots=True)
+class PriorSpec:
+    """A diffusion prior: from the embedding of words to one that a picture of them might have (Ramesh et al. 2022)."""
+
+    graph: str
+    steps: int = 10
+    """Calls of the graph."""
+    guidance: float = 1.0
+    """Above 1 goes further from what no words give, with a second call a step."""
+    levels: int = 1000
+    """Noise levels that the graph knows, on the cosine schedule of Nichol and Dhariwal 2021."""
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    """Of picture embeddings, per number: the graph's own numbers are (x - mean) / std. Empty: 0 and 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +146,26 @@ class Card:
     files: Mapping[str, str] = field(default_factory=dict)
     """File name to sha256."""
     known: Known | None = None
+    picture: PictureSpec | None = None
+    """What the graph `image_tower` takes; None where the model takes words only."""
+    conditions: tuple[str, ...] = ("text",)
+    """What the denoiser was trained on: 'text', 'image' or both."""
+    priors: Mapping[str, PriorSpec] = field(default_factory=dict)
+    """Ways for words beside the straight one: 'pd', 'sd'."""
+    via: str = ""
+    """The way that words take when a request does not say; the straight one when empty."""
     format: int = FORMAT
+
+    @property
+    def ways(self) -> tuple[str, ...]:
+        """How words can reach the denoiser: straight, which is 'text' where it was trained on words and 'zs',
+        zero-shot, where on pictures alone, or through a prior."""
+        return ("text" if "text" in self.conditions else "zs", *self.priors)
+
+    @property
+    def usual_way(self) -> str:
+        """The one that is taken when a request does not say."""
+        return self.via or self.ways[0]
 
     def to_json(self) -> str:
         """Text of the card's file."""
@@ -145,10 +195,21 @@ def _parse(values: Mapping) -> Card:
     parts["lengths"] = Lengths(**values["lengths"])
     parts["known"] = Known(**values["known"]) if values.get("known") else None
     parts["mel_mean"], parts["mel_std"] = tuple(values["mel_mean"]), tuple(values["mel_std"])
+    parts["picture"] = _picture(values["picture"]) if values.get("picture") else None
+    parts["priors"] = {name: _prior(spec) for name, spec in values.get("priors", {}).items()}
+    parts["conditions"] = tuple(values.get("conditions", ("text",)))
     parts["graphs"] = {name: _graph(spec) for name, spec in values["graphs"].items()}
     card = Card(**parts)
     _check(card)
     return card
+
+
+def _picture(values: Mapping) -> PictureSpec:
+    return PictureSpec(**{**values, "mean": tuple(values["mean"]), "std": tuple(values["std"])})
+
+
+def _prior(values: Mapping) -> PriorSpec:
+    return PriorSpec(**{**values, "mean": tuple(values.get("mean", ())), "std": tuple(values.get("std", ()))})
 
 
 def _graph(values: Mapping) -> GraphSpec:
@@ -163,6 +224,7 @@ def _check(card: Card) -> None:
     _check_name(card.name)
     _check_numbers(card)
     _check_sampling(card.sampling)
+    _check_ways(card)
     _check_files(card)
 
 
@@ -197,6 +259,41 @@ def _check_sampling(sampling: Sampling) -> None:
     _whole("sampling.steps", sampling.steps, 1, 100)
     if not sampling.shift > 0:
         raise ValueError(f"sampling.shift is {sampling.shift:g}, expected a number above 0")
+
+
+def _check_ways(card: Card) -> None:
+    if not card.conditions or not set(card.conditions) <= set(CONDITIONS):
+        raise ValueError(f"conditions are {shown(card.conditions)}, expected some of {', '.join(CONDITIONS)}")
+    if ("image_tower" in card.graphs) != (card.picture is not None):
+        raise ValueError("picture: expected beside the graph image_tower, and only there")
+    if card.picture:
+        _check_picture(card.picture)
+    for name, prior in card.priors.items():
+        if name not in PRIORS:
+            raise ValueError(f"priors holds {shown(name)}, expected one of {', '.join(PRIORS)}")
+        _check_prior(f"priors.{name}", prior, card)
+    if card.via and card.via not in card.ways:
+        raise ValueError(f"via is {shown(card.via)}, expected one of {', '.join(card.ways)}")
+
+
+def _check_picture(picture: PictureSpec) -> None:
+    _whole("picture.size", picture.size, 8, 2048)
+    if picture.fit not in FITS:
+        raise ValueError(f"picture.fit is {shown(picture.fit)}, expected one of {', '.join(FITS)}")
+    if len(picture.mean) != 3 or len(picture.std) != 3 or min(picture.std) <= 0:
+        raise ValueError("picture: expected three numbers as mean, and three above 0 as std")
+
+
+def _check_prior(key: str, prior: PriorSpec, card: Card) -> None:
+    if prior.graph not in card.graphs:
+        raise ValueError(f"{key}.graph is {shown(prior.graph)}, which is none of the graphs")
+    _whole(f"{key}.steps", prior.steps, 1, 100)
+    _whole(f"{key}.levels", prior.levels, prior.steps, 100_000)
+    for name, numbers in (("mean", prior.mean), ("std", prior.std)):
+        if numbers and len(numbers) != card.embedding.size:
+            raise ValueError(f"{key}.{name} has {len(numbers)} numbers, expected {card.embedding.size}")
+    if prior.std and min(prior.std) <= 0:
+        raise ValueError(f"{key}.std holds a number that is not positive")
 
 
 def _whole(key: str, value: object, low: int, high: int) -> None:

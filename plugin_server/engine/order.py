@@ -31,3 +31,11 @@ class TakeOrder:
     """The end flows into the start."""
     stereo: float = 0.0
     """0 for one channel; above, two that share less of their noise the higher it is, up to 1."""
+    images: tuple[str, ...] = ()
+    """Absolute paths of pictures or videos."""
+    frames: int = 1
+    """Of each video: 1 is its first, more are spread over its length."""
+    blend: float = 0.0
+    """0 for the words alone, 1 for the pictures alone."""
+    via: str = "text"
+    """The way of the words, one of the card's."""

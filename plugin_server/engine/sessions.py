@@ -101,6 +101,7 @@ class GraphSession:
         self._session = _open(path, options)
         self.provider = self._session.get_providers()[0]
         self._outputs = [tensor.name for tensor in spec.outputs]
+        self.input_names = tuple(tensor.name for tensor in spec.inputs)
         for side, tensors, found in (
             ("inputs", spec.inputs, self._session.get_inputs()),
             ("outputs", spec.outputs, self._session.get_outputs()),

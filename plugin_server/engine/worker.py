@@ -14,6 +14,7 @@ from plugin_server.engine.entry import serve_engine
 from plugin_server.engine.order import EngineOptions, Report, TakeOrder
 from plugin_server.engine.rendering import Rendering
 from plugin_server.errors import (
+    BadFile,
     BundleDamaged,
     Cancelled,
     ClipsonicError,
@@ -29,7 +30,7 @@ START_TIMEOUT_S = 60.0
 """How long a model may take to load."""
 HEARTBEAT_S = 0.25
 """How often whoever waits for a model is told so, and can stop waiting."""
-ERRORS = {error.code: error for error in (BundleDamaged, Cancelled, EngineFailed, UnknownModel)}
+ERRORS = {error.code: error for error in (BadFile, BundleDamaged, Cancelled, EngineFailed, UnknownModel)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import Protocol
 from plugin_server.audio.player import Player
 from plugin_server.errors import BadArgument
 from plugin_server.protocol.clerk import Answers, Clerk, Handler, Reply, Work
+from plugin_server.protocol.guard import check_images
 from plugin_server.protocol.osc import as_text, as_whole, at_most, exactly, parse_generate
 from plugin_server.protocol.packets import Atom
 from plugin_server.protocol.subscribers import NOBODY, Peer
@@ -98,6 +99,7 @@ class BankCommands:
     def _set(self, peer: Peer, arguments: Sequence[Atom]) -> list[Reply]:
         if len(arguments) < 2:
             raise BadArgument(f"arguments: got {len(arguments)}, expected a slot and a prompt")
+        check_images(arguments, peer)
         number = as_whole("slot", arguments[0])
         lengths_of, tempo = lambda model: self._studio.card(model).lengths, lambda: self._player.bpm
         request = parse_generate(arguments[1:], lengths_of, tempo)

@@ -6,6 +6,10 @@ import logging
 from collections.abc import Sequence
 from functools import lru_cache
 
+from plugin_server.errors import BadArgument
+from plugin_server.protocol.packets import Atom
+from plugin_server.protocol.subscribers import Peer
+
 log = logging.getLogger(__name__)
 
 LOOPBACK, LOOPBACK_V6, EVERYWHERE = "127.0.0.1", "::1", "0.0.0.0"
@@ -51,3 +55,17 @@ class Guard:
             mapped = address.ipv4_mapped
             return address.is_loopback if mapped is None else self._is_listed(str(mapped))
         return any(address in network for network in self.networks)
+
+
+def check_images(arguments: Sequence[Atom], peer: Peer) -> None:
+    """Only programs on this machine may have its files looked at. Raises BadArgument."""
+    if "@image" in arguments and not _is_here(peer.host):
+        raise BadArgument(f"image: came from {peer.host}, expected a program on the daemon's own machine")
+
+
+def _is_here(host: str) -> bool:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback

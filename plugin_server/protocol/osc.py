@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import pairwise
+from pathlib import Path
 
 from plugin_server.engine.card import Lengths
 from plugin_server.errors import BadArgument, UnknownAddress, shown
@@ -55,11 +56,12 @@ class Reply:
 TABLE = (
     Row(
         "/generate",
-        "prompt [seconds] [@bars @bpm @key @negative @seed @steps @guidance @loop @stereo @variations @format @name "
-        "@model @id]",
+        "prompt [seconds] [@image @blend @frames @via @bars @bpm @key @negative @seed @steps @guidance @loop @stereo "
+        "@variations @format @name @model @id]",
         "/queued /progress /clip /done",
-        "make a clip, or several takes, from words; a number after them is its length in seconds, unless the words "
-        "are not quoted and no clip can be that long, as in: kick 808",
+        "make a clip, or several takes, from words, from pictures (@image, absolute paths on this machine) or from "
+        "both; a number after the words is its length in seconds, unless they are not quoted and no clip can be that "
+        "long, as in: kick 808",
         types="sf",
         ranges={"seconds": "lengths"},
     ),
@@ -117,7 +119,8 @@ TABLE = (
     ),
     Row(
         "/bank/set",
-        "slot prompt [seconds] [@bars @bpm @key @negative @seed @steps @guidance @loop @stereo @format @name @model]",
+        "slot prompt [seconds] [@image @blend @frames @via @bars @bpm @key @negative @seed @steps @guidance @loop "
+        "@stereo @format @name @model]",
         "/bank.slot /done",
         "give a slot another prompt, or add one at the end",
         types="isf",
@@ -180,11 +183,15 @@ REPLIES = {
 }
 """Replies whose arguments always have the same types; `/done` has its address's own."""
 
-_TEXT = {"negative", "key", "format", "name", "model", "id"}
-_WHOLE = {"seed", "steps", "variations"}
-_NUMBER = {"bars", "bpm", "guidance", "stereo"}
+_TEXT = {"negative", "via", "key", "format", "name", "model", "id"}
+_WHOLE = {"seed", "steps", "variations", "frames"}
+_NUMBER = {"bars", "bpm", "guidance", "stereo", "blend"}
 _SWITCH = {"loop"}
 ATTRIBUTES = (
+    "image",
+    "blend",
+    "frames",
+    "via",
     "bars",
     "bpm",
     "key",
@@ -253,8 +260,13 @@ def parse_generate(
         values[name] = _attribute(name, atoms)
     if "bars" in values:
         values.setdefault("bpm", float(tempo()))
-    prompt, seconds = _prompt_and_seconds(positional, lambda: lengths_of(str(values.get("model", ""))))
-    return Generate(prompt=prompt, seconds=seconds, **values)
+    images = values.pop("image", ())
+    if images and len(positional) <= 1 and all(is_number(atom) for atom in positional):
+        # No words: a number is the length then.
+        prompt, seconds = "", float(positional[0]) if positional else None
+    else:
+        prompt, seconds = _prompt_and_seconds(positional, lambda: lengths_of(str(values.get("model", ""))))
+    return Generate(prompt=prompt, seconds=seconds, images=images, **values)
 
 
 def split_attributes(arguments: Sequence[Atom]) -> tuple[list[Atom], dict[str, list[Atom]]]:
@@ -298,6 +310,8 @@ def _prompt_and_seconds(atoms: list[Atom], lengths: Callable[[], Lengths]) -> tu
 def _attribute(name: str, atoms: list[Atom]) -> object:
     if not atoms:
         raise BadArgument(f"{name}: got nothing, expected a value after @{name}")
+    if name == "image":
+        return as_paths(atoms)
     if name in _TEXT:
         return " ".join(as_text(name, atom) for atom in atoms)
     if len(atoms) > 1:
@@ -305,6 +319,34 @@ def _attribute(name: str, atoms: list[Atom]) -> object:
     if name in _SWITCH:
         return as_switch(name, atoms[0])
     return as_whole(name, atoms[0]) if name in _WHOLE else as_number(name, atoms[0])
+
+
+def as_paths(atoms: Sequence[Atom]) -> tuple[str, ...]:
+    """Paths of atoms: each that begins like one begins one, others go on with the last, which had spaces and no quotes.
+
+    Max on macOS writes `Macintosh HD:/Users/me/a.jpg` for `/Users/me/a.jpg`. Raises BadArgument.
+    """
+    paths: list[str] = []
+    for atom in atoms:
+        text = as_text("image", atom)
+        if not paths or _PATH_START.match(text):
+            paths.append(text)
+        else:
+            paths[-1] += f" {text}"
+    return tuple(_plain_path(path) for path in paths)
+
+
+_PATH_START = re.compile(r"[/~]|[A-Za-z]:[/\\]|\\\\|[^/:]{2,}:/")
+_MAX_VOLUME = re.compile(r"([^/:\\]{2,}):(/.*)")
+
+
+def _plain_path(path: str) -> str:
+    volume = _MAX_VOLUME.fullmatch(path)
+    if volume:
+        # The volume that the system started from is the root, whatever its name is.
+        elsewhere = f"/Volumes/{volume[1]}{volume[2]}"
+        path = elsewhere if Path(elsewhere).exists() else volume[2]
+    return str(Path(path).expanduser()) if path.startswith("~") else path
 
 
 def is_number(atom: Atom) -> bool:

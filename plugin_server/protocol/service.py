@@ -14,6 +14,7 @@ from plugin_server.protocol.banks import BankCommands
 from plugin_server.protocol.clerk import Clerk
 from plugin_server.protocol.clips import ClipCommands
 from plugin_server.protocol.fire import Fire
+from plugin_server.protocol.guard import check_images
 from plugin_server.protocol.live import LiveOutput
 from plugin_server.protocol.meter import Meter
 from plugin_server.protocol.network import Network
@@ -196,6 +197,7 @@ class OscService:
 
     def _generate(self, peer: Peer, arguments: Sequence[Atom]) -> None:
         parts = self._parts
+        check_images(arguments, peer)
         request = parse_generate(arguments, lambda model: parts.studio.card(model).lengths, lambda: parts.player.bpm)
         self._submit(peer, request)
 

@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path, PurePath
 from typing import ClassVar
 
 from plugin_server.audio.about import BEATS_PER_BAR, read_key
@@ -14,6 +15,10 @@ SEED_LIMIT = 2**31 - 1
 """OSC integers are signed and 32 bits wide, so that every seed can be sent back."""
 MAX_PROMPT = 2000
 FORMATS = ("wav", "flac", "aiff")
+WAYS = ("text", "zs", "pd", "sd")
+"""Of words into a model: its own text embedding, the same in a picture's place, or through one of two priors."""
+MAX_IMAGES = 16
+MAX_PATH = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +28,8 @@ class Generate:
     Raises BadArgument that names the argument, what came and what was expected.
     """
 
-    prompt: str
+    prompt: str = ""
+    """Words; may be empty where there are images."""
     seconds: float | None = None
     """Length of the clip, 0.5 to 30 s for the shipped model; the card has the last word. None with bars."""
     negative: str = ""
@@ -46,6 +52,14 @@ class Generate:
     """'F# minor' or the like, told in the file."""
     format: str = ""
     """Of the file: 'wav', 'flac' or 'aiff'; WAV when empty."""
+    images: tuple[str, ...] = ()
+    """Up to 16 absolute paths of pictures or videos: what is seen in them is asked for, in the middle of them all."""
+    blend: float | None = None
+    """0 to 1, from the words alone to the images alone; half-way when there are both."""
+    frames: int = 1
+    """1 to 32 of each video: the first, or several spread over its length."""
+    via: str = ""
+    """The way of the words into the model: 'text', 'zs', 'pd' or 'sd', where it has several."""
     variations: int = 1
     """1 to 16 takes."""
     name: str = ""
@@ -56,7 +70,16 @@ class Generate:
     """A job id that the client chose: asking twice with one id makes one job."""
 
     def __post_init__(self) -> None:
-        _text("prompt", self.prompt)
+        _images(self.images)
+        _text("prompt", self.prompt, empty=bool(self.images))
+        _number("blend", self.blend, 0, 1)
+        if self.blend is not None and not (self.images and self.prompt):
+            raise BadArgument(f"blend: got {self.blend:g}, expected it beside both words and an image")
+        _whole("frames", self.frames, 1, 32)
+        if self.via not in ("", *WAYS):
+            raise BadArgument(f"via: got {shown(self.via)}, expected one of {', '.join(WAYS)}")
+        if self.via and not self.prompt:
+            raise BadArgument(f"via: got {self.via}, expected it beside words, whose way it is")
         _text("negative", self.negative, empty=True)
         _text("name", self.name, empty=True)
         _text("model", self.model, empty=True)
@@ -85,6 +108,16 @@ class Generate:
         _whole("seed", self.seed, 0, SEED_LIMIT)
         _whole("steps", self.steps, 1, 100)
         _whole("variations", self.variations, 1, 16)
+
+    @property
+    def image_share(self) -> float:
+        """`blend`, or what it is when nothing was said: 0 for words alone, 1 for images alone, else a half."""
+        return bool(self.images) * (0.5 if self.prompt else 1.0) if self.blend is None else float(self.blend)
+
+    @property
+    def title(self) -> str:
+        """What a clip of it is called: its name, its words, or else its images' file names."""
+        return self.name or self.prompt or ", ".join(PurePath(image).stem for image in self.images)
 
     @property
     def length_s(self) -> float | None:
@@ -143,6 +176,16 @@ def is_length(words: Sequence[str], number: float, lengths: Lengths) -> bool:
     of the words shows that it was quoted: then a number is meant as a length, and may be refused as such.
     """
     return lengths.least <= number <= lengths.most or not math.isfinite(number) or any(" " in word for word in words)
+
+
+def _images(images: object) -> None:
+    if not isinstance(images, tuple) or not all(isinstance(image, str) for image in images):
+        raise BadArgument(f"image: got {shown(images)}, expected paths of pictures")
+    if len(images) > MAX_IMAGES:
+        raise BadArgument(f"image: got {len(images)} of them, expected at most {MAX_IMAGES}")
+    for image in images:
+        if len(image) > MAX_PATH or not Path(image).is_absolute() or "\0" in image:
+            raise BadArgument(f"image: got {shown(image)}, expected an absolute path of a picture")
 
 
 def _text(name: str, value: object, empty: bool = False) -> None:

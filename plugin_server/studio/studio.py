@@ -17,6 +17,7 @@ from plugin_server.engine.card import Card
 from plugin_server.engine.order import Report, TakeOrder
 from plugin_server.engine.worker import Engine, Take
 from plugin_server.errors import BadArgument, BadFile, Cancelled, FolderNotWritable
+from plugin_server.studio.images import fingerprint
 from plugin_server.studio.jobs import ClipMade
 from plugin_server.studio.library import Library
 from plugin_server.studio.rendered import find_rendered
@@ -66,6 +67,8 @@ class Studio:
         Raises UnknownModel, BundleDamaged, or BadArgument when the model cannot make that length.
         """
         card = self.card(request.model)
+        if request.images and card.picture is None:
+            raise BadArgument(f"image: got {len(request.images)}, but {card.name} takes words only")
         lengths, sampling = card.lengths, card.sampling
         seconds = lengths.usual if request.length_s is None else float(request.length_s)
         if not lengths.least <= seconds <= lengths.most:
@@ -84,6 +87,10 @@ class Studio:
             guidance=sampling.guidance if request.guidance is None else float(request.guidance),
             loop=request.loop,
             stereo=float(request.stereo),
+            images=request.images,
+            frames=request.frames,
+            blend=request.image_share,
+            via=_way(card, request),
         )
 
     def card(self, model: str) -> Card:
@@ -114,7 +121,7 @@ class Studio:
             return None
         card, order = self.resolve(request)
         checksum = find_bundle(self.settings.bundle_folders, card.name).checksum()
-        wanted = {**asdict(order), "model": card.name, "checksum": checksum, "take": 1}
+        wanted = {**order_recipe(order), "model": card.name, "checksum": checksum, "take": 1}
         wanted |= _told(request)
         return find_rendered(self._library, wanted, self.settings.finish.sample_rate)
 
@@ -181,7 +188,7 @@ class Studio:
         clip = to_clip(Clip(take.made.samples, take.sample_rate), order.seconds, self.settings.finish)
         # The id too: a file of 16 bits holds other samples than those that it is the fingerprint of.
         clip_id = clip.fingerprint()
-        recipe = {**asdict(order), "model": take.model, "checksum": take.checksum, "take": number, "id": clip_id}
+        recipe = {**order_recipe(order), "model": take.model, "checksum": take.checksum, "take": number, "id": clip_id}
         recipe |= _told(request)
         path = self._write(
             clip,
@@ -207,8 +214,29 @@ class Studio:
 
 def _report_slot(report: Report, request: Generate, number: int, n_slots: int) -> Report:
     """The progress of one slot as a part of its bank's."""
-    title = request.name or request.prompt
+    title = request.title
     return lambda fraction, stage: report((number + fraction) / n_slots, f"{title[:60]}: {stage}")
+
+
+def _way(card: Card, request: Generate) -> str:
+    if request.via and request.via not in card.ways:
+        raise BadArgument(f"via: got {request.via}, expected one of {', '.join(card.ways)} for {card.name}")
+    return request.via or card.usual_way
+
+
+def order_recipe(order: TakeOrder) -> dict[str, object]:
+    """What was asked of the model, as a file's recipe has it. Images are known by what is in them, too.
+
+    Raises BadFile for an image that is not there.
+    """
+    recipe = asdict(order)
+    if not order.prompt:
+        del recipe["via"]
+    if not order.images:
+        for name in ("images", "frames", "blend"):
+            del recipe[name]
+        return recipe
+    return recipe | {"images": list(order.images), "fingerprints": [fingerprint(Path(path)) for path in order.images]}
 
 
 def _told(request: Generate) -> dict[str, object]:
@@ -219,7 +247,7 @@ def _told(request: Generate) -> dict[str, object]:
 def file_stem(request: Generate, order: TakeOrder, take: int) -> str:
     """'sea-waves_8s_s42_t1': what it is, how long, from which seed, which take; 'kit_128bpm_F#min_2bars_s42_t1' where
     tempo and key are known, as hosts and samplers look for them."""
-    parts = [safe_stem(request.name or order.prompt)]
+    parts = [safe_stem(request.title)]
     if request.bpm is not None:
         parts.append(f"{request.bpm:g}bpm")
     if request.key:
@@ -233,19 +261,28 @@ def _about(request: Generate, order: TakeOrder, take: Take, clip_id: str) -> Abo
     made = f"seed {order.seed}, {order.steps} steps, guidance {order.guidance:g}, {take.model}"
     tempo = f"{request.bpm:g} bpm" if request.bpm is not None else ""
     return About(
-        title=request.name or order.prompt,
+        title=request.title,
         artist=SOFTWARE,
         comment=", ".join(part for part in (tempo, request.key, made) if part),
         software=SOFTWARE,
         date=now.date().isoformat(),
         time=now.time().isoformat("seconds"),
         reference=clip_id,
-        history=f"{made}: {order.prompt}",
+        history=f"{made}: {order.prompt or request.title}",
         loop=order.loop,
         bpm=request.bpm,
         bars=request.bars,
         key=request.key,
     )
+
+
+def _same_images(path: Path, recipe: dict) -> tuple[str, ...]:
+    """A recipe's images, when they still are what they were. Raises BadFile, TypeError or KeyError."""
+    images = tuple(recipe["images"])
+    for image, known in zip(images, recipe["fingerprints"], strict=True):
+        if fingerprint(Path(image)) != known:
+            raise BadFile(f"{path}: its image {image} was changed since")
+    return images
 
 
 def check_folder(folder: Path) -> None:
@@ -267,10 +304,13 @@ def request_like(path: Path) -> tuple[Generate, str]:
     recipe = read_recipe(path)
     names = ("prompt", "negative", "seconds", "seed", "steps", "guidance", "model")
     # Recipes of the first version know nothing of these, and later ones have them where they were asked for.
-    newer = {name: recipe[name] for name in ("loop", "stereo", *TOLD) if name in recipe}
+    newer = {name: recipe[name] for name in ("loop", "stereo", "frames", "via", *TOLD) if name in recipe}
+    if "images" in recipe:
+        newer["images"] = _same_images(path, recipe)
+        newer["blend"] = recipe["blend"] if recipe["prompt"] else None
     if "bars" in newer:
         recipe = recipe | {"seconds": None}
     try:
         return Generate(**{name: recipe[name] for name in names}, **newer), str(recipe["checksum"])
-    except (KeyError, TypeError, BadArgument) as error:
+    except (KeyError, TypeError, ValueError, BadArgument) as error:
         raise BadFile(f"{path}: its recipe cannot be used: {error}") from error

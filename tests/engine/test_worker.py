@@ -60,7 +60,7 @@ def test_progress_rises_through_the_stages(engine):
     engine.run("toy", order(steps=4), lambda fraction, stage: heard.append((fraction, stage)))
     fractions = [fraction for fraction, _ in heard]
     assert fractions == sorted(fractions)
-    assert list(dict.fromkeys(stage for _, stage in heard)) == ["text", "sampling", "vocoder"]
+    assert list(dict.fromkeys(stage for _, stage in heard)) == ["condition", "sampling", "vocoder"]
     assert sum(stage == "sampling" for _, stage in heard) >= 4
 
 

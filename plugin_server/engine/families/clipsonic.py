@@ -1,7 +1,9 @@
 """CLIPSonic (Dong et al., WASPAA 2023): a joint embedding conditions a diffusion model over log-mel spectrograms,
 and a vocoder makes the waveform."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -11,13 +13,15 @@ from plugin_server.engine.card import Card
 from plugin_server.engine.colour import tinted
 from plugin_server.engine.known import KnownSounds
 from plugin_server.engine.order import Report, TakeOrder
+from plugin_server.engine.pictures import normalise, read_pictures
+from plugin_server.engine.prior import sample_prior, slerp
 from plugin_server.engine.rendering import Rendering
 from plugin_server.engine.sampler import SOLVERS, Denoise, channel_noise, flow_sigmas, guided, rolling
 from plugin_server.engine.sessions import Cancellation, GraphSession, SessionOptions
 from plugin_server.engine.tokenizer import Tokenizer
 
 TOKENIZER_FILE = "merges.txt.gz"
-SHARES = {"text": 0.02, "sampling": 0.83, "vocoder": 0.15}
+SHARES = {"condition": 0.02, "sampling": 0.83, "vocoder": 0.15}
 """About the share of the time that each stage takes, for an honest progress bar."""
 
 
@@ -27,14 +31,18 @@ behind it reach."""
 
 
 def load(bundle: Bundle, options: SessionOptions) -> "Clipsonic":
-    """Open the three graphs. Raises BundleDamaged."""
+    """Open every graph that the card names, three at least. Raises BundleDamaged."""
     card = bundle.card
-    graphs = {
-        name: GraphSession(bundle.path(name), card.graphs[name], options)
-        for name in ("text_tower", "denoiser", "vocoder")
-    }
+
+    def open_graph(name: str) -> GraphSession:
+        return GraphSession(bundle.path(name), card.graphs[name], options)
+
+    graphs = {name: open_graph(name) for name in ("text_tower", "denoiser", "vocoder")}
+    image_tower = open_graph("image_tower") if card.picture else None
+    priors = {way: open_graph(spec.graph) for way, spec in card.priors.items()}
     known = card.known and KnownSounds.read(bundle.folder / card.known.file, card.known, card.embedding.size)
-    return Clipsonic(card, Tokenizer(bundle.folder / TOKENIZER_FILE, card.context_length), known, **graphs)
+    tokenizer = Tokenizer(bundle.folder / TOKENIZER_FILE, card.context_length)
+    return Clipsonic(card, tokenizer, known, image_tower=image_tower, priors=priors, **graphs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +59,7 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Clipsonic:
-    """Prompt to samples."""
+    """Words and pictures to samples."""
 
     card: Card
     tokenizer: Tokenizer
@@ -59,6 +67,9 @@ class Clipsonic:
     text_tower: GraphSession
     denoiser: GraphSession
     vocoder: GraphSession
+    image_tower: GraphSession | None
+    priors: Mapping[str, GraphSession]
+    """By the way that words take through each."""
 
     @property
     def provider(self) -> str:
@@ -72,21 +83,70 @@ class Clipsonic:
 
     def run(self, order: TakeOrder, report: Report, cancellation: Cancellation) -> Rendering:
         """Whole mel frames: those that cover `order.seconds`, or for a loop those nearest to it."""
-        report(0.0, "text")
-        wanted = self.embed(order.prompt, cancellation)
+        report(0.0, "condition")
+        wanted = self.condition(order, cancellation)
         nearest, confidence = self.known.nearest(wanted) if self.known else ("", 1.0)
         if self.known:
             wanted = self.known.draw_near(wanted)
         unwanted = self.embed(order.negative, cancellation) if order.negative else None
-        report(SHARES["text"], "sampling")
+        report(SHARES["condition"], "sampling")
         mels = self.sample(order, wanted, unwanted, report, cancellation)
         report(1 - SHARES["vocoder"], "vocoder")
         channels = [self.vocode(mel, cancellation, order.loop) for mel in mels]
         return Rendering(np.stack(channels, axis=1), confidence, nearest)
 
+    def condition(self, order: TakeOrder, cancellation: Cancellation) -> np.ndarray:
+        """Joint embedding of an order's words, its pictures or a point between them, float32 (1, size), unit length.
+
+        Raises BadFile for a picture that cannot be read, Cancelled, EngineFailed.
+        """
+        if not order.images:
+            return self.words(order.prompt, order.via, order.seed, cancellation)
+        pictures = self._see(order, cancellation)
+        if not order.prompt or order.blend >= 1:
+            return pictures
+        return slerp(self.words(order.prompt, order.via, order.seed, cancellation), pictures, order.blend)
+
+    def words(self, prompt: str, way: str, seed: int, cancellation: Cancellation) -> np.ndarray:
+        """Joint embedding of words by one of the card's ways, float32 (1, size), unit length."""
+        if way not in self.priors:
+            return self.embed(prompt, cancellation)
+        spec, graph = self.card.priors[way], self.priors[way]
+        feeds = [self._prior_feeds(graph, text, cancellation) for text in ([prompt, ""][: 1 + (spec.guidance != 1)])]
+
+        def predict(x: np.ndarray, level: float) -> np.ndarray:
+            cancellation.check()
+            moving = {"noised": x, "timestep": np.array([level], np.float32)}
+            wanted, *plain = (graph.run(moving | fixed, cancellation)[0] for fixed in feeds)
+            return plain[0] + np.float32(spec.guidance) * (wanted - plain[0]) if plain else wanted
+
+        return sample_prior(predict, spec, self.card.embedding.size, seed)
+
     def embed(self, prompt: str, cancellation: Cancellation) -> np.ndarray:
-        """Joint embedding of words, float32 (1, size), unit length."""
+        """Where the text tower puts words, float32 (1, size), unit length."""
         return self.text_tower.run({"tokens": self.tokenizer(prompt)}, cancellation)[0]
+
+    def look(self, pictures: list[np.ndarray], cancellation: Cancellation) -> np.ndarray:
+        """Where the image tower puts pictures uint8 (height, width, 3), float32 (n, size), unit length."""
+        return self.image_tower.run({"pictures": normalise(pictures, self.card.picture)}, cancellation)[0]
+
+    def _see(self, order: TakeOrder, cancellation: Cancellation) -> np.ndarray:
+        """The middle of an order's pictures: each file counts once, however many frames are taken of it."""
+        files = []
+        for path in order.images:
+            cancellation.check()
+            files.append(self.look(read_pictures(Path(path), order.frames), cancellation).mean(axis=0))
+        middle = np.sum([file / np.linalg.norm(file) for file in files], axis=0, keepdims=True)
+        return (middle / np.linalg.norm(middle)).astype(np.float32)
+
+    def _prior_feeds(self, graph: GraphSession, text: str, cancellation: Cancellation) -> dict[str, np.ndarray]:
+        """What a prior takes beside the noised embedding: the words', and those of single tokens where it has them."""
+        tokens = self.tokenizer(text)
+        found = self.text_tower.run({"tokens": tokens}, cancellation)
+        end = int(tokens[0].argmax())
+        mask = (np.arange(tokens.shape[1]) <= end)[None].astype(np.float32)
+        feeds = {"text": found[0], "hidden": found[-1], "mask": mask}
+        return {name: feeds[name] for name in graph.input_names if name in feeds}
 
     def sample(
         self,
@@ -111,7 +171,7 @@ class Clipsonic:
 
         def on_step(step: int) -> None:
             cancellation.check()
-            report(SHARES["text"] + SHARES["sampling"] * step / order.steps, "sampling")
+            report(SHARES["condition"] + SHARES["sampling"] * step / order.steps, "sampling")
 
         normal = SOLVERS[sampling.solver](denoise, noise, flow_sigmas(order.steps, sampling.shift), on_step)
         return normal * std + mean
