@@ -1,0 +1,111 @@
+"""Pictures to the joint embedding: an open_clip vision model in a small configuration.
+
+Official CLIP image towers are open_clip vision models too, so they take the same road to ONNX.
+"""
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from onnx_export.torchvision_ops import declare_missing_operators
+from plugin_server.engine.card import PictureSpec
+
+IMAGENET_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+"""efficientnet-lite0-57934424.pth (Tan and Le 2019, Apache-2.0), as a registry carries it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageTowerSize:
+    """Shape of the network, in open_clip's terms."""
+
+    trunk: str = "tf_efficientnet_lite0"
+    """A timm model, as open_clip's `timm_model_name`."""
+    picture: PictureSpec = field(default_factory=lambda: PictureSpec(160, (0.5,) * 3, (0.5,) * 3))
+    n_embedding: int = 384
+
+
+class ImageTower(nn.Module):
+    """Normalised pictures (batch, 3, size, size) to unit vectors (batch, n_embedding)."""
+
+    def __init__(self, size: ImageTowerSize):
+        super().__init__()
+        self._operators = declare_missing_operators()
+        from open_clip.timm_model import TimmModel
+
+        self.size = size
+        self.vision = TimmModel(
+            size.trunk, size.n_embedding, size.picture.size, pool="avg", proj="linear", proj_bias=True
+        )
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        return nn.functional.normalize(self.vision(pictures).float(), dim=-1)
+
+    def start_from(self, teacher: "ImageNetTeacher") -> None:
+        """Begin with the teacher's trunk."""
+        mine = self.vision.trunk.state_dict()
+        theirs = teacher.network.state_dict()
+        self.vision.trunk.load_state_dict({name: theirs[name] for name in mine})
+
+
+class ImageNetTeacher(nn.Module):
+    """EfficientNet-Lite0 as published: what it takes a picture for, and the words for that."""
+
+    def __init__(self, path: Path):
+        """Reads efficientnet-lite0-57934424.pth. Raises ValueError when it is another file."""
+        super().__init__()
+        self._operators = declare_missing_operators()
+        import timm
+
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
+        if found != IMAGENET_SHA256:
+            raise ValueError(f"{path} has sha256 {found}, expected {IMAGENET_SHA256}")
+        self.network = timm.create_model("tf_efficientnet_lite0", pretrained=False).eval().requires_grad_(False)
+        # The file's names are those of another implementation; order and shapes are the same.
+        values = torch.load(path, map_location="cpu", weights_only=True).values()
+        self.network.load_state_dict(dict(zip(self.network.state_dict(), values, strict=True)))
+
+    @staticmethod
+    def class_names() -> list[str]:
+        """The thousand classes of ImageNet with their synonyms, 'seashore, coast, ...', in the network's order."""
+        from timm.data import ImageNetInfo
+
+        info = ImageNetInfo()
+        return [info.index_to_description(i).lower() for i in range(info.num_classes())]
+
+    @torch.no_grad()
+    def likely(self, pictures: torch.Tensor) -> torch.Tensor:
+        """Probabilities (batch, 1000)."""
+        return self.network(pictures).float().softmax(dim=-1)
+
+    def name(self, features: torch.Tensor) -> torch.Tensor:
+        """Probabilities (batch, 1000) for features (batch, 1280)."""
+        return self.network.classifier(features).softmax(dim=-1)
+
+    @property
+    def directions(self) -> torch.Tensor:
+        """Unit vectors (1000, 1280) along which features go when a class gets likelier."""
+        return nn.functional.normalize(self.network.classifier.weight, dim=-1)
+
+
+def to_network(pictures: list[np.ndarray], spec: PictureSpec) -> torch.Tensor:
+    """Pixels, uint8 (size, size, 3) each, to the tower's input (batch, 3, size, size)."""
+    pixels = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 255
+    mean, std = (torch.tensor(numbers)[None, :, None, None] for numbers in (spec.mean, spec.std))
+    return ((pixels - mean) / std).contiguous(memory_format=torch.channels_last)
+
+
+@torch.no_grad()
+def embed_pictures(tower: ImageTower, pictures: list[np.ndarray], batch: int = 64) -> np.ndarray:
+    """Unit vectors, float32 (n, n_embedding), of pictures uint8 (height, width, 3) of any size."""
+    from plugin_server.engine.pictures import fit
+
+    spec = tower.size.picture
+    parts = [
+        tower(to_network([fit(p, spec) for p in pictures[i : i + batch]], spec)).numpy()
+        for i in range(0, len(pictures), batch)
+    ]
+    return np.concatenate(parts)
