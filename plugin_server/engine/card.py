@@ -65,7 +65,11 @@ class PictureSpec:
 
 @dataclass(frozen=True, slots=True)
 class PriorSpec:
-    """A diffusion prior: from the embedding of words to one that a picture of them might have (Ramesh et al. 2022)."""
+    """A diffusion prior: from the embedding of words to one that a picture of them might have (Ramesh et al. 2022).
+
+    Its graph takes `noised` (batch, size), `timestep` (batch,), and any of the text tower's outputs by their names and
+    `mask` (batch, context), which is 1 for each token up to the end mark; it gives the clean embedding (batch, size).
+    """
 
     graph: str
     steps: int = 10
@@ -287,6 +291,11 @@ def _check_picture(picture: PictureSpec) -> None:
 def _check_prior(key: str, prior: PriorSpec, card: Card) -> None:
     if prior.graph not in card.graphs:
         raise ValueError(f"{key}.graph is {shown(prior.graph)}, which is none of the graphs")
+    own, others = {"noised", "timestep"}, {"mask", *(tensor.name for tensor in card.graphs["text_tower"].outputs)}
+    takes = {tensor.name for tensor in card.graphs[prior.graph].inputs}
+    if not own <= takes <= own | others:
+        wanted = f"noised, timestep and perhaps some of {', '.join(sorted(others))}"
+        raise ValueError(f"{key}.graph takes {', '.join(sorted(takes))}, expected {wanted}")
     _whole(f"{key}.steps", prior.steps, 1, 100)
     _whole(f"{key}.levels", prior.levels, prior.steps, 100_000)
     for name, numbers in (("mean", prior.mean), ("std", prior.std)):

@@ -140,13 +140,15 @@ class Clipsonic:
         return (middle / np.linalg.norm(middle)).astype(np.float32)
 
     def _prior_feeds(self, graph: GraphSession, text: str, cancellation: Cancellation) -> dict[str, np.ndarray]:
-        """What a prior takes beside the noised embedding: the words', and those of single tokens where it has them."""
+        """What a prior takes beside the noised embedding: outputs of the text tower by their names, and `mask`, float32
+        (1, context), which is 1 for each token up to the end mark."""
         tokens = self.tokenizer(text)
-        found = self.text_tower.run({"tokens": tokens}, cancellation)
+        names = (tensor.name for tensor in self.card.graphs["text_tower"].outputs)
+        known = dict(zip(names, self.text_tower.run({"tokens": tokens}, cancellation), strict=True))
+        # The end mark is the highest id, and what follows it is padding.
         end = int(tokens[0].argmax())
-        mask = (np.arange(tokens.shape[1]) <= end)[None].astype(np.float32)
-        feeds = {"text": found[0], "hidden": found[-1], "mask": mask}
-        return {name: feeds[name] for name in graph.input_names if name in feeds}
+        known["mask"] = (np.arange(tokens.shape[1]) <= end)[None].astype(np.float32)
+        return {name: known[name] for name in graph.input_names if name in known}
 
     def sample(
         self,
