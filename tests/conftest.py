@@ -18,9 +18,10 @@ from tests.toys import write_toy
 
 @pytest.fixture(scope="session")
 def toys(tmp_path_factory) -> Path:
-    """A folder with 'toy', which is quick, and 'slow-toy', which takes some 10 ms a step."""
+    """A folder with 'toy', which is quick and takes pictures, and 'slow-toy', which takes some 10 ms a step and words
+    only."""
     folder = tmp_path_factory.mktemp("bundles")
-    write_toy(folder)
+    write_toy(folder, pictures=True)
     write_toy(folder, "slow-toy", burn=700)
     return folder
 

@@ -12,26 +12,44 @@ from onnx import TensorProto, helper
 
 from plugin_server.audio.spectral import MelSettings, mel_filterbank
 from plugin_server.engine.bundles import file_sha256
-from plugin_server.engine.card import CARD_NAME, Card, Embedding, GraphSpec, Lengths, Sampling, TensorSpec
+from plugin_server.engine.card import (
+    CARD_NAME,
+    Card,
+    Embedding,
+    GraphSpec,
+    Lengths,
+    PictureSpec,
+    PriorSpec,
+    Sampling,
+    TensorSpec,
+)
 from plugin_server.engine.families.clipsonic import TOKENIZER_FILE
 from plugin_server.engine.tokenizer import N_MERGES
 
 MEL = MelSettings(sample_rate=16000, n_fft=256, hop=64, n_mels=8, f_max_hz=8000)
 N_EMBEDDING = 6
 CONTEXT = 20
+PICTURE = PictureSpec(size=16, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
+PRIOR = PriorSpec("prior_pd", steps=3, guidance=1.5, levels=50, mean=(0.1,) * N_EMBEDDING, std=(0.5,) * N_EMBEDDING)
 FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
 
 
-def write_toy(folder: Path, name: str = "toy", burn: int = 0, taught_guidance: float = 1.0) -> Path:
+def write_toy(
+    folder: Path, name: str = "toy", burn: int = 0, taught_guidance: float = 1.0, pictures: bool = False
+) -> Path:
     """A bundle in `folder/name`. Prompts differ in spectrum; `burn` multiplies matrices of that size in each step;
-    `taught_guidance` above 1 makes guidance an input."""
+    `taught_guidance` above 1 makes guidance an input; `pictures` adds an image tower, which sees colours alone, and a
+    prior, 'pd'."""
     place = folder / name
     place.mkdir(parents=True)
     graphs = {
-        "text_tower": _save(place, _text_tower(), "text_tower"),
+        "text_tower": _save(place, _text_tower(with_tokens=pictures), "text_tower"),
         "denoiser": _save(place, _denoiser(burn, taught_guidance > 1), "denoiser"),
         "vocoder": _save(place, _vocoder(), "vocoder"),
     }
+    if pictures:
+        graphs["image_tower"] = _save(place, _image_tower(), "image_tower")
+        graphs[PRIOR.graph] = _save(place, _prior(), PRIOR.graph)
     # Merges that no text can use: every prompt is spelt letter by letter.
     lines = ["#version: toy", *(f"\u2603{i} \u2604" for i in range(N_MERGES))]
     (place / TOKENIZER_FILE).write_bytes(gzip.compress("\n".join(lines).encode(), mtime=0))
@@ -53,6 +71,9 @@ def write_toy(folder: Path, name: str = "toy", burn: int = 0, taught_guidance: f
         lengths=Lengths(0.25, 30.0, 1.0),
         graphs=graphs,
         files={file: file_sha256(place / file) for file in files},
+        picture=PICTURE if pictures else None,
+        conditions=("text", "image") if pictures else ("text",),
+        priors={"pd": PRIOR} if pictures else {},
     )
     (place / CARD_NAME).write_text(card.to_json())
     return place
@@ -82,23 +103,82 @@ def _constant(name: str, values: np.ndarray) -> onnx.TensorProto:
     return onnx.numpy_helper.from_array(np.asarray(values), name)
 
 
-def _text_tower() -> onnx.GraphProto:
-    """Unit vectors of sines of the ids: other words, another vector."""
+def _text_tower(with_tokens: bool) -> onnx.GraphProto:
+    """Unit vectors of sines of the ids: other words, another vector. Those of single tokens, too, when asked for."""
     nodes = [
         helper.make_node("Cast", ["tokens"], ["ids"], to=FLOAT),
         helper.make_node("Unsqueeze", ["ids", "last"], ["column"]),
         helper.make_node("Mul", ["column", "rates"], ["angles"]),
-        helper.make_node("Sin", ["angles"], ["sines"]),
-        helper.make_node("ReduceSum", ["sines", "one"], ["sum"], keepdims=0),
+        helper.make_node("Sin", ["angles"], ["hidden"]),
+        helper.make_node("ReduceSum", ["hidden", "one"], ["sum"], keepdims=0),
         helper.make_node("LpNormalization", ["sum"], ["embedding"], axis=-1, p=2),
     ]
     rates = np.linspace(0.001, 0.37, N_EMBEDDING, dtype=np.float32).reshape(1, 1, -1)
     constants = [_constant("rates", rates), _constant("last", np.array([2])), _constant("one", np.array([1]))]
+    outputs = {"embedding": ["batch", N_EMBEDDING]}
+    if with_tokens:
+        outputs["hidden"] = ["batch", CONTEXT, N_EMBEDDING]
     return helper.make_graph(
         nodes,
         "text_tower",
         [helper.make_tensor_value_info("tokens", INT64, ["batch", CONTEXT])],
+        [helper.make_tensor_value_info(name, FLOAT, shape) for name, shape in outputs.items()],
+        constants,
+    )
+
+
+def _image_tower() -> onnx.GraphProto:
+    """Unit vectors of the mean colour: another colour, another vector."""
+    nodes = [
+        helper.make_node("ReduceMean", ["pictures", "sides"], ["colour"], keepdims=0),
+        helper.make_node("MatMul", ["colour", "directions"], ["turned"]),
+        helper.make_node("Add", ["turned", "grey"], ["sum"]),
+        helper.make_node("LpNormalization", ["sum"], ["embedding"], axis=-1, p=2),
+    ]
+    rng = np.random.default_rng(11)
+    constants = [
+        _constant("sides", np.array([2, 3])),
+        _constant("directions", rng.standard_normal((3, N_EMBEDDING)).astype(np.float32)),
+        _constant("grey", rng.standard_normal(N_EMBEDDING).astype(np.float32)),
+    ]
+    return helper.make_graph(
+        nodes,
+        "image_tower",
+        [helper.make_tensor_value_info("pictures", FLOAT, ["batch", 3, PICTURE.size, PICTURE.size])],
         [helper.make_tensor_value_info("embedding", FLOAT, ["batch", N_EMBEDDING])],
+        constants,
+    )
+
+
+def _prior() -> onnx.GraphProto:
+    """The words' embedding and the mean of their tokens in other places, and a tenth of what came in."""
+    nodes = [
+        helper.make_node("Unsqueeze", ["mask", "last"], ["column"]),
+        helper.make_node("Mul", ["hidden", "column"], ["heard"]),
+        helper.make_node("ReduceMean", ["heard", "one"], ["mean"], keepdims=0),
+        helper.make_node("Add", ["embedding", "mean"], ["words"]),
+        helper.make_node("MatMul", ["words", "places"], ["moved"]),
+        helper.make_node("Mul", ["noised", "tenth"], ["kept"]),
+        helper.make_node("Add", ["moved", "kept"], ["mixed"]),
+        helper.make_node("Mul", ["timestep", "nothing"], ["zeros"]),
+        helper.make_node("Unsqueeze", ["zeros", "one"], ["zero"]),
+        helper.make_node("Add", ["mixed", "zero"], ["clean"]),
+    ]
+    constants = [
+        _constant("last", np.array([2])),
+        _constant("one", np.array([1])),
+        _constant("places", np.roll(np.eye(N_EMBEDDING, dtype=np.float32), 2, axis=1)),
+        _constant("tenth", np.array(0.1, np.float32)),
+        _constant("nothing", np.array(0.0, np.float32)),
+    ]
+    vector = ["batch", N_EMBEDDING]
+    shapes = {"noised": vector, "timestep": ["batch"], "embedding": vector, "mask": ["batch", CONTEXT]}
+    shapes["hidden"] = ["batch", CONTEXT, N_EMBEDDING]
+    return helper.make_graph(
+        nodes,
+        "prior",
+        [helper.make_tensor_value_info(name, FLOAT, shape) for name, shape in shapes.items()],
+        [helper.make_tensor_value_info("clean", FLOAT, vector)],
         constants,
     )
 
