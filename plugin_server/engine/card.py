@@ -15,6 +15,7 @@ CARD_NAME = "card.json"
 PARAMETRISATIONS = ("clean",)
 CONDITIONS = ("text", "image")
 FITS = ("crop", "squash")
+FILTERS = ("bicubic", "bilinear")
 PRIORS = ("pd", "sd")
 """Ways of words to the embedding of a picture: a prior that was taught pictures with captions, or the data's own."""
 TOKENIZER_FILES = {"clipsonic": ("merges.txt.gz",)}
@@ -61,6 +62,8 @@ class PictureSpec:
     std: tuple[float, ...]
     fit: str = "crop"
     """'crop': the short side gets `size`, the middle is kept; 'squash': both sides get `size`."""
+    filter: str = "bicubic"
+    """How pixels are made of others: 'bicubic' or 'bilinear'."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,8 @@ class PriorSpec:
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     """Of picture embeddings, per number: the graph's own numbers are (x - mean) / std. Empty: 0 and 1."""
+    clip: float = 0.0
+    """The graph's own numbers are cut off at this, and at its negative, in every estimate; 0 leaves them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,8 +287,9 @@ def _check_ways(card: Card) -> None:
 
 def _check_picture(picture: PictureSpec) -> None:
     _whole("picture.size", picture.size, 8, 2048)
-    if picture.fit not in FITS:
-        raise ValueError(f"picture.fit is {shown(picture.fit)}, expected one of {', '.join(FITS)}")
+    for key, value, known in (("fit", picture.fit, FITS), ("filter", picture.filter, FILTERS)):
+        if value not in known:
+            raise ValueError(f"picture.{key} is {shown(value)}, expected one of {', '.join(known)}")
     if len(picture.mean) != 3 or len(picture.std) != 3 or min(picture.std) <= 0:
         raise ValueError("picture: expected three numbers as mean, and three above 0 as std")
 
@@ -301,6 +307,8 @@ def _check_prior(key: str, prior: PriorSpec, card: Card) -> None:
     for name, numbers in (("mean", prior.mean), ("std", prior.std)):
         if numbers and len(numbers) != card.embedding.size:
             raise ValueError(f"{key}.{name} has {len(numbers)} numbers, expected {card.embedding.size}")
+    if not prior.clip >= 0:
+        raise ValueError(f"{key}.clip is {prior.clip:g}, expected 0 or a number above")
     if prior.std and min(prior.std) <= 0:
         raise ValueError(f"{key}.std holds a number that is not positive")
 

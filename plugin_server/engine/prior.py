@@ -15,17 +15,26 @@ def kept_signal(levels: int) -> np.ndarray:
     Dhariwal 2021), whose steps take away 0.999 at most."""
     places = np.arange(levels + 1) / levels
     cosine = np.cos((places + 0.008) / 1.008 * np.pi / 2) ** 2
-    return np.cumprod(np.maximum(1 - np.minimum(1 - cosine[1:] / cosine[:-1], 0.999), 1e-3))
+    return np.cumprod(1 - np.minimum(1 - cosine[1:] / cosine[:-1], 0.999))
+
+
+def noise_levels(levels: int, steps: int) -> np.ndarray:
+    """The levels of the steps, int (steps,), evenly from the highest down to 0; one step is at the highest."""
+    if steps == 1:
+        return np.array([levels - 1])
+    return (np.arange(steps) * ((levels - 1) / (steps - 1))).round()[::-1].astype(int)
 
 
 def sample_prior(predict: Predict, spec: PriorSpec, size: int, seed: int) -> np.ndarray:
     """An embedding, float32 (1, size) of unit length, drawn from the prior by ancestral sampling (Ho et al. 2020)."""
-    rng = np.random.default_rng(seed)
+    # Apart from the noise that the clip itself begins with.
+    rng = np.random.default_rng([seed, 2])
     kept = kept_signal(spec.levels)
-    levels = np.linspace(spec.levels - 1, 0, spec.steps).round().astype(int)
+    levels = noise_levels(spec.levels, spec.steps)
+    bound = spec.clip or np.inf
     x = rng.standard_normal((1, size))
     for level, then in zip(levels, [*levels[1:], None], strict=True):
-        clean = predict(x.astype(np.float32), float(level))
+        clean = np.clip(predict(x.astype(np.float32), float(level)), -bound, bound)
         x = clean if then is None else _towards(clean, x, kept[level], kept[then], rng)
     mean = np.array(spec.mean or 0.0)
     std = np.array(spec.std or 1.0)
