@@ -1,19 +1,30 @@
-"""Who made the sounds that a model was trained on."""
+"""Who made the sounds and pictures that a model was trained on."""
 
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
-from onnx_export.corpus import Sound
+
+class Credited(Protocol):
+    """A row of a catalogue."""
+
+    source: str
+    licence: str
+    attribution: str
 
 
-def write_attributions(sounds: Sequence[Sound], path: Path) -> None:
-    """A Markdown table: source, licence, how many clips, and the people to name."""
+def write_attributions(made: dict[str, Sequence[Credited]], path: Path) -> None:
+    """Markdown tables under their titles: source, licence, how many, and the people to name."""
+    path.write_text("\n\n".join(_table(title, rows) for title, rows in made.items() if rows) + "\n", "utf-8")
+
+
+def _table(title: str, rows: Sequence[Credited]) -> str:
     groups: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for sound in sounds:
-        groups[sound.source, sound.licence].append(sound.attribution)
-    lines = ["# Sounds behind this model", "", "| source | licence | clips | by |", "|---|---|---|---|"]
+    for row in rows:
+        groups[row.source, row.licence].append(row.attribution)
+    lines = [f"# {title}", "", "| source | licence | number | by |", "|---|---|---|---|"]
     for (source, licence), people in sorted(groups.items()):
         names = "; ".join(dict.fromkeys(name.replace("|", "/").strip() for name in people if name.strip()))
         lines.append(f"| {source} | {licence} | {len(people)} | {names} |")
-    path.write_text("\n".join(lines) + "\n", "utf-8")
+    return "\n".join(lines)

@@ -4,9 +4,9 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
+from onnx_export.train_commands import TRAINERS, limit_threads, train
 from plugin_server.errors import ClipsonicError
 from plugin_server.settings import SHIPPED_BUNDLES
 
@@ -29,18 +29,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m onnx_export", description="Train, export and evaluate models.")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    train = commands.add_parser("train", help="train one network; run again to go on where it stopped")
-    train.add_argument("network", choices=("text", "denoiser", "vocoder"))
-    train.add_argument("--steps", type=int, required=True, help="steps in all, those done before included")
-    train.add_argument("--device", default="cpu", help="torch device (default: cpu)")
-    train.add_argument("--threads", type=int, help="processor threads")
-    train.add_argument("--adversarial-from", type=int, help="vocoder: first step with discriminators")
-    _add_sources(train)
-    train.set_defaults(run=_train)
+    _add_train(commands)
+    resume = commands.add_parser("resume", help="a bundle's networks as checkpoints, to go on from")
+    resume.add_argument("bundle", type=Path, help="the bundle's folder")
+    resume.add_argument("--runs", type=Path, default=Path("runs"), help="folder without checkpoints (default: runs)")
+    resume.add_argument("--at", type=int, default=0, help="steps that count as done (default: 0)")
+    resume.set_defaults(run=_resume)
     export = commands.add_parser("export", help="checkpoints to a bundle, compared with PyTorch graph by graph")
-    export.add_argument("name", choices=("clipsonic-mini",))
+    export.add_argument("name", choices=("clipsonic-mini", "clipsonic-iq", "clipsonic-tta", "clipsonic-clap-tta"))
     export.add_argument("--out", type=Path, default=SHIPPED_BUNDLES, help="folder that gets the bundle's folder")
-    export.add_argument("--bundle-version", default="0.1.0")
     _add_sources(export)
     export.set_defaults(run=_export)
     evaluate = commands.add_parser("evaluate", help="figures of a bundle on recordings it was not trained on")
@@ -57,6 +54,12 @@ def _parser() -> argparse.ArgumentParser:
         evaluate.add_argument(f"--{name}", type=Path, help=what)
     _add_sources(evaluate)
     evaluate.set_defaults(run=_evaluate)
+    compare = commands.add_parser("compare", help="the paper's variants side by side")
+    compare.add_argument("bundles", type=Path, help="folder of their bundles")
+    compare.add_argument("--soundnet", type=Path, help="sound8.npy: a judge that was not trained here")
+    compare.add_argument("--json", type=Path, help="also write the figures here")
+    _add_sources(compare)
+    compare.set_defaults(run=_compare)
     probe = commands.add_parser("probe", help="does the right label explain a noised sound best, in each split?")
     probe.add_argument("bundle", type=Path, help="the bundle's folder")
     probe.add_argument("--clips", type=int, default=40, help="of each split (default: 40)")
@@ -72,11 +75,25 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_train(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("train", help="train one network; run again to go on where it stopped")
+    parser.add_argument("network", choices=tuple(TRAINERS))
+    parser.add_argument("--steps", type=int, required=True, help="steps in all, those done before included")
+    parser.add_argument("--device", default="cpu", help="torch device (default: cpu)")
+    parser.add_argument("--threads", type=int, help="processor threads")
+    parser.add_argument("--backbone", type=Path, help="denoisers: begin with this checkpoint, its conditions forgotten")
+    parser.add_argument("--adversarial-from", type=int, help="vocoder: first step with discriminators")
+    _add_sources(parser)
+    parser.set_defaults(run=_train)
+
+
 def _add_sources(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--corpus", type=Path, required=True, help="folder with catalog.csv and its sounds")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="checkpoints and caches (default: runs)")
     parser.add_argument("--licences", choices=("all", "permissive"), default="all", help="which clips to use")
     for name, what in (
+        ("images", "folder with catalog.csv and its pictures"),
+        ("imagenet", "efficientnet-lite0-57934424.pth: teaches the image tower"),
         ("minilm", "folder of the sentence encoder that teaches"),
         ("captions", "captions of sounds, one a line"),
         ("ontology", "the AudioSet ontology's JSON"),
@@ -89,82 +106,41 @@ def _add_sources(parser: argparse.ArgumentParser) -> None:
 def _sources(options: argparse.Namespace):
     from onnx_export.clipsonic.lessons import Sources
 
-    names = ("corpus", "runs", "minilm", "captions", "ontology", "labels", "wordnet", "licences")
+    names = ("corpus", "runs", "images", "imagenet", "minilm", "captions", "ontology", "labels", "wordnet", "licences")
     return Sources(**{name: getattr(options, name) for name in names})
 
 
 def _train(options: argparse.Namespace) -> None:
-    import torch
-
-    _limit_threads(options.threads)
-    trainers = {"text": _train_text, "denoiser": _train_denoiser, "vocoder": _train_vocoder}
-    path = options.runs / f"{options.network}.pt"
-    trainers[options.network](_sources(options), options, path, torch.device(options.device))
+    train(options, _sources(options))
 
 
-def _limit_threads(n: int | None) -> None:
-    import torch
+def _resume(options: argparse.Namespace) -> None:
+    from onnx_export.clipsonic.bundle import Sizes
+    from onnx_export.clipsonic.resume import resume_from
+    from plugin_server.engine.bundles import Bundle
+    from plugin_server.engine.card import read_card
 
-    if n:
-        torch.set_num_threads(n)
-
-
-def _train_text(sources, options: argparse.Namespace, path: Path, device) -> None:
-    from onnx_export.clipsonic.lessons import Material
-    from onnx_export.clipsonic.text_tower import TextTowerSize
-    from onnx_export.clipsonic.train_text import TextTraining, train_text
-
-    material = Material(sources)
-    training = TextTraining(steps=options.steps)
-    train_text(material.lessons(), material.word_vectors(), TextTowerSize(), training, path, device)
-
-
-def _train_denoiser(sources, options: argparse.Namespace, path: Path, device) -> None:
-    from onnx_export.clipsonic.denoiser import DenoiserSize
-    from onnx_export.clipsonic.lessons import Material
-    from onnx_export.clipsonic.train_denoiser import DenoiserTraining, train_denoiser
-    from plugin_server.audio.spectral import MelSettings
-
-    training = DenoiserTraining(steps=options.steps)
-    wordings = Material(sources).wordings(_trained_tower(options.runs / "text.pt"))
-    train_denoiser(sources.cache(), wordings, MelSettings(), DenoiserSize(), training, path, device)
-
-
-def _trained_tower(path: Path):
-    """The tower of these runs, None where none was trained yet."""
-    from onnx_export.clipsonic.text_tower import TextTower, TextTowerSize
-    from onnx_export.training import load_average
-
-    if not path.exists():
-        return None
-    tower = TextTower(TextTowerSize())
-    load_average(path, tower)
-    return tower
-
-
-def _train_vocoder(sources, options: argparse.Namespace, path: Path, device) -> None:
-    from onnx_export.clipsonic.train_vocoder import VocoderTraining, train_vocoder
-    from onnx_export.clipsonic.vocoder import VocoderSize
-    from plugin_server.audio.spectral import MelSettings
-
-    training = VocoderTraining(steps=options.steps)
-    if options.adversarial_from is not None:
-        training = replace(training, adversarial_from=options.adversarial_from)
-    train_vocoder(sources.cache(), MelSettings(), VocoderSize(), training, path, device)
+    bundle = Bundle(options.bundle, read_card(options.bundle))
+    resume_from(bundle, Sizes(), options.runs, options.at)
 
 
 def _export(options: argparse.Namespace) -> None:
     from onnx_export.attributions import write_attributions
-    from onnx_export.clipsonic.bundle import MINI, Sizes, load_networks, write_bundle
+    from onnx_export.clipsonic.bundle import Sizes, load_networks, write_bundle
     from onnx_export.clipsonic.colours import measure_colours
+    from onnx_export.clipsonic.variants import VARIANTS
 
-    sources, sizes = _sources(options), Sizes()
+    sources, sizes, variant = _sources(options), Sizes(), VARIANTS[options.name]
     cache = sources.cache()
     labels = sorted({cache.sounds[i].label for i in cache.indices("train")})
-    networks = load_networks(options.runs, sizes, labels, measure_colours(cache, labels))
+    networks = load_networks(options.runs, variant, sizes, labels, measure_colours(cache, labels))
     folder = options.out / options.name
-    card = write_bundle(folder, replace(MINI, version=options.bundle_version), networks, sizes)
-    write_attributions([cache.sounds[i] for i in cache.indices("train")], folder / "ATTRIBUTIONS.md")
+    card = write_bundle(folder, variant, networks, sizes)
+    made = {
+        "Sounds behind this model": [cache.sounds[i] for i in cache.indices("train")],
+        "Pictures behind this model": sources.pictures() if variant.sees else [],
+    }
+    write_attributions(made, folder / "ATTRIBUTIONS.md")
     for name, graph in card.graphs.items():
         print(f"{name:12} {graph.parity:.2e} largest relative difference from PyTorch")
     print(f"bundle: {folder.absolute()}")
@@ -173,9 +149,19 @@ def _export(options: argparse.Namespace) -> None:
 def _evaluate(options: argparse.Namespace) -> None:
     from onnx_export.evaluate import Weights, evaluate_bundle
 
-    _limit_threads(options.threads)
+    limit_threads(options.threads)
     weights = Weights(options.soundnet, options.hifigan, options.crepe)
     report = evaluate_bundle(options.bundle, _sources(options), weights, options.takes, options.sheet)
+    print(report.table())
+    if options.json:
+        options.json.write_text(report.to_json(), "utf-8")
+
+
+def _compare(options: argparse.Namespace) -> None:
+    from onnx_export.comparison import compare
+    from onnx_export.evaluate import Weights
+
+    report = compare(options.bundles, _sources(options), Weights(soundnet=options.soundnet))
     print(report.table())
     if options.json:
         options.json.write_text(report.to_json(), "utf-8")

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import soundfile
@@ -94,6 +95,20 @@ def normalise_level(samples: np.ndarray, rms: float = 0.08, peak: float = 0.95) 
     loud = np.sqrt(power[len(power) // 2 :].mean()) if len(power) else 0.0
     gain = min(rms / max(loud, 1e-5), peak / max(float(np.abs(samples).max(initial=0)), 1e-5))
     return (samples * gain).astype(np.float32)
+
+
+class Clips(Protocol):
+    """Sounds to teach with, in splits."""
+
+    sounds: Sequence[Sound]
+
+    def mel(self, index: int) -> np.ndarray:
+        """Log-mel, float16 (frames, n_mels), of one sound."""
+        ...
+
+    def indices(self, split: str) -> list[int]:
+        """Sounds of one split: 'train', 'valid' or 'test'."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

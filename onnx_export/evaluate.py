@@ -14,6 +14,8 @@ from onnx_export.corpus import Cache
 from onnx_export.crepe import load_crepe
 from onnx_export.distances import Components, Value, frechet_of_clips, mean_of, nearest, spread
 from onnx_export.listener import Ear, Listeners, OwnEar, Scale, SoundNetEar, concepts, describe_all
+from onnx_export.looking import Shown, hits, judge_image_tower, judged_pictures, show
+from onnx_export.pictures import held_out, read_pictures
 from onnx_export.playlists import (
     Embed,
     Heard,
@@ -57,7 +59,7 @@ def evaluate_bundle(folder: Path, sources: Sources, weights: Weights, n_takes: i
     bundle = Bundle(folder, read_card(folder))
     verify_bundle(bundle)
     model, cache = load(bundle, SessionOptions()), sources.cache()
-    embed = _sentences(sources)
+    embed = sentences_of(sources)
     report = Report(f"{bundle.card.name} {bundle.card.version}")
     log.info("text tower")
     report.tower = judge_tower(model, sorted({sound.label for sound in cache.sounds}))
@@ -70,20 +72,27 @@ def evaluate_bundle(folder: Path, sources: Sources, weights: Weights, n_takes: i
     played, takes = playlists(model, cache, labels, embed, n_takes)
     if sheet:
         draw_sheet(played[REAL], played[MADE], model.card.mel, sheet)
-    for ear in _ears(model, weights):
+    shown = {}
+    if sources.images and model.card.picture:
+        log.info("pictures")
+        shown = look(model, sources, labels, report)
+    for ear in ears(model, weights):
         log.info("%s", ear.name)
-        judge_by(ear, report, cache, labels, played, takes, embed)
+        judge = judge_by(ear, report, cache, labels, played, takes, embed)
+        judge_shown(judge, report, shown)
     return report
 
 
-def _sentences(sources: Sources) -> Embed | None:
+def sentences_of(sources: Sources) -> Embed | None:
+    """The sentence encoder, where its folder is named."""
     if sources.minilm is None:
         return None
     encoder = SentenceEncoder(sources.minilm)
     return lambda texts: encoder.encode_cached(list(texts), sources.runs / CACHE)
 
 
-def _ears(model: Clipsonic, weights: Weights) -> list[Ear]:
+def ears(model: Clipsonic, weights: Weights) -> list[Ear]:
+    """Those whose weights there are."""
     own: list[Ear] = [OwnEar(model.card.mel)]
     return own + ([SoundNetEar.read(weights.soundnet, model.sample_rate)] if weights.soundnet else [])
 
@@ -133,6 +142,26 @@ def _recordings(cache: Cache, labels: Sequence[str]) -> list[list[Heard]]:
     return [of_cache(cache, group.values()) for group in groups.values()]
 
 
+def look(model: Clipsonic, sources: Sources, labels: Sequence[str], report: Report) -> dict[str, list[Shown]]:
+    """What the image tower knows of held-out photos, into the report; and clips made of them, to be judged."""
+    photos = held_out(read_pictures(sources.need("images")))
+    groups = sorted({picture.group for rows in photos.values() for picture in rows})
+    report.pictures = {name: judge_image_tower(model, rows, groups) for name, rows in photos.items()}
+    shown = {}
+    for name, rows in photos.items():
+        made = show(model, judged_pictures(rows, labels), model.card.ways)
+        shown |= {f"{row}, {name}": clips for row, clips in made.items()}
+    return shown
+
+
+def judge_shown(judge: "Judge", report: Report, shown: dict[str, list[Shown]]) -> None:
+    """Whether one ear hears in clips what the pictures show."""
+    report.shown[judge.ear.name] = {
+        name: hits(judge.listeners, describe_all([clip.heard.wave for clip in clips], judge.ear.clip), clips)
+        for name, clips in shown.items()
+    }
+
+
 def judge_by(
     ear: Ear,
     report: Report,
@@ -141,8 +170,8 @@ def judge_by(
     played: Played,
     takes: Takes,
     embed: Embed | None,
-) -> None:
-    """Fill in one ear's part of the report."""
+) -> "Judge":
+    """Fill in one ear's part of the report; gives back the judge."""
     judge = Judge.train(ear, cache, labels, embed)
     rows = {name: describe_all([clip.wave for clip in clips], ear.clip) for name, clips in played.items()}
     windows = {
@@ -163,6 +192,7 @@ def judge_by(
         {name: (played[name], judge.hits(rows[name], played[name])[1]) for name in (REAL, MADE)}
     )
     report.diversity[ear.name] = judge.diversity(takes)
+    return judge
 
 
 def _aligned(played: Played) -> list[str]:

@@ -40,8 +40,22 @@ def export_graph(what: Exported, path: Path, halve: bool = True) -> GraphSpec:
     Raises ValueError when onnxruntime's answer differs from PyTorch's by more than 1 % of its largest number.
     """
     module = what.module.eval()
+    write_graph(what, path)
+    if halve:
+        onnx.save(halve_weights(onnx.load(path), what.whole), path)
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    parity = max(_difference(session, module, inputs) for inputs in (what.inputs, _shorter(what)))
+    log.info("%s: largest relative difference from PyTorch %.2e", path.name, parity)
+    if parity > 0.01:
+        raise ValueError(f"{path}: differs from PyTorch by {parity:.2e} of its largest number")
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    return GraphSpec(path.name, _specs(inputs), _specs(outputs), parity=float(f"{parity:.3g}"))
+
+
+def write_graph(what: Exported, path: Path) -> None:
+    """The graph as the exporter gives it."""
     torch.onnx.export(
-        module,
+        what.module.eval(),
         tuple(what.inputs.values()),
         str(path),
         input_names=list(what.inputs),
@@ -52,15 +66,6 @@ def export_graph(what: Exported, path: Path, halve: bool = True) -> GraphSpec:
         external_data=False,
         verbose=False,
     )
-    if halve:
-        onnx.save(halve_weights(onnx.load(path), what.whole), path)
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    parity = max(_difference(session, module, inputs) for inputs in (what.inputs, _shorter(what)))
-    log.info("%s: largest relative difference from PyTorch %.2e", path.name, parity)
-    if parity > 0.01:
-        raise ValueError(f"{path}: differs from PyTorch by {parity:.2e} of its largest number")
-    inputs, outputs = session.get_inputs(), session.get_outputs()
-    return GraphSpec(path.name, _specs(inputs), _specs(outputs), parity=float(f"{parity:.3g}"))
 
 
 def _specs(tensors: Sequence[onnxruntime.NodeArg]) -> tuple[TensorSpec, ...]:
@@ -131,3 +136,7 @@ class ByteEmbedding(nn.Module):
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
         return self.table[ids].float() * self.scale[ids]
+
+    def whole(self) -> torch.Tensor:
+        """The table in single precision; bytes made of it again are the same."""
+        return self.table.float() * self.scale

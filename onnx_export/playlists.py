@@ -131,10 +131,22 @@ def made_from(model: Clipsonic, prompts: Sequence[tuple[str, str]], n_takes: int
     ]
 
 
-def make(model: Clipsonic, prompt: str, seconds: float, seed: int) -> np.ndarray:
+def make(
+    model: Clipsonic, prompt: str, seconds: float, seed: int, images: tuple[str, ...] = (), via: str = ""
+) -> np.ndarray:
     """Samples of a clip with the card's settings, at the level that the corpus has."""
     sampling = model.card.sampling
-    order = TakeOrder(prompt, "", seconds, seed, sampling.steps, sampling.guidance)
+    order = TakeOrder(
+        prompt,
+        "",
+        seconds,
+        seed,
+        sampling.steps,
+        sampling.guidance,
+        images=images,
+        blend=0.0 if prompt else 1.0,
+        via=via or model.card.usual_way,
+    )
     made = model.run(order, lambda fraction, stage: None, Cancellation()).samples[:, 0]
     return normalise_level(made[: round(seconds * model.sample_rate)])
 

@@ -18,6 +18,10 @@ class Report:
     n_concepts: int = 0
     tower: dict[str, Value] = field(default_factory=dict)
     """How often a paraphrase lies nearest its own label among all labels."""
+    pictures: dict[str, dict[str, Value]] = field(default_factory=dict)
+    """Set of held-out photos, to how often the image tower knows their group, and finds captions and photos."""
+    shown: dict[str, dict[str, dict[str, Value]]] = field(default_factory=dict)
+    """Ear, then what clips were made of, to how often a sound of what the picture shows is heard."""
     heard: dict[str, dict[str, dict[str, Value]]] = field(default_factory=dict)
     """Ear, then what was played, then figure."""
     diversity: dict[str, dict[str, Value]] = field(default_factory=dict)
@@ -35,11 +39,13 @@ class Report:
         """Markdown."""
         parts = [f"{self.bundle}, {self.n_concepts} concepts; 95 % intervals in brackets."]
         parts += [_table("text tower", {"paraphrases, nearest label of all": self.tower}, ("top-1", "top-5"))]
+        parts += [_table("image tower", self.pictures, _keys(self.pictures))]
+        parts += [_table(f"of pictures, heard by {ear}", rows, _keys(rows)) for ear, rows in self.shown.items()]
         parts += [_table(f"heard by {ear}", rows, COLUMNS) for ear, rows in self.heard.items()]
         parts += [_table(f"top-1 by {ear}", rows, _keys(rows)) for ear, rows in self.categories.items()]
         parts += [_table("difference between takes", self.diversity, _keys(self.diversity))]
         parts += [_vocoder_table(self.vocoder)]
-        return "\n\n".join(parts) + "\n"
+        return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _keys(rows: Mapping[str, Mapping[str, object]]) -> tuple[str, ...]:
@@ -47,6 +53,9 @@ def _keys(rows: Mapping[str, Mapping[str, object]]) -> tuple[str, ...]:
 
 
 def _table(corner: str, rows: Mapping[str, Mapping[str, Value]], columns: tuple[str, ...]) -> str:
+    """Nothing when no row has a figure."""
+    if not any(rows.values()):
+        return ""
     lines = ["| " + " | ".join([corner, *columns]) + " |", "|---" * (len(columns) + 1) + "|"]
     lines += [
         "| " + " | ".join([name, *(str(row[c]) if c in row else "–" for c in columns)]) + " |"
@@ -56,6 +65,8 @@ def _table(corner: str, rows: Mapping[str, Mapping[str, Value]], columns: tuple[
 
 
 def _vocoder_table(rows: Mapping[str, Mapping[str, Fidelity]]) -> str:
+    if not rows:
+        return ""
     ways = _keys(rows)
     lines = [
         "| log-mel L1 / up to 11 kHz / STFT loss / cents | " + " | ".join(ways) + " |",

@@ -64,8 +64,9 @@ class Average:
 class Checkpoint:
     """A file that holds the state of named parts and the step, replaced whole."""
 
-    def __init__(self, path: Path, parts: Mapping[str, object]):
-        self.path, self.parts = path, parts
+    def __init__(self, path: Path, parts: Mapping[str, object], notes: Mapping[str, str] | None = None):
+        """`notes` are kept beside the parts, as they are."""
+        self.path, self.parts, self.notes = path, parts, dict(notes or {})
         self.start = 0
         """Step that this run began with."""
 
@@ -73,7 +74,8 @@ class Checkpoint:
         """Write beside, then rename: a run stopped in the middle of a save loses nothing."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         beside = self.path.with_suffix(".part")
-        torch.save({"step": step, **{name: part.state_dict() for name, part in self.parts.items()}}, beside)
+        states = {name: part.state_dict() for name, part in self.parts.items()}
+        torch.save({"step": step, **self.notes, **states}, beside)
         os.replace(beside, self.path)
 
     def load(self) -> int:

@@ -119,6 +119,13 @@ class Denoiser(nn.Module):
             nn.init.zeros_(block.table[2].data)
             nn.init.zeros_(block.table[5].data)
 
+    def forget_conditions(self) -> None:
+        """Begin anew with what embeddings mean, and keep what is known of sounds."""
+        for layer in (self.from_embedding[0], self.from_embedding[2]):
+            layer.reset_parameters()
+        nn.init.zeros_(self.to_context.weight)
+        nn.init.zeros_(self.to_context.bias)
+
     def forward(
         self,
         noised: torch.Tensor,

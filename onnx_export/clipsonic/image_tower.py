@@ -50,6 +50,12 @@ class ImageTower(nn.Module):
         theirs = teacher.network.state_dict()
         self.vision.trunk.load_state_dict({name: theirs[name] for name in mine})
 
+    def hold(self, n_stages: int) -> None:
+        """Teach neither the stem nor the first stages."""
+        trunk = self.vision.trunk
+        for part in (trunk.conv_stem, trunk.bn1, *trunk.blocks[:n_stages]):
+            part.requires_grad_(False)
+
 
 class ImageNetTeacher(nn.Module):
     """EfficientNet-Lite0 as published: what it takes a picture for, and the words for that."""
@@ -96,6 +102,21 @@ def to_network(pictures: list[np.ndarray], spec: PictureSpec) -> torch.Tensor:
     pixels = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 255
     mean, std = (torch.tensor(numbers)[None, :, None, None] for numbers in (spec.mean, spec.std))
     return ((pixels - mean) / std).contiguous(memory_format=torch.channels_last)
+
+
+def embed_views(tower: ImageTower, pixels: np.ndarray, n_views: int) -> np.ndarray:
+    """Unit vectors, float32 (n_views, n_embedding), of one picture uint8 (height, width, 3): first as a whole, then in
+    crops of half its area and more, every other one mirrored. The same each time."""
+    height, width = pixels.shape[:2]
+    rng = np.random.default_rng(height * 10_007 + width)
+    views = [pixels]
+    for i in range(1, n_views):
+        share = np.sqrt(rng.uniform(0.5, 1.0))
+        h, w = round(height * share), round(width * share)
+        top, left = rng.integers(0, height - h + 1), rng.integers(0, width - w + 1)
+        crop = pixels[top : top + h, left : left + w]
+        views.append(crop[:, ::-1] if i % 2 else crop)
+    return embed_pictures(tower, views)
 
 
 @torch.no_grad()

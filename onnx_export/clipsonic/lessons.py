@@ -6,13 +6,19 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import torch
 
+from onnx_export.clipsonic.clap import Clap, ClapSize
+from onnx_export.clipsonic.conditions import ByLabel
+from onnx_export.clipsonic.filming import Footage
 from onnx_export.clipsonic.space import SoundSpace, borrowed_wordings, own_wordings, unit
-from onnx_export.clipsonic.text_tower import TextTower, embed_texts, token_texts
+from onnx_export.clipsonic.text_tower import TextTower, TextTowerSize, embed_texts, token_texts
 from onnx_export.clipsonic.train_text import Lesson
 from onnx_export.corpus import Cache, Sound, open_cache, read_catalog
+from onnx_export.pictures import Picture, may_teach, read_pictures
 from onnx_export.sentences import SentenceEncoder
 from onnx_export.texts import read_captions, read_labels, read_ontology, read_wordnet
+from onnx_export.training import load_average
 from plugin_server.audio.spectral import MelSettings
 
 CACHE = "cache"
@@ -28,6 +34,10 @@ class Sources:
     """Folder with catalog.csv and its sounds."""
     runs: Path
     """Folder for checkpoints and caches."""
+    images: Path | None = None
+    """Folder with catalog.csv and its pictures."""
+    imagenet: Path | None = None
+    """EfficientNet-Lite0's weights, the teacher of the image tower."""
     minilm: Path | None = None
     """Folder with MiniLM's config.json, tokenizer.json and model.safetensors."""
     captions: Path | None = None
@@ -46,9 +56,57 @@ class Sources:
         """The catalogue's rows that may be used."""
         return read_catalog(self.corpus, self.licences)
 
+    def pictures(self) -> list[Picture]:
+        """Those that may teach. Raises ValueError when their folder is not named."""
+        return may_teach(read_pictures(self.need("images")), self.licences)
+
+    def need(self, name: str) -> Path:
+        """A file or folder. Raises ValueError when it is not named."""
+        path = getattr(self, name)
+        if path is None:
+            raise ValueError(f"--{name} is needed for this")
+        return path
+
+    def footage(self) -> Footage:
+        """The pictures as the trained image tower sees them. Raises ValueError where there is none."""
+        tower = self.runs / "image.pt"
+        if not tower.exists():
+            raise ValueError(f"{tower} is not there: train image first")
+        return Footage(self.pictures(), tower, self.runs / CACHE)
+
     def cache(self) -> Cache:
         """Features of all sounds."""
         return open_cache(self.sounds(), self.runs / CACHE, self.mel)
+
+
+def trained_tower(path: Path) -> TextTower:
+    """The text tower of some runs. Raises ValueError where none was trained yet."""
+    if not path.exists():
+        raise ValueError(f"{path} is not there: train text first")
+    tower = TextTower(TextTowerSize())
+    load_average(path, tower)
+    return tower
+
+
+def by_words(sources: Sources) -> ByLabel:
+    """Conditions: where the wordings of a sound lie."""
+    path = sources.runs / "text.pt"
+    wordings = Material(sources).wordings(trained_tower(path) if path.exists() else None)
+    return ByLabel([sound.label for sound in sources.sounds()], wordings)
+
+
+def by_pictures(sources: Sources) -> ByLabel:
+    """Conditions: what the image tower sees in pictures of what makes the sound."""
+    return ByLabel([sound.label for sound in sources.sounds()], sources.footage().by_label())
+
+
+def by_clap(sources: Sources) -> ByLabel:
+    """Conditions: where the contrastive model has the wordings of a sound."""
+    clap, words = Clap(ClapSize()), by_words(sources)
+    load_average(sources.runs / "clap.pt", clap)
+    with torch.no_grad():
+        moved = {name: clap.words(torch.from_numpy(rows)).numpy() for name, rows in words.embeddings.items()}
+    return ByLabel(words.labels, moved)
 
 
 class Material:

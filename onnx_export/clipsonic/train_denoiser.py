@@ -1,7 +1,7 @@
 """Train the denoiser by flow matching (Lipman et al. 2023) on crops of the corpus and their wordings' embeddings."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +11,12 @@ import torch
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from onnx_export.clipsonic.conditions import Conditions
 from onnx_export.clipsonic.denoiser import Denoiser, DenoiserSize
-from onnx_export.corpus import Cache
-from onnx_export.training import Average, Checkpoint, Schedule, precision, run_steps, step_optimiser
+from onnx_export.corpus import Clips
+from onnx_export.training import Average, Checkpoint, Schedule, load_average, precision, run_steps, step_optimiser
 from plugin_server.audio.spectral import LOG_FLOOR, MelSettings
+from plugin_server.engine.card import Card
 
 log = logging.getLogger(__name__)
 
@@ -61,11 +63,16 @@ class MelNormalisation:
     std: np.ndarray
 
     @classmethod
-    def measure(cls, cache: Cache) -> "MelNormalisation":
+    def measure(cls, cache: Clips) -> "MelNormalisation":
         """From every tenth frame of the training split, silence left out."""
         frames = np.concatenate([cache.mel(i)[::10] for i in cache.indices("train")]).astype(np.float32)
         frames = frames[frames.max(axis=1) > -8]
         return cls(frames.mean(axis=0), frames.std(axis=0))
+
+    @classmethod
+    def of_card(cls, card: Card) -> "MelNormalisation":
+        """What a bundle was taught with."""
+        return cls(np.array(card.mel_mean, np.float32), np.array(card.mel_std, np.float32))
 
     def store(self, model: Denoiser) -> None:
         """Put into the buffers of a denoiser."""
@@ -86,18 +93,18 @@ class Examples:
 
     def __init__(
         self,
-        cache: Cache,
-        wordings: Mapping[str, np.ndarray],
+        cache: Clips,
+        conditions: Conditions,
         mel: MelSettings,
         norm: MelNormalisation,
         training: DenoiserTraining,
         size: DenoiserSize,
     ):
-        """`wordings` gives each label's embeddings, float32 (n, n_embedding)."""
-        self.cache, self.wordings, self.mel, self.norm = cache, wordings, mel, norm
+        """Clips that have no condition are left out."""
+        self.cache, self.conditions, self.mel, self.norm = cache, conditions, mel, norm
         self.training, self.patch = training, size.patch
         self.rng = np.random.default_rng()
-        self.indices = np.array(cache.indices("train"))
+        self.indices = np.array([i for i in cache.indices("train") if conditions.covers(i)])
         self.odds = self._balance([cache.sounds[i].label for i in self.indices])
 
     def _balance(self, labels: Sequence[str]) -> np.ndarray:
@@ -120,24 +127,24 @@ class Examples:
         return mels, embeddings, torch.full((batch,), seconds)
 
     def _example(self, index: int, frames: int) -> tuple[np.ndarray, np.ndarray]:
-        mel, embedding = self._canvas(index, frames), self._wording(index)
+        mel, embedding = self._canvas(index, frames), self._condition(index)
         if self.rng.random() < self.training.mix:
             other = self.rng.choice(self.indices, p=self.odds)
             # Magnitudes of sounds that know nothing of each other add in power.
             mel = 0.5 * np.logaddexp(2 * mel, 2 * self._canvas(other, frames))
-            embedding = embedding + self._wording(other)
+            embedding = embedding + self._condition(other)
         embedding = embedding / np.linalg.norm(embedding)
         embedding = self._spread(embedding) * (self.rng.random() >= self.training.drop_condition)
         normal = (mel - self.norm.mean) / self.norm.std
         return np.ascontiguousarray(normal.T, np.float32), embedding.astype(np.float32)
 
-    def _wording(self, index: int) -> np.ndarray:
-        return self.rng.choice(self.wordings[self.cache.sounds[index].label])
+    def _condition(self, index: int) -> np.ndarray:
+        return self.conditions.draw(index, self.rng)
 
     def _spread(self, embedding: np.ndarray) -> np.ndarray:
         """Moved at random, so that the network learns a neighbourhood and not a point."""
         noise = self.rng.standard_normal(len(embedding))
-        stray = self.rng.uniform(0, self.training.stray) * self._wording(self.rng.choice(self.indices))
+        stray = self.rng.uniform(0, self.training.stray) * self._condition(self.rng.choice(self.indices))
         moved = embedding + stray + noise / np.linalg.norm(noise) * self.rng.uniform(0, self.training.spread)
         return moved / np.linalg.norm(moved)
 
@@ -217,22 +224,36 @@ def draw_guidance(embedding: torch.Tensor, most: float) -> torch.Tensor:
 
 
 def train_denoiser(
-    cache: Cache,
-    wordings: Mapping[str, np.ndarray],
+    cache: Clips,
+    conditions: Conditions,
     mel: MelSettings,
     size: DenoiserSize,
     training: DenoiserTraining,
     path: Path,
     device: torch.device,
+    embedding: str,
+    backbone: Path | None = None,
 ) -> None:
-    """Train until `training.steps`, going on from `path` where it exists."""
-    model = Denoiser(size).to(device)
+    """Train until `training.steps`, going on from `path` where it exists.
+
+    `embedding` names the space of the conditions, and is kept with the weights. A new run may begin with the
+    `backbone` of another one, whose conditions are forgotten: it knows how sounds go on, and nothing of what they are
+    called.
+    """
+    model = Denoiser(size)
     norm = saved_normalisation(path) or MelNormalisation.measure(cache)
+    if backbone and not path.exists():
+        norm = saved_normalisation(backbone)
+        load_average(backbone, model)
+        model.forget_conditions()
     norm.store(model)
+    model.to(device).train()
     average = Average(model, training.average_decay)
     optimiser = torch.optim.AdamW(_groups(model), lr=training.learning_rate, betas=(0.9, 0.99))
-    examples = Examples(cache, wordings, mel, norm, training, size)
-    checkpoint = Checkpoint(path, {"model": model, "average": average, "optimiser": optimiser})
+    examples = Examples(cache, conditions, mel, norm, training, size)
+    checkpoint = Checkpoint(
+        path, {"model": model, "average": average, "optimiser": optimiser}, {"embedding": embedding}
+    )
 
     guide = Denoiser(size).to(device).requires_grad_(False)
 
