@@ -69,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     draw = commands.add_parser("draw", help="a picture of what a bundle makes of prompts")
     draw.add_argument("bundle", type=Path, help="the bundle's folder")
     draw.add_argument("picture", type=Path, help="PNG file to write")
-    draw.add_argument("prompts", nargs="+", metavar="PROMPT")
+    draw.add_argument("prompts", nargs="+", metavar="PROMPT", help="words, or files of pictures, all of one kind")
     draw.add_argument("--seed", type=int, default=1, help="of every clip (default: 1)")
     draw.set_defaults(run=_draw)
     return parser
@@ -168,10 +168,18 @@ def _compare(options: argparse.Namespace) -> None:
 
 
 def _draw(options: argparse.Namespace) -> None:
+    from onnx_export.pictures import read_rgb
     from onnx_export.playlists import TAKE_SECONDS, make
-    from onnx_export.sheet import draw_row
+    from onnx_export.sheet import draw_pictures, draw_row
 
-    model = _model(options.bundle)
+    model, files = _model(options.bundle), [Path(prompt) for prompt in options.prompts]
+    if all(file.is_file() for file in files):
+        waves = [make(model, "", TAKE_SECONDS, options.seed, images=(str(file),)) for file in files]
+        seen = [read_rgb(file) for file in files]
+        draw_pictures(
+            list(zip(seen, [file.stem for file in files], waves, strict=True)), model.card.mel, options.picture
+        )
+        return
     clips = {prompt: make(model, prompt, TAKE_SECONDS, options.seed) for prompt in options.prompts}
     draw_row(clips, model.card.mel, options.picture)
 

@@ -54,7 +54,7 @@ def compare(folder: Path, sources: Sources, weights: Weights) -> Report:
     report = Report(f"{len(real)} test recordings of sounds that pictures show", len(labels))
     for ear in ears(any_model, weights):
         judge_by(ear, report, cache, labels, played, {"recordings of one sound": _groups(real)}, embed)
-    report.diversity = {}
+    report.diversity, report.categories = {}, {}
     return report
 
 

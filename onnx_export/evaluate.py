@@ -189,7 +189,7 @@ def judge_by(
         if not any(clip.recording_id and name != REAL for clip in clips):
             figures[name]["nearest"] = mean_of(nearest(judge.place(rows[name]), judge.training) / ordinary)
     report.categories[ear.name] = _by_category(
-        {name: (played[name], judge.hits(rows[name], played[name])[1]) for name in (REAL, MADE)}
+        {name: (played[name], judge.hits(rows[name], played[name])[1]) for name in (REAL, MADE) if name in played}
     )
     report.diversity[ear.name] = judge.diversity(takes)
     return judge

@@ -40,15 +40,26 @@ def draw_row(clips: Mapping[str, np.ndarray], mel: MelSettings, path: Path) -> N
             _draw(axis, wave, mel, title)
 
 
+def draw_pictures(clips: Sequence[tuple[np.ndarray, str, np.ndarray]], mel: MelSettings, path: Path) -> None:
+    """Write a picture of pictures uint8 (height, width, 3), each with its title, and below it the sound made of it,
+    float32 (n,); six in a line."""
+    n_columns = min(6, len(clips))
+    with _page(2 * -(-len(clips) // n_columns), n_columns, path, width=2.2, height=1.7) as axes:
+        for place, (picture, title, wave) in enumerate(clips):
+            row, column = divmod(place, n_columns)
+            axes[2 * row, column].imshow(picture)
+            _draw(axes[2 * row + 1, column], wave, mel, title)
+
+
 @contextmanager
-def _page(n_rows: int, n_columns: int, path: Path) -> Iterator[np.ndarray]:
-    """Axes (rows, columns) to draw on; the picture is written when all is drawn."""
+def _page(n_rows: int, n_columns: int, path: Path, width: float = 3.2, height: float = 1.25) -> Iterator[np.ndarray]:
+    """Axes (rows, columns) to draw on, each of so many inches; the picture is written when all is drawn."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(n_rows, n_columns, figsize=(3.2 * n_columns, 1.25 * n_rows), squeeze=False)
+    figure, axes = pyplot.subplots(n_rows, n_columns, figsize=(width * n_columns, height * n_rows), squeeze=False)
     for axis in axes.flat:
         axis.set_axis_off()
     yield axes

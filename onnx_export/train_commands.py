@@ -47,25 +47,23 @@ def _train_denoiser(sources, options: argparse.Namespace, path: Path, device) ->
 def _train_iq(sources, options: argparse.Namespace, path: Path, device) -> None:
     """On pictures alone."""
     from onnx_export.clipsonic.lessons import by_pictures
-    from onnx_export.clipsonic.train_denoiser import DenoiserTraining
 
-    training = DenoiserTraining(steps=options.steps, guide_from=_guide_from(options))
-    _teach(sources, options, path, device, by_pictures(sources), training)
+    _teach(sources, options, path, device, by_pictures(sources), _training_of_variant(options))
 
 
 def _train_clap_tta(sources, options: argparse.Namespace, path: Path, device) -> None:
     """On words where the contrastive model of words and sounds has them."""
     from onnx_export.clipsonic.clap import EMBEDDING
     from onnx_export.clipsonic.lessons import by_clap
+
+    _teach(sources, options, path, device, by_clap(sources), _training_of_variant(options), EMBEDDING)
+
+
+def _training_of_variant(options: argparse.Namespace):
+    """Short, and gentle with the backbone; guidance is taught once the condition is known."""
     from onnx_export.clipsonic.train_denoiser import DenoiserTraining
 
-    training = DenoiserTraining(steps=options.steps, guide_from=_guide_from(options))
-    _teach(sources, options, path, device, by_clap(sources), training, EMBEDDING)
-
-
-def _guide_from(options: argparse.Namespace) -> int:
-    """Guidance is taught once the condition is known."""
-    return options.steps * 6 // 10
+    return DenoiserTraining(steps=options.steps, guide_from=options.steps * 6 // 10, learning_rate=5e-4)
 
 
 def _teach(sources, options: argparse.Namespace, path: Path, device, conditions, training, embedding="") -> None:

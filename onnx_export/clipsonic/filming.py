@@ -18,7 +18,7 @@ from onnx_export.training import load_average
 log = logging.getLogger(__name__)
 
 GROUPS = Path(__file__).parent / "sounding.toml"
-N_VIEWS = 6
+N_VIEWS = 4
 """Of each picture: the whole, and crops as a camera that moves would take them."""
 
 
@@ -30,9 +30,9 @@ def sounds_of_groups() -> dict[str, list[str]]:
 class Footage:
     """Pictures that may teach, seen by a trained image tower."""
 
-    def __init__(self, pictures: Sequence[Picture], tower: Path, cache: Path):
-        """`tower` is its checkpoint; what it sees is kept in the folder `cache`."""
-        self.pictures, self._path = list(pictures), tower
+    def __init__(self, pictures: Sequence[Picture], tower: Path, cache: Path, size: ImageTowerSize | None = None):
+        """`tower` is its checkpoint, of the usual size unless told; what it sees is kept in the folder `cache`."""
+        self.pictures, self._path, self._size = list(pictures), tower, size or ImageTowerSize()
         self._seen = self._see(cache)
 
     def _see(self, folder: Path) -> np.ndarray:
@@ -42,7 +42,7 @@ class Footage:
         path = folder / f"seen-{key}.npy"
         if not path.exists():
             folder.mkdir(parents=True, exist_ok=True)
-            tower = ImageTower(ImageTowerSize())
+            tower = ImageTower(self._size)
             load_average(self._path, tower)
             log.info("looking at %d pictures", len(self.pictures))
             np.save(path, np.stack([embed_views(tower, read_rgb(p.path), N_VIEWS) for p in self.pictures]))

@@ -1,5 +1,6 @@
 """What the family is taught with: the corpus, the space its words live in, and texts for the tower."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -90,8 +91,15 @@ def trained_tower(path: Path) -> TextTower:
 
 def by_words(sources: Sources) -> ByLabel:
     """Conditions: where the wordings of a sound lie."""
-    path = sources.runs / "text.pt"
-    wordings = Material(sources).wordings(trained_tower(path) if path.exists() else None)
+    material, path = Material(sources), sources.runs / "text.pt"
+    key = hashlib.blake2s(path.read_bytes() if path.exists() else b"")
+    key.update(repr((material.own, material.captions)).encode())
+    kept = sources.runs / CACHE / f"wordings-{key.hexdigest()[:12]}.npz"
+    if not kept.exists():
+        # Tens of thousands of texts through two encoders: minutes, and the same each time.
+        np.savez(kept, **material.wordings(trained_tower(path) if path.exists() else None))
+    with np.load(kept) as arrays:
+        wordings = {label: arrays[label].astype(np.float32) for label in arrays.files}
     return ByLabel([sound.label for sound in sources.sounds()], wordings)
 
 
