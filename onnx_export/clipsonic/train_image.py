@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image, ImageEnhance, ImageFilter
-from torch import nn
 from torch.nn import functional
 
 from onnx_export.clipsonic.image_tower import ImageNetTeacher, ImageTower, ImageTowerSize, to_network
@@ -31,8 +30,6 @@ class ImageTraining:
     """Of the projection."""
     trunk_scale: float = 0.15
     """The trunk, which knows pictures already, learns this much slower."""
-    still: int = 3
-    """First stages of the trunk that stay as they are: edges and textures, at three quarters of the cost."""
     temperature: float = 15.0
     contrast_weight: float = 0.3
     synonym: float = 0.8
@@ -153,11 +150,6 @@ def direction_loss(
     return (1 - (made * wanted).sum(-1)).mean()
 
 
-def moving(module: nn.Module) -> list[nn.Parameter]:
-    """Parameters that are taught."""
-    return [parameter for parameter in module.parameters() if parameter.requires_grad]
-
-
 def train_image(
     pictures: Sequence[Picture],
     texts: TextTower,
@@ -169,18 +161,15 @@ def train_image(
 ) -> None:
     """Train until `training.steps`, going on from `path` where it exists."""
     tower = ImageTower(size)
-    tower.start_from(teacher)
     places = Places.find(pictures, texts, training.group_share)
+    tower.start_from(teacher, torch.from_numpy(places.classes))
     wanted, classes = (torch.from_numpy(part).float().to(device) for part in (places.pictures, places.classes))
     # Statistics of a few thousand pictures are worse than those of the million behind the trunk: they stay.
     tower.to(device, memory_format=torch.channels_last).eval()
     teacher.to(device, memory_format=torch.channels_last)
-    tower.hold(training.still)
     average = Average(tower, 0.995)
-    groups = [
-        {"params": tower.vision.head.parameters(), "weight_decay": 0.05},
-        {"params": moving(tower.vision.trunk), "weight_decay": 0.02, "scale": training.trunk_scale},
-    ]
+    head, trunk = tower.taught()
+    groups = [head | {"weight_decay": 0.05}, trunk | {"weight_decay": 0.02, "scale": training.trunk_scale}]
     optimiser = torch.optim.AdamW(groups, lr=training.learning_rate, betas=(0.9, 0.98))
     views = Views(pictures, size.picture.size)
     checkpoint = Checkpoint(path, {"model": tower, "average": average, "optimiser": optimiser})
@@ -190,13 +179,13 @@ def train_image(
         inputs = to_network(seen, size.picture).to(device)
         # Depth-wise convolutions in bfloat16 are slower on a CPU, not quicker.
         with nullcontext() if device.type == "cpu" else precision(device):
-            features = tower.vision.trunk(inputs)
+            features = tower.features(tower.stem(inputs))
             made = functional.normalize(tower.vision.head(features).float(), dim=-1)
             guessed = functional.normalize(teacher.likely(inputs) @ classes, dim=-1)
         target = wanted[torch.from_numpy(chosen).to(device)]
         loss = tower_loss(made, target, guessed, training)
         moved = direction_loss(tower, teacher, features.detach().float(), classes)
-        step_optimiser(optimiser, loss + training.direction_weight * moved, moving(tower))
+        step_optimiser(optimiser, loss + training.direction_weight * moved, [*head["params"], *trunk["params"]])
         average.update(tower)
         cosine = float((made.detach() * target).sum(-1).mean())
         return {"loss": float(loss.detach()), "cosine": cosine}

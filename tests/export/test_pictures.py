@@ -135,6 +135,20 @@ def test_the_image_tower_learns_where_the_texts_are(pictures, tmp_path, monkeypa
     assert not torch.equal(saved["model"][last], teacher.network.state_dict()["blocks.6.0.conv_dw.weight"])
 
 
+def test_what_the_published_trunk_takes_a_picture_for_has_its_share(tmp_path, monkeypatch):
+    teacher = ImageNetTeacher(teacher_file(tmp_path / "t.pth", monkeypatch))
+    picture = PictureSpec(64, (0.5,) * 3, (0.5,) * 3)
+    places = torch.nn.functional.normalize(torch.randn(1000, 24), dim=-1)
+    x = torch.randn(2, 3, 64, 64)
+    guessed = teacher.likely(x) @ places
+    for share in (0.0, 1e6):
+        tower = ImageTower(ImageTowerSize(picture=picture, n_embedding=24, guess_share=share)).eval()
+        tower.start_from(teacher, places)
+        with torch.no_grad():
+            likeness = (tower(x) * torch.nn.functional.normalize(guessed, dim=-1)).sum(dim=1)
+        assert (likeness > 0.999).all() if share else (likeness < 0.9).all()
+
+
 @pytest.fixture(scope="module")
 def seen(pictures, tmp_path_factory):
     """Footage by an untaught tower."""
