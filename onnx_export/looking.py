@@ -15,7 +15,7 @@ from plugin_server.engine.families.clipsonic import Clipsonic
 from plugin_server.engine.sessions import Cancellation
 
 FROM_PICTURES, FROM_NAMES = "made from held-out pictures", "made from their groups' names"
-MOST_EACH = 4
+MOST_EACH = 2
 """Pictures of one group that clips are made of."""
 BATCH = 32
 
@@ -65,7 +65,7 @@ class Shown:
 
 
 def judged_pictures(pictures: Sequence[Picture], labels: Sequence[str]) -> list[tuple[Picture, tuple[str, ...]]]:
-    """Up to four of each group that some judged label belongs to, with those labels."""
+    """Up to two of each group that some judged label belongs to, with those labels."""
     groups = {group: tuple(s for s in sounds if s in labels) for group, sounds in sounds_of_groups().items()}
     count: dict[str, int] = {}
     chosen = []

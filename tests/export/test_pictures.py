@@ -206,7 +206,7 @@ def test_the_image_tower_is_judged_by_names_and_captions(pictures):
 
 def test_any_sound_of_a_group_is_right(pictures):
     chosen = judged_pictures(pictures, ["rain on roof", "blacksmith hammering anvil", "hammering"])
-    assert len(chosen) == 8
+    assert len(chosen) == 4
     assert {p.group: right for p, right in chosen} == {
         "rain": ("rain on roof",),
         "hammer": ("hammering", "blacksmith hammering anvil"),
