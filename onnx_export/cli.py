@@ -78,9 +78,13 @@ def _parser() -> argparse.ArgumentParser:
 def _add_train(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("train", help="train one network; run again to go on where it stopped")
     parser.add_argument("network", choices=tuple(TRAINERS))
-    parser.add_argument("--steps", type=int, required=True, help="steps in all, those done before included")
+    parser.add_argument("--steps", type=int, help="steps in all, those done before included (or as --config says)")
     parser.add_argument("--device", default="cpu", help="torch device (default: cpu)")
     parser.add_argument("--threads", type=int, help="processor threads")
+    parser.add_argument("--videos", type=Path, help="denoiser-iq: folder of videos, in place of corpus and pictures")
+    parser.add_argument("--list", type=Path, nargs="+", default=[], help="lists of VGGSound or MUSIC that name them")
+    parser.add_argument("--config", type=Path, help="with --videos: embedding, network and training, as in configs/")
+    parser.add_argument("--workers", type=int, default=1, help="processes that decode videos (default: 1)")
     parser.add_argument("--backbone", type=Path, help="denoisers: begin with this checkpoint, its conditions forgotten")
     parser.add_argument("--adversarial-from", type=int, help="vocoder: first step with discriminators")
     _add_sources(parser)
@@ -88,7 +92,7 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
 
 
 def _add_sources(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--corpus", type=Path, required=True, help="folder with catalog.csv and its sounds")
+    parser.add_argument("--corpus", type=Path, help="folder with catalog.csv and its sounds")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="checkpoints and caches (default: runs)")
     parser.add_argument("--licences", choices=("all", "permissive"), default="all", help="which clips to use")
     for name, what in (

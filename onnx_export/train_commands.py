@@ -6,7 +6,9 @@ from pathlib import Path
 
 
 def train(options: argparse.Namespace, sources) -> None:
-    """One network, from where it stopped."""
+    """One network, from where it stopped. Raises ValueError where a source or --steps is missing."""
+    if not (options.steps or options.config):
+        raise ValueError("--steps is needed: how many in all, those done before included")
     import torch
 
     limit_threads(options.threads)
@@ -45,10 +47,30 @@ def _train_denoiser(sources, options: argparse.Namespace, path: Path, device) ->
 
 
 def _train_iq(sources, options: argparse.Namespace, path: Path, device) -> None:
-    """On pictures alone."""
+    """On frames of videos, or without any on pictures as if they had been filmed."""
     from onnx_export.clipsonic.lessons import by_pictures
 
-    _teach(sources, options, path, device, by_pictures(sources), _training_of_variant(options))
+    if options.videos:
+        _train_on_videos(options, path, device)
+    else:
+        _teach(sources, options, path, device, by_pictures(sources), _training_of_variant(options))
+
+
+def _train_on_videos(options: argparse.Namespace, path: Path, device) -> None:
+    from onnx_export.clipsonic.conditions import ByFrames
+    from onnx_export.clipsonic.train_denoiser import train_denoiser
+    from onnx_export.configs import read_config
+    from onnx_export.video_features import watch
+
+    if not options.config:
+        raise ValueError("--config is needed with --videos: what the network is, as in configs/")
+    config = read_config(options.config)
+    videos = watch(options.videos, options.list, config, options.runs, options.device, options.workers)
+    training = replace(config.training, steps=options.steps or config.training.steps)
+    conditions = ByFrames(videos, videos.n_embedding)
+    train_denoiser(
+        videos, conditions, config.mel, config.denoiser, training, path, device, videos.embedding, options.backbone
+    )
 
 
 def _train_clap_tta(sources, options: argparse.Namespace, path: Path, device) -> None:

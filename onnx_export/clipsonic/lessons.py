@@ -31,7 +31,7 @@ EVERY_GLOSS = 3
 class Sources:
     """Where the material lies. None is part of the project, and none is needed for serving."""
 
-    corpus: Path
+    corpus: Path | None
     """Folder with catalog.csv and its sounds."""
     runs: Path
     """Folder for checkpoints and caches."""
@@ -54,8 +54,8 @@ class Sources:
     mel: MelSettings = field(default_factory=MelSettings)
 
     def sounds(self) -> list[Sound]:
-        """The catalogue's rows that may be used."""
-        return read_catalog(self.corpus, self.licences)
+        """The catalogue's rows that may be used. Raises ValueError when its folder is not named."""
+        return read_catalog(self.need("corpus"), self.licences)
 
     def pictures(self) -> list[Picture]:
         """Those that may teach. Raises ValueError when their folder is not named."""
