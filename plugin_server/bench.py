@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
+from PIL import Image
 
 from plugin_server.audio.clip import Clip
 from plugin_server.audio.files import read_clip, write_clip
@@ -51,6 +52,8 @@ class Figures:
     """From starting the process to the line 'ready': the model is loaded."""
     clips: list[dict[str, float]] = field(default_factory=list)
     """Length, steps, packet in to /done, the model's own time, and the difference."""
+    pictures: dict[str, float] = field(default_factory=dict)
+    """A clip of 5 s from a picture, packet in to /done, by the picture; empty for a model that takes words only."""
     bank: dict[str, float] = field(default_factory=dict)
     """A bank of 16 slots of 5 s: all of it, and the longest time without a word of progress; nothing to make."""
     seams: dict[str, float] = field(default_factory=dict)
@@ -78,6 +81,7 @@ class Figures:
                 f"| {row['seconds']:g} s | {row['steps']:g} | {row['total']:.3f} s | {row['model']:.3f} s "
                 f"| {1000 * row['added']:.0f} ms | {row['seconds'] / row['total']:.1f} |"
             )
+        lines += [f"clip of 5 s from {name}, packet to /done: {value:.3f} s" for name, value in self.pictures.items()]
         if self.bank:
             lines += [
                 "",
@@ -151,9 +155,25 @@ def _measure_daemon(
         for seconds in lengths:
             for n_steps in steps:
                 figures.clips.append(_time_clip(client, seconds, n_steps, rounds))
+        if find_bundle(bundle_folders(), settings.model).card.picture:
+            figures.pictures = _time_pictures(client, folder, rounds)
         figures.bank = _time_bank(client, folder / "banks")
         figures.seams = {prompt: _measure_seam(client, prompt) for prompt in PROMPTS}
         figures.peak_memory_mib = _peak_memory_mib(daemon.pid)
+
+
+def _time_pictures(client: Client, folder: Path, rounds: int) -> dict[str, float]:
+    """Of a small picture, and of one as phones take them."""
+    times = {}
+    for name, size in (("a picture of 320 x 240", (320, 240)), ("a photo of 12 megapixels", (4000, 3000))):
+        path = folder / f"{size[0]}.jpg"
+        # Noise made larger: about as many bytes as a photo of that size has.
+        noise = np.random.default_rng(0).integers(0, 256, (size[1] // 4, size[0] // 4, 3), np.uint8)
+        Image.fromarray(noise).resize(size, Image.Resampling.BILINEAR).save(path, quality=90)
+        _ask_once(client, 5.0, None, "", image=str(path))
+        runs = [_ask_once(client, 5.0, None, "", image=str(path)) for _ in range(rounds)]
+        times[name] = statistics.median(total for total, _ in runs)
+    return times
 
 
 def _time_bank(client: Client, folder: Path) -> dict[str, float]:
@@ -198,11 +218,13 @@ def _time_clip(client: Client, seconds: float, steps: int, rounds: int) -> dict[
     return {"seconds": seconds, "steps": steps, "total": total, "model": model, "added": added}
 
 
-def _ask_once(client: Client, seconds: float, steps: int) -> tuple[float, float]:
+def _ask_once(
+    client: Client, seconds: float, steps: int | None, prompt: str = "sea waves", **asked: str
+) -> tuple[float, float]:
     """Time from the packet to /done, and what the model itself took of it, as the daemon says."""
     before = float(client.ask("/status", reply="/status.reply")[13])
     began = time.perf_counter()
-    for message in client.generate("sea waves", seconds, seed=1, steps=steps):
+    for message in client.generate(prompt, seconds, seed=1, **({} if steps is None else {"steps": steps}), **asked):
         if message.address == "/fail":
             raise ClipsonicError(f"the daemon said: {message.arguments[2]}")
     total = time.perf_counter() - began
