@@ -138,6 +138,19 @@ def _add_generate(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "prompt", nargs="*", help='words for the sound, and perhaps its length, as in "sea waves" 5; kick 808 are words'
     )
+    parser.add_argument(
+        "--image",
+        dest="images",
+        action="append",
+        type=Path,
+        metavar="FILE",
+        help="a picture or video for the sound, with words or without; may be repeated",
+    )
+    parser.add_argument("--blend", type=float, help="0 to 1, from the words alone to the images alone (default: 0.5)")
+    parser.add_argument("--frames", type=int, help="frames of each video, spread over its length (default: the first)")
+    parser.add_argument(
+        "--via", choices=("text", "zs", "pd", "sd"), help="way of the words, of a model that has several"
+    )
     parser.add_argument("--seconds", type=float, help="length of the clip (default: the model's, 5)")
     parser.add_argument("--bars", type=float, help="length in bars of four beats, as a loop without a seam")
     parser.add_argument("--bpm", type=float, help="beats a minute of --bars, and told in the file (default: 120)")
@@ -169,6 +182,9 @@ def _generate(options: argparse.Namespace) -> None:
     from plugin_server.commands import generate_clips
 
     names = (
+        "blend",
+        "frames",
+        "via",
         "variations",
         "seconds",
         "bars",
@@ -185,6 +201,8 @@ def _generate(options: argparse.Namespace) -> None:
         "model",
     )
     given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    if options.images:
+        given["images"] = tuple(str(image.absolute()) for image in options.images)
     generate_clips(_settings(options), options.prompt, options.like, given)
 
 

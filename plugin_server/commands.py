@@ -27,7 +27,10 @@ def generate_clips(settings: Settings, words: Sequence[str], like: Path | None, 
     request that a file was made by.
     """
     with open_studio(settings) as (studio, engine):
-        if words and "seconds" in given:
+        if "images" in given and "seconds" not in given and len(words) == 1 and NUMBER.fullmatch(words[0]):
+            # No words: a number is the length then, as over OSC.
+            given = {"seconds": float(words[0])} | given
+        elif words and "seconds" in given:
             given = {"prompt": " ".join(words)} | given
         elif words:
             given = _read_words(words, lambda: studio.card(str(given.get("model", ""))).lengths) | given
@@ -63,8 +66,8 @@ def _request(like: Path | None, given: Mapping[str, object]) -> tuple[Generate, 
     if like is not None:
         request, checksum = request_like(like)
         return replace(request, **_length(request, given)), checksum
-    if "prompt" not in given:
-        raise BadArgument('prompt: got nothing, expected words, as in clipsonic generate "sea waves"')
+    if "prompt" not in given and "images" not in given:
+        raise BadArgument('prompt: got nothing, expected words or --image, as in clipsonic generate "sea waves"')
     return Generate(**_length(Generate("any"), given)), ""
 
 

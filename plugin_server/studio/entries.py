@@ -2,8 +2,9 @@
 
 import sqlite3
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from plugin_server.audio.files import SUFFIXES, read_clip, read_recipe
 from plugin_server.errors import BadFile
@@ -92,12 +93,17 @@ def read_clip_file(folder: Path, path: str) -> ClipFile:
             take=_whole(recipe.get("take", 1)),
             seed=_whole(recipe["seed"]),
             model=_text(recipe["model"]),
-            prompt=_text(recipe["prompt"]),
+            prompt=prompt_of(recipe),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise BadFile(f"{place}: its recipe cannot be used: {error!r}") from error
     except OSError as error:
         raise BadFile(f"{place} cannot be read: {error.strerror}") from error
+
+
+def prompt_of(recipe: Mapping[str, object]) -> str:
+    """What a clip is found by: its words, or else what its pictures are called. Raises KeyError or TypeError."""
+    return _text(recipe["prompt"]) or ", ".join(PurePath(_text(image)).stem for image in recipe.get("images", ()))
 
 
 def name_of(path: str) -> str:

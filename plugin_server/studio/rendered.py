@@ -6,7 +6,7 @@ from pathlib import Path
 
 from plugin_server.audio.files import read_rate, read_recipe
 from plugin_server.errors import BadFile
-from plugin_server.studio.entries import Entry
+from plugin_server.studio.entries import Entry, prompt_of
 from plugin_server.studio.jobs import ClipMade
 from plugin_server.studio.library import Library
 
@@ -37,7 +37,7 @@ KEYS = (
 def find_rendered(library: Library, recipe: Mapping[str, object], sample_rate: int) -> ClipMade | None:
     """The newest clip of a recipe and a rate in Hertz, or None. Raises what the library raises."""
     wanted = _deciding(recipe)
-    for entry in library.made_from(str(recipe["prompt"]), int(recipe["seed"]), str(recipe["model"])):
+    for entry in library.made_from(prompt_of(recipe), int(recipe["seed"]), str(recipe["model"])):
         if _is_of(entry.path, wanted, sample_rate):
             return _clip_of(entry)
     return None

@@ -256,7 +256,7 @@ def test_a_name_is_kept_for_the_next_clip_like_it(studio):
     (made,) = make(studio, name="My Sea", seconds=0.5, seed=5)
     assert made.path.name == "my-sea_0.5s_s5_t1.wav"
     assert request_like(made.path)[0] == Generate(
-        "Sea Waves!", seconds=0.5, seed=5, name="My Sea", model="toy", steps=4, guidance=2.0
+        "Sea Waves!", seconds=0.5, seed=5, name="My Sea", model="toy", steps=4, guidance=2.0, via="text"
     )
 
 

@@ -1,0 +1,79 @@
+"""Pictures as prompts, as a person and a patch ask for them."""
+
+import wave
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from plugin_server.client import Client
+from tests.journeys.conftest import serving
+from tests.journeys.test_commands import run
+
+QUICK = ["--seconds", "0.5", "--steps", "1", "--seed", "7"]
+
+
+@pytest.fixture
+def picture(tmp_path):
+    path = tmp_path / "my sea.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8)).save(path)
+    return path
+
+
+def samples(path):
+    with wave.open(str(path)) as file:
+        return file.readframes(99999)
+
+
+def test_a_picture_becomes_a_clip_and_the_same_again(tmp_path, picture):
+    run(tmp_path, "generate", "--image", str(picture), *QUICK, "--folder", str(tmp_path / "one"))
+    made = tmp_path / "one" / "my-sea_0.5s_s7_t1.wav"
+    run(tmp_path, "generate", "--like", str(made), "--folder", str(tmp_path / "two"))
+    assert samples(tmp_path / "two" / made.name) == samples(made)
+    (picture.parent / "moved.png").write_bytes(picture.read_bytes())
+    picture.write_bytes(b"")
+    assert "is empty" in run(tmp_path, "generate", "--like", str(made), status=1).stderr
+
+
+def test_words_and_pictures_blend(tmp_path, picture):
+    """At the ends of the blend are the words alone and the picture alone."""
+    made = {}
+    for name, asked in {
+        "words": ["thunder"],
+        "0": ["thunder", "--image", str(picture), "--blend", "0"],
+        "half": ["thunder", "--image", str(picture)],
+        "1": ["thunder", "--image", str(picture), "--blend", "1"],
+        "picture": ["--image", str(picture)],
+    }.items():
+        run(tmp_path, "generate", *asked, *QUICK, "--name", "x", "--folder", str(tmp_path / name))
+        (path,) = (tmp_path / name).glob("*.wav")
+        made[name] = samples(path)
+    assert made["words"] == made["0"] and made["1"] == made["picture"]
+    assert len({made["words"], made["half"], made["picture"]}) == 3
+
+
+def test_what_is_no_picture_is_told(tmp_path, picture):
+    (tmp_path / "x.txt").write_text("not a picture")
+    assert "x.txt is neither" in run(tmp_path, "generate", "--image", str(tmp_path / "x.txt"), status=1).stderr
+    assert "not there" in run(tmp_path, "generate", "--image", str(tmp_path / "none.png"), status=1).stderr
+    asked = ["generate", "--image", str(picture), "--blend", "0.5"]
+    assert "blend: got 0.5" in run(tmp_path, *asked, status=1).stderr
+
+
+def test_a_patch_sends_a_path_and_gets_a_clip(tmp_path, picture):
+    """Also after a file that broke its job."""
+    (tmp_path / "broken.png").write_bytes(picture.read_bytes()[:200])
+    with serving(tmp_path) as daemon, Client(daemon.port) as client:
+        *_, failed = client.generate("", 0.5, image=str(tmp_path / "broken.png"), steps=1)
+        assert failed.address == "/fail" and failed.arguments[1] == "bad_file"
+        messages = list(client.generate("rain", 0.5, image=str(picture), blend=0.3, steps=1, seed=3))
+        assert messages[-1].address == "/done" and messages[-1].arguments[2] == 1
+        clip = next(m for m in messages if m.address == "/clip")
+        assert clip.arguments[2].endswith("rain_0.5s_s3_t1.wav")
+        # A path with spaces as Max sends it without quotes.
+        client.send("/generate", 0.5, "@steps", 1, "@id", "spaces", "@image", *str(picture).split(" "))
+        while (message := client.receive(60)).address not in ("/done", "/fail"):
+            pass
+        assert message.address == "/done", message
+        path = client.ask("/clip/info", "last", reply="/clip.info")
+        assert "my sea" in path[9]
