@@ -93,7 +93,7 @@ def _slot_row(number: int, slot: Slot, studio: Studio) -> tuple[str, ...]:
     _, order = studio.resolve(slot.request)
     note = "" if slot.note is None else str(slot.note)
     made = "made" if studio.find_made(slot.request) else ""
-    return (str(number), plain(slot.name), f"{order.seconds:g}", note, made, plain(slot.request.prompt))
+    return (str(number), plain(slot.name), f"{order.seconds:g}", note, made, plain(slot.request.said))
 
 
 def _problems(path: Path, studio: Studio) -> Iterable[str]:

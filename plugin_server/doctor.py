@@ -1,5 +1,6 @@
 """`clipsonic doctor`: what is installed, what is missing, and how fast it is here."""
 
+import importlib.util
 import platform
 import time
 from collections.abc import Callable, Iterator
@@ -40,6 +41,7 @@ def _subjects(settings: Settings) -> Iterator[tuple[str, Callable[[], str]]]:
     yield "device", lambda: _device(settings)
     yield "portaudio", _portaudio
     yield "midi", _midi
+    yield "pictures", _pictures
     yield "sample folder", lambda: _folder(settings)
     yield "library", lambda: _library(settings)
     yield "network", lambda: _network(settings)
@@ -54,6 +56,19 @@ def _onnxruntime() -> str:
     import onnxruntime
 
     return f"{onnxruntime.__version__}; {', '.join(onnxruntime.get_available_providers())}"
+
+
+def _pictures() -> str:
+    from PIL import Image, features
+
+    Image.init()
+    kinds = [kind for kind in ("JPEG", "PNG", "WebP", "AVIF") if kind.upper() in Image.OPEN]
+    missing = [
+        what for what, module in (("HEIC", "pillow_heif"), ("videos", "av")) if importlib.util.find_spec(module) is None
+    ]
+    kinds += [what for what in ("HEIC", "videos") if what not in missing]
+    wanted = f'; {" and ".join(missing)}: pip install "clipsonic-live[pictures]"' if missing else ""
+    return f"{', '.join(kinds)} (Pillow {features.version('pil')}){wanted}"
 
 
 def _device(settings: Settings) -> str:

@@ -144,6 +144,6 @@ def slot_row(number: int, slot: Slot, clip: ClipMade | None) -> Reply:
     """`/bank.slot` and its arguments; seconds are 0 where the model chooses, and a clip that is not there is ''."""
     request, note = slot.request, -1 if slot.note is None else slot.note
     seconds = clip.seconds if clip else request.length_s or 0.0
-    looks = (slot.name[:MAX_TEXT], slot.colour, request.prompt[:MAX_TEXT], note, slot.choke[:MAX_TEXT])
+    looks = (slot.name[:MAX_TEXT], slot.colour, request.said[:MAX_TEXT], note, slot.choke[:MAX_TEXT])
     made = (clip.id, str(clip.path)) if clip else ("", "")
     return ("/bank.slot", number, *looks, float(seconds), *made)

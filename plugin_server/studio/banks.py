@@ -18,10 +18,10 @@ MAX_SLOTS = 128
 FIRST_NOTE = 36
 """MIDI note of slot 0: the lowest pad of most pad controllers."""
 COLOUR = "#5f6f7f"
-ATTRIBUTES = tuple(f.name for f in fields(Generate) if f.name not in ("prompt", "name", "id", "variations"))
+ATTRIBUTES = tuple(f.name for f in fields(Generate) if f.name not in ("prompt", "name", "id", "variations", "images"))
 """What a slot and the defaults may say of a request. A slot is one clip, and the daemon names its jobs."""
 LENGTHS = ("seconds", "bars")
-SLOT_KEYS = ("name", "prompt", *ATTRIBUTES, "colour", "tags", "note", "choke")
+SLOT_KEYS = ("name", "prompt", "image", *ATTRIBUTES, "colour", "tags", "note", "choke")
 BANK_KEYS = ("name", "description", "defaults", "slots")
 
 
@@ -64,7 +64,8 @@ class Bank:
         if request.variations != 1 or request.id:
             raise BadArgument("attribute: got @variations or @id, expected neither: a slot is one clip")
         old = self.slots[number] if number < len(self.slots) else _empty(number)
-        name = request.name or (old.name if request.prompt == old.request.prompt else request.prompt)
+        same = (request.prompt, request.images) == (old.request.prompt, old.request.images)
+        name = request.name or (old.name if same else request.title)
         seed = old.request.seed if request.seed is None else request.seed
         length = {}
         if request.length_s is None:
@@ -114,7 +115,7 @@ def read_bank(path: Path) -> Bank:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise BadFile(f"{path} cannot be read: {error}") from error
     try:
-        return _bank(path.stem, values)
+        return _bank(path, values)
     except BadArgument as error:
         raise BadFile(f"{path}: {error}") from error
 
@@ -132,7 +133,8 @@ def check_name(name: str) -> str:
     return name
 
 
-def _bank(stem: str, values: Mapping[str, object]) -> Bank:
+def _bank(path: Path, values: Mapping[str, object]) -> Bank:
+    stem = path.stem
     _known("key", values, BANK_KEYS)
     name, defaults, rows = values.get("name", stem), values.get("defaults", {}), values.get("slots", [])
     if name != stem:
@@ -146,16 +148,17 @@ def _bank(stem: str, values: Mapping[str, object]) -> Bank:
         raise BadArgument(f"slots: got {len(rows)}, expected 1 to {MAX_SLOTS}")
     _known("defaults: key", defaults, (*ATTRIBUTES, "colour", "tags", "choke"))
     description = _text("description", values.get("description", ""))
-    return Bank(stem, description, tuple(_read_slot(number, defaults, row) for number, row in enumerate(rows)))
+    return Bank(stem, description, tuple(_read_slot(path, number, defaults, row) for number, row in enumerate(rows)))
 
 
-def _read_slot(number: int, defaults: Mapping[str, object], row: Mapping[str, object]) -> Slot:
+def _read_slot(path: Path, number: int, defaults: Mapping[str, object], row: Mapping[str, object]) -> Slot:
     try:
         _known("key", row, SLOT_KEYS)
         seed = {"seed": _seed(defaults.get("seed", 0), number)}
         # A slot's own length takes the place of the defaults', in seconds or bars.
         others = {"seed", *(LENGTHS if row.keys() & set(LENGTHS) else ())}
-        return _slot(number, seed | {key: value for key, value in defaults.items() if key not in others} | dict(row))
+        values = seed | {key: value for key, value in defaults.items() if key not in others} | dict(row)
+        return _slot(number, values, _images(path.parent, row.get("image", [])))
     except BadArgument as error:
         raise BadArgument(f"slot {number}: {error}") from error
 
@@ -165,10 +168,23 @@ def _seed(first: object, number: int) -> object:
     return (first + number) % (SEED_LIMIT + 1) if type(first) is int and 0 <= first <= SEED_LIMIT else first
 
 
-def _slot(number: int, values: Mapping[str, object]) -> Slot:
-    prompt = values.get("prompt", "")
-    name = _text("name", values.get("name", prompt))
-    request = Generate(prompt=prompt, name=name, **{key: values[key] for key in ATTRIBUTES if key in values})
+def _images(folder: Path, named: object) -> tuple[str, ...]:
+    """Paths of a slot's pictures, which are named from where the bank's file is."""
+    names = [named] if isinstance(named, str) else named
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise BadArgument(f"image: got {shown(named)}, expected a file's name or a list of them")
+    paths = [(folder / name).absolute() for name in names]
+    for path in paths:
+        if not path.is_file():
+            raise BadArgument(f"image: {path} is not there, expected a picture or a video")
+    return tuple(str(path) for path in paths)
+
+
+def _slot(number: int, values: Mapping[str, object], images: tuple[str, ...]) -> Slot:
+    asked = {key: values[key] for key in ATTRIBUTES if key in values}
+    request = Generate(prompt=values.get("prompt", ""), images=images, **asked)
+    name = _text("name", values.get("name", request.title))
+    request = replace(request, name=name)
     colour, tags = _text("colour", values.get("colour", COLOUR)), values.get("tags", [])
     if not re.fullmatch(r"#[0-9a-fA-F]{6}", colour):
         raise BadArgument(f"colour: got {shown(colour)}, expected #rrggbb")
@@ -191,7 +207,8 @@ def _empty(number: int) -> Slot:
 def _slot_values(number: int, slot: Slot) -> dict[str, object]:
     usual = {f.name: None if f.default is MISSING else f.default for f in fields(Generate)}
     request = {key: getattr(slot.request, key) for key in ATTRIBUTES}
-    values = {"name": slot.name, "prompt": slot.request.prompt}
+    values = {"name": slot.name, "prompt": slot.request.prompt, "image": list(slot.request.images)}
+    values = {key: value for key, value in values.items() if value}
     values |= {key: value for key, value in request.items() if value != usual[key]}
     extra = {"colour": slot.colour, "tags": list(slot.tags), "choke": slot.choke}
     if slot.note != _usual_note(number):

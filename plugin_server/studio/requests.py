@@ -115,9 +115,14 @@ class Generate:
         return bool(self.images) * (0.5 if self.prompt else 1.0) if self.blend is None else float(self.blend)
 
     @property
+    def said(self) -> str:
+        """Its words, or else its images' file names."""
+        return self.prompt or ", ".join(PurePath(image).stem for image in self.images)
+
+    @property
     def title(self) -> str:
-        """What a clip of it is called: its name, its words, or else its images' file names."""
-        return self.name or self.prompt or ", ".join(PurePath(image).stem for image in self.images)
+        """What a clip of it is called."""
+        return self.name or self.said
 
     @property
     def length_s(self) -> float | None:

@@ -121,7 +121,12 @@ class Studio:
             return None
         card, order = self.resolve(request)
         checksum = find_bundle(self.settings.bundle_folders, card.name).checksum()
-        wanted = {**order_recipe(order), "model": card.name, "checksum": checksum, "take": 1}
+        try:
+            asked = order_recipe(order)
+        except BadFile:
+            # Its picture was taken away: who asks for the clip is told when it is made.
+            return None
+        wanted = {**asked, "model": card.name, "checksum": checksum, "take": 1}
         wanted |= _told(request)
         return find_rendered(self._library, wanted, self.settings.finish.sample_rate)
 

@@ -119,6 +119,7 @@ def test_the_doctor_looks_at_everything(tmp_path):
         "onnxruntime",
         "gpu",
         "portaudio",
+        "pictures",
         "sample folder",
         "library",
         "bundle clipsonic-mini",

@@ -62,6 +62,43 @@ def test_a_bank_that_is_written_reads_the_same(path, tmp_path):
     assert read_bank(again) == bank
 
 
+def with_pictures(path):
+    """The bank with two slots more, whose pictures lie beside it."""
+    (path.parent / "a b.png").write_bytes(b"1")
+    (path.parent / "c.png").write_bytes(b"2")
+    slots = '[[slots]]\nimage = "a b.png"\n[[slots]]\nprompt = "rain"\nimage = ["a b.png", "c.png"]\nblend = 0.25\n'
+    path.write_text(f"{BANK}{slots}")
+    return path
+
+
+def test_a_slot_may_be_a_picture(path, tmp_path):
+    bank = read_bank(with_pictures(path))
+    alone, both = bank.slots[2:]
+    assert alone.request == Generate(images=(str(tmp_path / "a b.png"),), seconds=2, seed=42, name="a b")
+    assert both.request.images == (str(tmp_path / "a b.png"), str(tmp_path / "c.png"))
+    assert (both.name, both.request.blend, both.request.said) == ("rain", 0.25, "rain")
+    # Saved elsewhere it still finds them.
+    again = tmp_path / "again" / "mine.toml"
+    again.parent.mkdir()
+    again.write_text(bank_text(bank))
+    assert read_bank(again) == bank
+
+
+def test_a_picture_that_is_not_there_is_told_with_its_slot(path):
+    with_pictures(path)
+    (path.parent / "c.png").unlink()
+    with pytest.raises(BadFile, match=r"slot 3: image: .*c\.png is not there"):
+        read_bank(path)
+    path.write_text(BANK + "[[slots]]\nimage = 3\n")
+    with pytest.raises(BadFile, match="slot 2: image: got 3, expected a file's name"):
+        read_bank(path)
+
+
+def test_a_slot_gets_a_picture_and_its_name(path):
+    bank = read_bank(path).with_request(0, Generate(images=("/x/cat.png",)))
+    assert (bank.slots[0].name, bank.slots[0].request.seconds, bank.slots[0].request.seed) == ("cat", 2, 40)
+
+
 @pytest.mark.parametrize("name", SHIPPED.paths())
 def test_shipped_banks_are_sixteen_sounds_that_the_shipped_model_can_make(name):
     bank = SHIPPED.find(name)
