@@ -11,7 +11,7 @@ import torch
 from PIL import Image, ImageEnhance, ImageFilter
 from torch.nn import functional
 
-from onnx_export.clipsonic.image_tower import ImageNetTeacher, ImageTower, ImageTowerSize, to_network
+from onnx_export.clipsonic.image_tower import ImageNetTeacher, ImageTower, ImageTowerSize, embed_pictures, to_network
 from onnx_export.clipsonic.space import unit
 from onnx_export.clipsonic.text_tower import TextTower, embed_texts
 from onnx_export.pictures import Picture, read_rgb
@@ -193,3 +193,10 @@ def train_image(
     run_steps(
         checkpoint, [optimiser], Schedule(training.steps, training.learning_rate), do_step, log_every=20, save_every=150
     )
+    settled = ImageTower(size).eval()
+    settled.load_state_dict(average.state)
+    settled.centre.zero_()
+    settled.centre_on(torch.from_numpy(embed_pictures(settled, [read_rgb(picture.path) for picture in pictures])))
+    for centre in (tower.centre, average.state["centre"]):
+        centre.copy_(settled.centre)
+    checkpoint.save(training.steps)

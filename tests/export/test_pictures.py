@@ -25,7 +25,7 @@ from onnx_export.evaluate import Weights, evaluate_bundle  # noqa: E402
 from onnx_export.listener import concepts  # noqa: E402
 from onnx_export.looking import FROM_NAMES, FROM_PICTURES, hits, judge_image_tower, judged_pictures  # noqa: E402
 from onnx_export.pictures import held_out, may_teach, read_pictures, read_rgb  # noqa: E402
-from onnx_export.training import Average, Checkpoint  # noqa: E402
+from onnx_export.training import Average, Checkpoint, load_average  # noqa: E402
 from plugin_server.engine.card import PictureSpec  # noqa: E402
 from tests.export.test_evaluate import write_corpus  # noqa: E402
 from tests.toys import MEL as TOY_MEL  # noqa: E402
@@ -131,6 +131,13 @@ def test_the_image_tower_learns_where_the_texts_are(pictures, tmp_path, monkeypa
     stem = "vision.trunk.conv_stem.weight"
     assert saved["step"] == 3
     torch.testing.assert_close(saved["model"][stem], teacher.network.state_dict()["conv_stem.weight"])
+    # What all pictures have in common is half taken away, measured without itself.
+    tower = ImageTower(size)
+    assert load_average(tmp_path / "i.pt", tower) == 3
+    centre = tower.centre.clone()
+    tower.centre.zero_()
+    found = embed_pictures(tower, [read_rgb(p.path) for p in pictures[:12]])
+    np.testing.assert_allclose(centre, 0.5 * found.mean(axis=0), atol=1e-3)
     last = "vision.trunk.blocks.6.0.conv_dw.weight"
     assert not torch.equal(saved["model"][last], teacher.network.state_dict()["blocks.6.0.conv_dw.weight"])
 
