@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from plugin_server.engine.card import PictureSpec
+from plugin_server.engine.bundles import file_sha256
+from plugin_server.engine.card import FILTERS, PictureSpec
 from plugin_server.engine.pictures import normalise
 
 if TYPE_CHECKING:
@@ -48,14 +49,36 @@ class OpenClip:
 
 
 def embedding_name(tag: str) -> str:
-    """The name that the embedding of a tag gets: weights in a file are called by the file's name alone."""
+    """The name that the embedding of a tag gets: 'open_clip/ViT-L-14/openai', or the beginning of the checksum in place
+    of the weights' tag where they are a file. Raises ValueError for what is no tag."""
     model, _, weights = tag.partition(":")
     if tag == MINI:
         # What the shipped bundle's card calls it; importing it from there would load torch.
         return "clipsonic-mini-384"
     if not model or not weights:
         raise ValueError(f"embedding {tag!r}: expected MODEL:WEIGHTS, as in 'ViT-L-14:openai', or {MINI!r}")
-    return f"{model}:{Path(weights).name}" if model not in SCHEMES and Path(weights).is_file() else tag
+    if model == "hf-hub":
+        return f"open_clip/{weights}"
+    file = _weights_in(Path(weights)) if model == "local-dir" else Path(weights)
+    if file.is_file():
+        place = Path(weights).name if model == "local-dir" else Path(model).name.removesuffix(".json")
+        return f"open_clip/{place}/{file_sha256(file)[:12]}"
+    # Weights that have a tag are taken with the activation they were taught with, whatever the model's name says.
+    return f"open_clip/{model.removesuffix('-quickgelu')}/{weights}"
+
+
+def _weights_in(folder: Path) -> Path:
+    """The file that open_clip takes of a folder. Raises ValueError when it would take none."""
+    from onnx_export.torchvision_ops import declare_missing_operators
+
+    declared = declare_missing_operators()
+    from open_clip.factory import _find_checkpoint_in_dir
+
+    found = _find_checkpoint_in_dir(folder)
+    del declared
+    if not found:
+        raise ValueError(f"embedding: {folder} has no file of weights")
+    return Path(found)
 
 
 def open_embedding(tag: str, device: str = "cpu", runs: Path = Path("runs")) -> JointEmbedding:
@@ -120,9 +143,11 @@ def _add_configuration(path: Path) -> str:
 def _picture_spec(settings: dict) -> PictureSpec:
     size, fit = settings["size"], FITS.get(settings.get("resize_mode", "shortest"))
     sides = set(size) if isinstance(size, (tuple, list)) else {size}
-    if fit is None or len(sides) != 1:
-        raise ValueError(f"embedding: pictures of {size} made by {settings['resize_mode']!r} cannot be served")
-    return PictureSpec(sides.pop(), tuple(settings["mean"]), tuple(settings["std"]), fit)
+    filter_ = settings.get("interpolation", "bicubic")
+    if fit is None or len(sides) != 1 or filter_ not in FILTERS:
+        made = f"{settings.get('resize_mode')!r} and {filter_!r}"
+        raise ValueError(f"embedding: pictures of {size} made by {made} cannot be served")
+    return PictureSpec(sides.pop(), tuple(settings["mean"]), tuple(settings["std"]), fit, filter_)
 
 
 def _open_mini(name: str, device: str, runs: Path) -> JointEmbedding:
