@@ -2,13 +2,16 @@ import tomllib
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from plugin_server.engine.bundles import find_bundle
 from plugin_server.errors import BadArgument, BadFile, FolderNotWritable, UnknownBank
 from plugin_server.settings import SHIPPED_BUNDLES, Settings
 from plugin_server.studio.banks import BankShelf, bank_text, read_bank
 from plugin_server.studio.requests import Generate
+from presets.drawing.__main__ import PICTURES
 
 BANK = """
 name = "mine"
@@ -112,6 +115,17 @@ def test_shipped_banks_are_sixteen_sounds_that_the_shipped_model_can_make(name):
     assert len({slot.note for slot in bank.slots}) == 16
 
 
+def test_a_bank_of_pictures_ships_and_its_pictures_are_those_that_are_drawn(tmp_path):
+    slots = SHIPPED.find("pictures").slots
+    drawn = {slot.request.images[0] for slot in slots}
+    assert {Path(image).stem for image in drawn} == set(PICTURES)
+    for image in drawn:
+        with Image.open(image) as shipped:
+            assert shipped.size == (256, 256)
+            again = PICTURES[Path(image).stem]().finish()
+            assert np.abs(np.asarray(shipped.convert("RGB"), int) - np.asarray(again, int)).mean() < 8
+
+
 def test_there_are_banks_enough():
     assert len(SHIPPED.paths()) >= 16
     assert {"weather", "sea", "machines", "alarms", "animals", "rooms", "impacts", "sweeps", "found-drums", "textures",
@@ -123,7 +137,8 @@ def test_every_bank_goes_into_the_installed_package():
     build = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["tool"]["hatch"]["build"]
     included = build["targets"]["wheel"]["force-include"]
     wanted = {
-        f"presets/{path.name}": f"plugin_server/presets/{path.name}" for path in (root / "presets").glob("*.toml")
+        f"presets/{name}": f"plugin_server/presets/{name}"
+        for name in ("pictures", *(path.name for path in (root / "presets").glob("*.toml")))
     }
     assert included == wanted
 
