@@ -13,7 +13,8 @@ from pathlib import Path
 
 from plugin_server import __version__
 from plugin_server.errors import BadSettings, ClipsonicError
-from plugin_server.settings import Settings, bundle_folders, load_settings
+from plugin_server.flags import add_generate, add_settings, settings_of
+from plugin_server.settings import bundle_folders
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,47 +44,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"clipsonic-live {__version__}")
     parser.add_argument("-v", "--verbose", action="store_true", help="say more on standard error")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for add in (_add_serve, _add_generate, _add_clips, _add_banks, _add_demo, _add_models, _add_doctor):
+    for add in (_add_serve, add_generate, _add_clips, _add_banks, _add_demo, _add_models, _add_doctor):
         add(commands)
     return parser
-
-
-def _common(parser: argparse.ArgumentParser) -> None:
-    """Flags that set Settings; None leaves the file, the environment or the default in force."""
-    parser.add_argument(
-        "--folder",
-        type=Path,
-        metavar="DIR",
-        help="sample folder (default: Live's User Library or your music folder)",
-    )
-    parser.add_argument("--model", metavar="NAME", help="bundle that makes the sound (see: clipsonic models)")
-    parser.add_argument(
-        "--device", choices=("auto", "cpu", "cuda", "coreml"), help="what runs the model (default: auto)"
-    )
-    parser.add_argument(
-        "--rate",
-        dest="sample_rate",
-        type=int,
-        choices=(44100, 48000),
-        help="sample rate of clips (default: 48000)",
-    )
-
-
-def _settings(options: argparse.Namespace) -> Settings:
-    names = (
-        "osc_port",
-        "http_port",
-        "lan",
-        "allow",
-        "advertise",
-        "folder",
-        "model",
-        "bank",
-        "midi",
-        "device",
-        "sample_rate",
-    )
-    return load_settings({name: getattr(options, name, None) for name in names})
 
 
 def _add_serve(commands: argparse._SubParsersAction) -> None:
@@ -115,14 +78,14 @@ def _add_serve(commands: argparse._SubParsersAction) -> None:
         const=False,
         help="do not tell zeroconf browsers where the daemon is",
     )
-    _common(parser)
+    add_settings(parser)
     parser.set_defaults(run=_serve)
 
 
 def _serve(options: argparse.Namespace) -> None:
     from plugin_server.server import serve
 
-    settings = _settings(options)
+    settings = settings_of(options)
     if options.allow and not settings.lan:
         raise BadSettings(f"allow: got {options.allow} without --lan, expected both, or none for this machine alone")
     # A service manager's wish to stop is Ctrl-C's: waiting clients are told, and nothing is left half done.
@@ -131,79 +94,6 @@ def _serve(options: argparse.Namespace) -> None:
     factory = asyncio.SelectorEventLoop if sys.platform == "win32" else None
     with asyncio.Runner(loop_factory=factory) as runner:
         runner.run(serve(settings, lambda line: print(line, flush=True)))
-
-
-def _add_generate(commands: argparse._SubParsersAction) -> None:
-    parser = commands.add_parser("generate", help="make clips without a daemon")
-    parser.add_argument(
-        "prompt", nargs="*", help='words for the sound, and perhaps its length, as in "sea waves" 5; kick 808 are words'
-    )
-    parser.add_argument(
-        "--image",
-        dest="images",
-        action="append",
-        type=Path,
-        metavar="FILE",
-        help="a picture or video for the sound, with words or without; may be repeated",
-    )
-    parser.add_argument("--blend", type=float, help="0 to 1, from the words alone to the images alone (default: 0.5)")
-    parser.add_argument("--frames", type=int, help="frames of each video, spread over its length (default: the first)")
-    parser.add_argument(
-        "--via", choices=("text", "zs", "pd", "sd"), help="way of the words, of a model that has several"
-    )
-    parser.add_argument("--seconds", type=float, help="length of the clip (default: the model's, 5)")
-    parser.add_argument("--bars", type=float, help="length in bars of four beats, as a loop without a seam")
-    parser.add_argument("--bpm", type=float, help="beats a minute of --bars, and told in the file (default: 120)")
-    parser.add_argument("--key", help='told in the file, as "F# minor"')
-    parser.add_argument("--format", choices=("wav", "flac", "aiff"), help="of the file (default: wav)")
-    parser.add_argument("--seed", type=int, help="a number that makes the same sound again")
-    parser.add_argument(
-        "--takes",
-        "--variations",
-        dest="variations",
-        type=int,
-        default=1,
-        help="how many clips, from seed, seed + 1, ... (default: 1)",
-    )
-    parser.add_argument("--steps", type=int, help="steps of the sampler: more is slower and finer")
-    parser.add_argument("--guidance", type=float, help="how far the prompt is followed")
-    parser.add_argument("--loop", action="store_const", const=True, help="a clip whose end flows into its start")
-    parser.add_argument(
-        "--stereo", type=float, metavar="WIDTH", help="two channels, 0 to 1 unlike each other (default: 0, one channel)"
-    )
-    parser.add_argument("--negative", help="what the sound should keep away from")
-    parser.add_argument("--name", help="first part of the file name")
-    parser.add_argument("--like", type=Path, metavar="FILE", help="make the clip in FILE again; other flags change it")
-    _common(parser)
-    parser.set_defaults(run=_generate)
-
-
-def _generate(options: argparse.Namespace) -> None:
-    from plugin_server.commands import generate_clips
-
-    names = (
-        "blend",
-        "frames",
-        "via",
-        "variations",
-        "seconds",
-        "bars",
-        "bpm",
-        "key",
-        "format",
-        "seed",
-        "steps",
-        "guidance",
-        "loop",
-        "stereo",
-        "negative",
-        "name",
-        "model",
-    )
-    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
-    if options.images:
-        given["images"] = tuple(str(image.absolute()) for image in options.images)
-    generate_clips(_settings(options), options.prompt, options.like, given)
 
 
 def _add_clips(commands: argparse._SubParsersAction) -> None:
@@ -248,7 +138,7 @@ def _clips(options: argparse.Namespace) -> None:
     from plugin_server.clips import run_clips
 
     words = [f"-{word}" for word in options.words] if getattr(options, "remove", False) else options.words
-    run_clips(_settings(options), options.action, getattr(options, "clip", ""), words, options.count)
+    run_clips(settings_of(options), options.action, getattr(options, "clip", ""), words, options.count)
 
 
 def _add_banks(commands: argparse._SubParsersAction) -> None:
@@ -263,7 +153,7 @@ def _add_banks(commands: argparse._SubParsersAction) -> None:
     for action, run in {show: _show_bank, check: _check_banks, render: _render_bank, export: _export_bank}.items():
         if action is not check:
             action.add_argument("name", metavar="NAME", help="as clipsonic banks lists it")
-        _common(action)
+        add_settings(action)
         action.set_defaults(run=run)
     export.add_argument("--to", type=Path, metavar="DIR", help="folder to be made (default: the bank's name, here)")
 
@@ -271,31 +161,31 @@ def _add_banks(commands: argparse._SubParsersAction) -> None:
 def _list_banks(options: argparse.Namespace) -> None:
     from plugin_server.banks import list_banks
 
-    list_banks(_settings(options))
+    list_banks(settings_of(options))
 
 
 def _show_bank(options: argparse.Namespace) -> None:
     from plugin_server.banks import show_bank
 
-    show_bank(_settings(options), options.name)
+    show_bank(settings_of(options), options.name)
 
 
 def _check_banks(options: argparse.Namespace) -> None:
     from plugin_server.banks import check_banks
 
-    check_banks(_settings(options), options.names)
+    check_banks(settings_of(options), options.names)
 
 
 def _render_bank(options: argparse.Namespace) -> None:
     from plugin_server.banks import render_bank
 
-    render_bank(_settings(options), options.name)
+    render_bank(settings_of(options), options.name)
 
 
 def _export_bank(options: argparse.Namespace) -> None:
     from plugin_server.banks import export
 
-    export(_settings(options), options.name, options.to)
+    export(settings_of(options), options.name, options.to)
 
 
 def _add_demo(commands: argparse._SubParsersAction) -> None:
@@ -311,7 +201,7 @@ def _demo(options: argparse.Namespace) -> None:
     from plugin_server.demo import run_demo
     from plugin_server.engine.bundles import find_bundle
 
-    model = _settings(options).model
+    model = settings_of(options).model
     prompt, seconds = " ".join(options.prompt) or "sea waves", options.seconds
     if options.prompt and seconds is None:
         prompt, seconds = prompt_and_seconds(options.prompt, lambda: find_bundle(bundle_folders(), model).card.lengths)
@@ -354,11 +244,11 @@ def _remove(options: argparse.Namespace) -> None:
 
 def _add_doctor(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("doctor", help="report what is installed and how fast it is here")
-    _common(parser)
+    add_settings(parser)
     parser.set_defaults(run=_doctor)
 
 
 def _doctor(options: argparse.Namespace) -> None:
     from plugin_server.doctor import print_report
 
-    print_report(_settings(options))
+    print_report(settings_of(options))
