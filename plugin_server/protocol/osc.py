@@ -329,7 +329,8 @@ def as_paths(atoms: Sequence[Atom]) -> tuple[str, ...]:
     paths: list[str] = []
     for atom in atoms:
         text = as_text("image", atom)
-        if not paths or _PATH_START.match(text):
+        # What came before is no path yet in `Macintosh HD:/Users` without quotes.
+        if not paths or (_PATH_START.match(text) and _PATH_START.match(paths[-1])):
             paths.append(text)
         else:
             paths[-1] += f" {text}"

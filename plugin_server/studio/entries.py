@@ -103,7 +103,10 @@ def read_clip_file(folder: Path, path: str) -> ClipFile:
 
 def prompt_of(recipe: Mapping[str, object]) -> str:
     """What a clip is found by: its words, or else what its pictures are called. Raises KeyError or TypeError."""
-    return _text(recipe["prompt"]) or ", ".join(PurePath(_text(image)).stem for image in recipe.get("images", ()))
+    images = recipe.get("images")
+    if recipe["prompt"] or not images:
+        return _text(recipe["prompt"])
+    return ", ".join(PurePath(_text(image)).stem for image in images)
 
 
 def name_of(path: str) -> str:
