@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 OPSET = 20
 LEAST_HALVED = 1024
 """Smaller tensors stay in single precision: they weigh nothing."""
+LARGEST_FILE = 1_900_000_000
+"""Bytes of weights above which they get a file of their own: protobuf ends at 2 GiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +42,9 @@ def export_graph(what: Exported, path: Path, halve: bool = True) -> GraphSpec:
     Raises ValueError when onnxruntime's answer differs from PyTorch's by more than 1 % of its largest number.
     """
     module = what.module.eval()
-    write_graph(what, path)
-    if halve:
-        onnx.save(halve_weights(onnx.load(path), what.whole), path)
+    model = _make_graph(what)
+    _save(halve_weights(model, what.whole) if halve else model, path)
+    del model
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     parity = max(_difference(session, module, inputs) for inputs in (what.inputs, _shorter(what)))
     log.info("%s: largest relative difference from PyTorch %.2e", path.name, parity)
@@ -54,18 +56,34 @@ def export_graph(what: Exported, path: Path, halve: bool = True) -> GraphSpec:
 
 def write_graph(what: Exported, path: Path) -> None:
     """The graph as the exporter gives it."""
-    torch.onnx.export(
+    _save(_make_graph(what), path)
+
+
+def graph_files(path: Path) -> list[str]:
+    """Names of a graph's files: its own, and that of its weights where they are too many for one."""
+    return [path.name, *([f"{path.name}.data"] if path.with_name(f"{path.name}.data").exists() else [])]
+
+
+def _make_graph(what: Exported) -> onnx.ModelProto:
+    program = torch.onnx.export(
         what.module.eval(),
         tuple(what.inputs.values()),
-        str(path),
         input_names=list(what.inputs),
         output_names=list(what.outputs),
         dynamic_shapes=tuple(_dimensions(what, name) for name in what.inputs),
         opset_version=OPSET,
         dynamo=True,
-        external_data=False,
         verbose=False,
     )
+    return program.model_proto
+
+
+def _save(model: onnx.ModelProto, path: Path) -> None:
+    data = path.with_name(f"{path.name}.data")
+    # onnx would write behind what is there.
+    data.unlink(missing_ok=True)
+    large = sum(len(tensor.raw_data) for tensor in model.graph.initializer) > LARGEST_FILE
+    onnx.save(model, path, save_as_external_data=large, location=data.name if large else None)
 
 
 def _specs(tensors: Sequence[onnxruntime.NodeArg]) -> tuple[TensorSpec, ...]:
