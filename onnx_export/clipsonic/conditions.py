@@ -12,6 +12,8 @@ class Conditions(Protocol):
 
     size: int
     """Numbers in an embedding."""
+    kinds: tuple[str, ...]
+    """Of what they are: 'text', 'image' or both."""
 
     def covers(self, index: int) -> bool:
         """True when the clip has one at all."""
@@ -30,6 +32,7 @@ class ByLabel:
     """Of each clip."""
     embeddings: Mapping[str, np.ndarray]
     """Label to float32 (n, size)."""
+    kinds: tuple[str, ...] = ("text",)
 
     @property
     def size(self) -> int:
@@ -59,6 +62,7 @@ class ByFrames:
 
     videos: Frames
     size: int
+    kinds: tuple[str, ...] = ("image",)
 
     def covers(self, index: int) -> bool:
         """Always: a clip without a frame is none."""
@@ -82,6 +86,11 @@ class Either:
     def size(self) -> int:
         """Numbers in an embedding."""
         return self.first.size
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Those of both."""
+        return tuple(dict.fromkeys(self.first.kinds + self.second.kinds))
 
     def covers(self, index: int) -> bool:
         """True when one of them does."""

@@ -105,7 +105,7 @@ def by_words(sources: Sources) -> ByLabel:
 
 def by_pictures(sources: Sources) -> ByLabel:
     """Conditions: what the image tower sees in pictures of what makes the sound."""
-    return ByLabel([sound.label for sound in sources.sounds()], sources.footage().by_label())
+    return ByLabel([sound.label for sound in sources.sounds()], sources.footage().by_label(), ("image",))
 
 
 def by_clap(sources: Sources) -> ByLabel:

@@ -258,9 +258,9 @@ def train_denoiser(
     average = Average(model, training.average_decay)
     optimiser = torch.optim.AdamW(_groups(model), lr=training.learning_rate, betas=(0.9, 0.99))
     examples = Examples(cache, conditions, mel, norm, training, size)
-    checkpoint = Checkpoint(
-        path, {"model": model, "average": average, "optimiser": optimiser}, {"embedding": embedding}
-    )
+    # What the weights' shapes do not tell.
+    notes = {"embedding": embedding, "conditions": ",".join(conditions.kinds), "heads": str(size.heads)}
+    checkpoint = Checkpoint(path, {"model": model, "average": average, "optimiser": optimiser}, notes)
 
     guide = Denoiser(size).to(device).requires_grad_(False)
 

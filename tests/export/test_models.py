@@ -169,8 +169,9 @@ def test_training_goes_on_where_it_stopped_and_the_bundle_runs(cache, tmp_path):
 def test_clips_are_conditioned_on_words_pictures_or_either(cache):
     rng = np.random.default_rng(0)
     labels = [sound.label for sound in cache.sounds]
-    both = Either(words(cache), ByLabel(labels, PICTURES))
+    both = Either(words(cache), ByLabel(labels, PICTURES, ("image",)))
     hum, hiss = labels.index("hum"), labels.index("hiss")
+    assert both.kinds == ("text", "image")
     assert both.size == 24 and both.covers(hiss) and not both.second.covers(hiss)
     drawn = {int(both.draw(hum, rng).argmax()) for _ in range(60)}
     assert drawn == {3, 7, 8}
@@ -193,14 +194,14 @@ def test_a_sound_without_a_picture_is_not_shown_to_the_denoiser_of_pictures(cach
     """CLIPSonic-IQ: only filmed sounds teach, and it begins with a backbone whose conditions are forgotten."""
     training = DenoiserTraining(steps=1, tokens=60)
     train_denoiser(cache, words(cache), MEL, SMALL.denoiser, training, tmp_path / "tta.pt", CPU, "toy")
-    pictures = ByLabel([sound.label for sound in cache.sounds], PICTURES)
+    pictures = ByLabel([sound.label for sound in cache.sounds], PICTURES, ("image",))
     examples = Examples(cache, pictures, MEL, MelNormalisation.measure(cache), training, SMALL.denoiser)
     assert {cache.sounds[i].label for i in examples.indices} == {"hum"}
     path = tmp_path / "iq.pt"
     zero = DenoiserTraining(steps=0, tokens=60)
     train_denoiser(cache, pictures, MEL, SMALL.denoiser, zero, path, CPU, "toy", backbone=tmp_path / "tta.pt")
     saved, before = (torch.load(p, weights_only=True) for p in (path, tmp_path / "tta.pt"))
-    assert saved["embedding"] == "toy"
+    assert (saved["embedding"], saved["conditions"], saved["heads"]) == ("toy", "image", "2")
     torch.testing.assert_close(saved["model"]["blocks.0.qkv.weight"], before["average"]["state"]["blocks.0.qkv.weight"])
     assert not torch.equal(saved["model"]["from_embedding.0.weight"], before["model"]["from_embedding.0.weight"])
 
