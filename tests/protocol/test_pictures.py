@@ -62,7 +62,7 @@ def test_a_picture_becomes_a_clip_that_is_found_by_its_name(daemon, red):
         assert [stage for stage in stages if stage in ("condition", "sampling")] == ["condition", "sampling"]
         info = client.ask("/clip/info", "last", reply="/clip.info")
         assert info[9] == "my red"
-        assert client.ask("/clip/search", "red", reply="/done")[1] >= 1
+        assert client.ask("/clip/search", "red", reply="/clip.list")[1] >= 1
     recipe = read_recipe(daemon.folder / "my-red_0.5s_s6_t1.wav")
     assert recipe["images"] == [str(red)] and len(recipe["fingerprints"][0]) == 16
     assert recipe["blend"] == 1.0 and "via" not in recipe
