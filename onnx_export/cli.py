@@ -30,6 +30,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m onnx_export", description="Train, export and evaluate models.")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_train(commands)
+    _add_features(commands)
     resume = commands.add_parser("resume", help="a bundle's networks as checkpoints, to go on from")
     resume.add_argument("bundle", type=Path, help="the bundle's folder")
     resume.add_argument("--runs", type=Path, default=Path("runs"), help="folder without checkpoints (default: runs)")
@@ -82,13 +83,28 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--device", default="cpu", help="torch device (default: cpu)")
     parser.add_argument("--threads", type=int, help="processor threads")
     parser.add_argument("--videos", type=Path, help="denoiser-iq: folder of videos, in place of corpus and pictures")
-    parser.add_argument("--list", type=Path, nargs="+", default=[], help="lists of VGGSound or MUSIC that name them")
-    parser.add_argument("--config", type=Path, help="with --videos: embedding, network and training, as in configs/")
-    parser.add_argument("--workers", type=int, default=1, help="processes that decode videos (default: 1)")
+    _add_watching(parser, config_needed=False)
     parser.add_argument("--backbone", type=Path, help="denoisers: begin with this checkpoint, its conditions forgotten")
     parser.add_argument("--adversarial-from", type=int, help="vocoder: first step with discriminators")
     _add_sources(parser)
     parser.set_defaults(run=_train)
+
+
+def _add_features(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("features", help="what training on videos needs of them; run again to go on")
+    parser.add_argument("--videos", type=Path, required=True, help="folder of videos")
+    _add_watching(parser, config_needed=True)
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder that gets them (default: runs)")
+    parser.add_argument("--device", default="cpu", help="torch device of the embedding (default: cpu)")
+    parser.set_defaults(run=_features)
+
+
+def _add_watching(parser: argparse.ArgumentParser, config_needed: bool) -> None:
+    parser.add_argument("--list", type=Path, nargs="+", default=[], help="lists of VGGSound or MUSIC that name them")
+    parser.add_argument(
+        "--config", type=Path, required=config_needed, help="embedding, network and training on videos, as in configs/"
+    )
+    parser.add_argument("--workers", type=int, default=1, help="processes that decode videos (default: 1)")
 
 
 def _add_sources(parser: argparse.ArgumentParser) -> None:
@@ -116,6 +132,19 @@ def _sources(options: argparse.Namespace):
 
 def _train(options: argparse.Namespace) -> None:
     train(options, _sources(options))
+
+
+def _features(options: argparse.Namespace) -> None:
+    from onnx_export.configs import read_config
+    from onnx_export.video_features import watch
+
+    config = read_config(options.config)
+    found = watch(options.videos, options.list, config, options.runs, options.device, options.workers)
+    splits = ", ".join(f"{split} {len(found.indices(split))}" for split in ("train", "valid", "test"))
+    print(f"{len(found)} clips of {found.n_embedding} numbers a frame, {found.embedding}: {splits}")
+    for reason, n in found.skipped.items():
+        print(f"left out: {n} ({reason})")
+    print(f"features: {found.place.absolute()}")
 
 
 def _resume(options: argparse.Namespace) -> None:

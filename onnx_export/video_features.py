@@ -13,14 +13,18 @@ from dataclasses import asdict, dataclass, field
 from functools import lru_cache, partial
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from onnx_export.corpus import Sound, split_of
-from onnx_export.embeddings import JointEmbedding
-from onnx_export.video_lists import Listing
+from onnx_export.embeddings import JointEmbedding, embedding_name, open_embedding
+from onnx_export.video_lists import Listing, find_videos
 from onnx_export.videos import Clip, Cutting, Read, Video, read_video
 from plugin_server.audio.spectral import MelSettings
+
+if TYPE_CHECKING:
+    from onnx_export.configs import Config
 
 log = logging.getLogger(__name__)
 
@@ -120,6 +124,31 @@ def features_place(listing: Listing, settings: FeatureSettings, folder: Path) ->
     """Where in `folder` the features of these videos lie, made or not: a name of all that they depend on."""
     videos = [(_file(v, listing), v.path.stat().st_size, v.label, v.split, v.start_s) for v in listing.videos]
     return folder / hashlib.blake2s(repr((FORMAT, settings, videos)).encode()).hexdigest()[:12]
+
+
+def watch(
+    folder: Path, lists: Sequence[Path], config: "Config", runs: Path, device: str = "cpu", workers: int = 1
+) -> VideoSet:
+    """Features of a folder's videos, or of those that lists name, as a configuration asks; made where they are not yet.
+
+    Raises ValueError when no video can be used, and when the embedding has not the size that the configuration tells.
+    """
+    tag = config.embedding.tag
+    settings = FeatureSettings(embedding_name(tag), config.mel, config.videos)
+
+    def open_checked() -> JointEmbedding:
+        embedding = open_embedding(tag, device, runs)
+        _check_size(tag, embedding.size, config)
+        return embedding
+
+    found = make_features(find_videos(folder, lists), settings, open_checked, runs / "videos", workers)
+    _check_size(tag, found.n_embedding, config)
+    return found
+
+
+def _check_size(tag: str, size: int, config: "Config") -> None:
+    if size != config.denoiser.n_embedding:
+        raise ValueError(f"denoiser.n_embedding is {config.denoiser.n_embedding}, expected {size}, the size of {tag}")
 
 
 def make_features(

@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("torch", reason="the train extra is not installed")
 
-from onnx_export.configs import Config, EmbeddingChoice, read_config  # noqa: E402
+from onnx_export.configs import Config, EmbeddingChoice, read_config
 
 ROOT = Path(__file__).parent.parent.parent
 SMALL = """

@@ -1,0 +1,94 @@
+"""A folder of videos to a taught denoiser, by the commands that a user types."""
+
+import logging
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="the train extra is not installed")
+pytest.importorskip("av", reason="PyAV is not installed")
+
+from onnx_export.cli import main  # noqa: E402
+from onnx_export.embeddings import embedding_name  # noqa: E402
+from tests.export.test_videos import BLUE, RED, film  # noqa: E402
+from tests.export.tiny_clip import SIZE, tiny_tag  # noqa: E402
+
+CONFIG = """
+[embedding]
+tag = {tag!r}
+size = {size}
+[mel]
+sample_rate = 16000
+n_fft = 512
+hop = 256
+n_mels = 16
+f_max_hz = 8000
+[videos]
+clip_s = 2
+n_frames = 2
+[denoiser]
+n_mels = 16
+n_embedding = {size}
+width = 16
+depth = 1
+heads = 2
+[training]
+tokens = 100
+guide_from = 1
+"""
+
+
+@pytest.fixture(scope="module")
+def tag(tmp_path_factory):
+    return tiny_tag(tmp_path_factory.mktemp("clip"))
+
+
+@pytest.fixture
+def config(tmp_path, tag):
+    path = tmp_path / "tiny.toml"
+    path.write_text(CONFIG.format(tag=tag, size=SIZE))
+    return path
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("videos")
+    film(folder / "a.mp4", [(2, RED, 440)])
+    film(folder / "b.mp4", [(4, BLUE, -1)])
+    film(folder / "mute.mp4", [(2, RED, None)])
+    (folder / "vggsound.csv").write_text("a,0,tone,train\nb,0,noise,train\nmute,0,tone,train\ngone,0,tone,test\n")
+    return folder
+
+
+def run(*arguments):
+    return main([str(argument) for argument in arguments])
+
+
+def test_videos_teach_a_denoiser(videos, config, tag, tmp_path, capsys, caplog):
+    sources = ("--videos", videos, "--list", videos / "vggsound.csv", "--config", config, "--runs", tmp_path / "runs")
+    assert run("features", *sources, "--workers", 2) == 0
+    told = capsys.readouterr().out
+    assert f"2 clips of {SIZE} numbers a frame, {embedding_name(tag)}: train 2, valid 0, test 0" in told
+    assert "left out: 1 (no sound)" in told and "left out: 1 (no file)" in told
+    place = told.split("features: ")[1].strip()
+    assert place.startswith(str(tmp_path / "runs" / "videos"))
+    for steps in (2, 3):
+        with caplog.at_level(logging.INFO):
+            assert run("train", "denoiser-iq", *sources, "--steps", steps) == 0
+        saved = torch.load(tmp_path / "runs" / "denoiser-iq.pt", weights_only=True)
+        assert saved["step"] == steps and saved["embedding"] == embedding_name(tag)
+        assert saved["average"]["count"] == steps
+    assert "going on from step 2" in caplog.text and "shards left" not in caplog.text
+
+
+def test_another_size_of_the_embedding_is_told(videos, config, tmp_path, capsys):
+    config.write_text(
+        config.read_text().replace(f"= {SIZE}\nwidth", "= 24\nwidth").replace(f"size = {SIZE}", "size = 24")
+    )
+    assert run("features", "--videos", videos, "--config", config, "--runs", tmp_path / "runs") == 1
+    assert f"denoiser.n_embedding is 24, expected {SIZE}, the size of" in capsys.readouterr().err
+    assert not list((tmp_path / "runs").rglob("*.f16"))
+
+
+def test_videos_without_a_configuration_are_told(videos, tmp_path, capsys):
+    assert run("train", "denoiser-iq", "--videos", videos, "--steps", 2, "--runs", tmp_path) == 1
+    assert "--config is needed with --videos" in capsys.readouterr().err
