@@ -19,8 +19,11 @@ from plugin_server.engine.rendering import Rendering
 from plugin_server.engine.sampler import SOLVERS, Denoise, channel_noise, flow_sigmas, guided, rolling
 from plugin_server.engine.sessions import Cancellation, GraphSession, SessionOptions
 from plugin_server.engine.tokenizer import Tokenizer
+from plugin_server.errors import BundleDamaged
 
 TOKENIZER_FILE = "merges.txt.gz"
+SPECTRUM, SAMPLES = "spectrum", "samples"
+"""What a vocoder may give: (batch, 2, n_bins, frames), real and imaginary parts, or (batch, frames * hop)."""
 SHARES = {"condition": 0.02, "sampling": 0.83, "vocoder": 0.15}
 """About the share of the time that each stage takes, for an honest progress bar."""
 
@@ -33,6 +36,9 @@ behind it reach."""
 def load(bundle: Bundle, options: SessionOptions) -> "Clipsonic":
     """Open every graph that the card names, three at least. Raises BundleDamaged."""
     card = bundle.card
+    gives = card.graphs["vocoder"].outputs[0].name if "vocoder" in card.graphs else SPECTRUM
+    if gives not in (SPECTRUM, SAMPLES):
+        raise BundleDamaged(f"{bundle.path('vocoder')} gives {gives!r}, expected {SPECTRUM!r} or {SAMPLES!r}")
 
     def open_graph(name: str) -> GraphSession:
         return GraphSession(bundle.path(name), card.graphs[name], options)
@@ -85,15 +91,21 @@ class Clipsonic:
         """Whole mel frames: those that cover `order.seconds`, or for a loop those nearest to it."""
         report(0.0, "condition")
         wanted = self.condition(order, cancellation)
-        nearest, confidence = self.known.nearest(wanted) if self.known else ("", 1.0)
-        if self.known:
-            wanted = self.known.draw_near(wanted)
+        known = self._known_about(order)
+        nearest, confidence = known.nearest(wanted) if known else ("", 1.0)
+        if known:
+            wanted = known.draw_near(wanted)
         unwanted = self.embed(order.negative, cancellation) if order.negative else None
         report(SHARES["condition"], "sampling")
         mels = self.sample(order, wanted, unwanted, report, cancellation)
         report(1 - SHARES["vocoder"], "vocoder")
         channels = [self.vocode(mel, cancellation, order.loop) for mel in mels]
         return Rendering(np.stack(channels, axis=1), confidence, nearest)
+
+    def _known_about(self, order: TakeOrder) -> KnownSounds | None:
+        """The known sounds, where what an order asks for can be near them; None where it cannot, or none are known."""
+        sees = order.images or order.via in self.priors
+        return None if self.known and self.known.settings.words_only and sees else self.known
 
     def condition(self, order: TakeOrder, cancellation: Cancellation) -> np.ndarray:
         """Joint embedding of an order's words, its pictures or a point between them, float32 (1, size), unit length.
@@ -167,7 +179,8 @@ class Clipsonic:
         if order.loop:
             denoise = rolling(denoise, card.frame_multiple, order.seed)
         mean, std = (np.array(numbers, np.float32)[:, None] for numbers in (card.mel_mean, card.mel_std))
-        colour = self.known and self.known.draw_colour(wanted, sampling.colour_spread, order.seed)
+        known = self._known_about(order)
+        colour = known and known.draw_colour(wanted, sampling.colour_spread, order.seed)
         if colour:
             denoise = tinted(denoise, colour, mean, std)
 
@@ -216,9 +229,18 @@ class Clipsonic:
         """Samples, float32 (frames * hop,), of a log-mel (n_mels, frames); a loop's end flows into its start."""
         margin = SEAM_FRAMES if loop else 0
         whole = np.pad(mel.astype(np.float32), ((0, 0), (margin, margin)), mode="wrap")
-        parts = self.vocoder.run({"log_mel": whole[None]}, cancellation)[0][0]
-        samples = istft(parts[0] + 1j * parts[1], self.card.mel)
-        cancellation.check()
-        samples = match_mel(samples, whole, self.card.mel, self.card.sampling.mel_rounds)
+        found = self.vocoder.run({"log_mel": whole[None]}, cancellation)[0][0]
+        samples = self._mended(found, whole, cancellation) if self._by_spectrum else found
         cut = margin * self.card.mel.hop
         return samples[cut : len(samples) - cut]
+
+    @property
+    def _by_spectrum(self) -> bool:
+        """True where the vocoder gives a spectrum, False where it gives samples."""
+        return self.card.graphs["vocoder"].outputs[0].name == SPECTRUM
+
+    def _mended(self, parts: np.ndarray, mel: np.ndarray, cancellation: Cancellation) -> np.ndarray:
+        """Samples of a spectrum (2, n_bins, frames), brought closer to a log-mel (n_mels, frames)."""
+        samples = istft(parts[0] + 1j * parts[1], self.card.mel)
+        cancellation.check()
+        return match_mel(samples, mel, self.card.mel, self.card.sampling.mel_rounds)
