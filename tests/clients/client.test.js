@@ -89,6 +89,19 @@ test("leaving ends the subscription, but not one that may be another patch's", (
     assert.deepEqual(unheard.take(), []);
 });
 
+test("a picture is a prompt, with words or without", () => {
+    const script = start();
+    script.receive(0, "image", "Macintosh HD:/Users/me/my cat.jpg");
+    script.receive(0, "image", "C:/cat.jpg", "in", "a cave");
+    const id = `max-${script.port}`;
+    assert.deepEqual(script.take(), [
+        [DAEMON, "/generate", 5, "@image", "Macintosh HD:/Users/me/my cat.jpg", "@id", `${id}-1`],
+        [DAEMON, "/generate", "in a cave", 5, "@image", "C:/cat.jpg", "@id", `${id}-2`],
+    ]);
+    script.receive(1, "/progress", `${id}-1`, 0.5, "sampling");
+    assert.deepEqual(script.take().pop(), [FACE, "status", "my cat: 50 %"]);
+});
+
 test("a prompt may be one symbol or several words", () => {
     const script = start();
     script.receive(0, "generate", "sea", "waves");

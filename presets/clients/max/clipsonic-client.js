@@ -3,7 +3,7 @@
 // Written for [js], which every Max and every Live with Max for Live has ([v8] came with Max 9 and Live 12.2), so in
 // the JavaScript of its day: var, no arrows, no modules.
 //
-// Inlet 0: from the patch    bang, generate, seconds, variations, span, stop, take, insert, banks, bank, fire, leave, /any/osc
+// Inlet 0: from the patch    bang, generate, image, seconds, variations, span, stop, take, insert, banks, bank, fire, leave, /any/osc
 // Inlet 1: from [udpreceive]
 // Outlet 0: to [udpsend]     outlet 1: to [udpreceive]
 // Outlet 2: for the face     status TEXT, progress 0..1, takes ..., banks ..., pad NUMBER ...
@@ -59,8 +59,18 @@ function generate() {
         say("type what you want to hear");
         return;
     }
+    ask(prompt, prompt, []);
+}
+
+// A clip of what is seen in a picture or a video; words behind its path are blended with it.
+function image(path) {
+    var prompt = words(arrayfromargs(arguments).slice(1));
+    ask(prompt, prompt || nameOfFile(path), ["@image", String(path)]);
+}
+
+function ask(prompt, name, more) {
     var id = "max-" + ear.port + "-" + ++nJobs;
-    var message = ["/generate", prompt];
+    var message = prompt === "" ? ["/generate"] : ["/generate", prompt];
     if (wish.beats > 0) {
         message.push("@bars", wish.beats / 4, "@bpm", (wish.beats * 60) / wish.barSeconds);
     } else {
@@ -69,9 +79,10 @@ function generate() {
     if (wish.takes > 1) {
         message.push("@variations", wish.takes);
     }
-    jobs[id] = { name: prompt, beats: wish.beats, queued: false };
-    outlet(TO_DAEMON, message.concat("@id", id));
+    jobs[id] = { name: name, beats: wish.beats, queued: false };
+    outlet(TO_DAEMON, message.concat(more, "@id", id));
 }
+ask.local = 1;
 
 function seconds(number) {
     wish.seconds = number;
@@ -304,7 +315,7 @@ nameOf.local = 1;
 
 function keep(id, path, clipSeconds) {
     var whole = String(path).replace(/\\/g, "/");
-    var name = whole.substring(whole.lastIndexOf("/") + 1).replace(/\.(wav|flac|aiff?)$/i, "");
+    var name = nameOfFile(whole);
     takes.push({ path: whole, name: name, seconds: clipSeconds, beats: jobs[id] ? jobs[id].beats : 0 });
     if (takes.length === 1) {
         outlet(TO_FACE, "takes", "clear");
@@ -373,6 +384,13 @@ function progress(fraction) {
     outlet(TO_FACE, "progress", fraction);
 }
 progress.local = 1;
+
+// Without folder and ending.
+function nameOfFile(path) {
+    var whole = String(path).replace(/\\/g, "/");
+    return whole.substring(whole.lastIndexOf("/") + 1).replace(/\.[a-z0-9]+$/i, "");
+}
+nameOfFile.local = 1;
 
 function words(list) {
     return arrayfromargs(list).join(" ").replace(/\s+/g, " ").replace(/^ | $/g, "");

@@ -133,7 +133,7 @@
 			},
 			{
 				"box": {
-					"comment": "generate, seconds, variations, stop, fire, /any/osc",
+					"comment": "generate, image, seconds, variations, stop, fire, /any/osc",
 					"id": "obj-6",
 					"maxclass": "inlet",
 					"numinlets": 0,
@@ -735,7 +735,7 @@
 					"presentation_rect": [
 						8.0,
 						100.0,
-						344.0,
+						224.0,
 						22.0
 					]
 				}
@@ -821,7 +821,111 @@
 			},
 			{
 				"box": {
+					"fontsize": 11.0,
 					"id": "obj-34",
+					"maxclass": "comment",
+					"numinlets": 1,
+					"numoutlets": 0,
+					"patching_rect": [
+						550.0,
+						20.0,
+						90.0,
+						20.0
+					],
+					"presentation": 1,
+					"presentation_rect": [
+						238.0,
+						101.0,
+						82.0,
+						20.0
+					],
+					"text": "drop a picture",
+					"textcolor": [
+						0.62,
+						0.66,
+						0.7,
+						1.0
+					]
+				}
+			},
+			{
+				"box": {
+					"bgcolor": [
+						0.2,
+						0.23,
+						0.27,
+						1.0
+					],
+					"id": "obj-35",
+					"ignoreclick": 1,
+					"maxclass": "panel",
+					"mode": 0,
+					"numinlets": 1,
+					"numoutlets": 0,
+					"patching_rect": [
+						640.0,
+						20.0,
+						22.0,
+						22.0
+					],
+					"presentation": 1,
+					"presentation_rect": [
+						320.0,
+						100.0,
+						32.0,
+						22.0
+					],
+					"rounded": 4
+				}
+			},
+			{
+				"box": {
+					"annotation": "Drop a picture or a video here: what is seen in it is heard.",
+					"border": 0.0,
+					"id": "obj-36",
+					"maxclass": "dropfile",
+					"numinlets": 1,
+					"numoutlets": 2,
+					"outlettype": [
+						"",
+						""
+					],
+					"patching_rect": [
+						550.0,
+						56.0,
+						80.0,
+						22.0
+					],
+					"presentation": 1,
+					"presentation_rect": [
+						320.0,
+						100.0,
+						32.0,
+						22.0
+					]
+				}
+			},
+			{
+				"box": {
+					"id": "obj-37",
+					"maxclass": "newobj",
+					"numinlets": 1,
+					"numoutlets": 1,
+					"outlettype": [
+						""
+					],
+					"patching_rect": [
+						545.0,
+						92.0,
+						99.8,
+						22.0
+					],
+					"text": "prepend image"
+				}
+			},
+			{
+				"box": {
+					"id": "obj-38",
 					"maxclass": "newobj",
 					"numinlets": 2,
 					"numoutlets": 2,
@@ -841,7 +945,7 @@
 			{
 				"box": {
 					"comment": "path of every new or chosen clip",
-					"id": "obj-35",
+					"id": "obj-39",
 					"maxclass": "outlet",
 					"numinlets": 1,
 					"numoutlets": 0,
@@ -856,7 +960,7 @@
 			{
 				"box": {
 					"comment": "everything the daemon says",
-					"id": "obj-36",
+					"id": "obj-40",
 					"maxclass": "outlet",
 					"numinlets": 1,
 					"numoutlets": 0,
@@ -1209,7 +1313,31 @@
 			{
 				"patchline": {
 					"destination": [
-						"obj-34",
+						"obj-37",
+						0
+					],
+					"source": [
+						"obj-36",
+						0
+					]
+				}
+			},
+			{
+				"patchline": {
+					"destination": [
+						"obj-2",
+						0
+					],
+					"source": [
+						"obj-37",
+						0
+					]
+				}
+			},
+			{
+				"patchline": {
+					"destination": [
+						"obj-38",
 						0
 					],
 					"source": [
@@ -1221,11 +1349,11 @@
 			{
 				"patchline": {
 					"destination": [
-						"obj-35",
+						"obj-39",
 						0
 					],
 					"source": [
-						"obj-34",
+						"obj-38",
 						0
 					]
 				}
@@ -1233,7 +1361,7 @@
 			{
 				"patchline": {
 					"destination": [
-						"obj-36",
+						"obj-40",
 						0
 					],
 					"source": [

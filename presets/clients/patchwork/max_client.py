@@ -19,7 +19,7 @@ def build_bpatcher(folder: Path) -> Patch:
     patch.chain(patch.object("r #0-ear", 828, 165), ear)
     patch.note("replies come to a port of this patch's own", 240, 318, 260)
     patch.join(ear, 0, script, 1)
-    inlet = patch.box("inlet", (785, 142, 30, 30), comment="generate, seconds, variations, stop, fire, /any/osc")
+    inlet = patch.box("inlet", (785, 142, 30, 30), comment="generate, image, seconds, variations, stop, fire, /any/osc")
     patch.chain(inlet, script)
     patch.chain(patch.object("r #0-ask", 706, 150), script)
     patch.chain(script, patch.object("udpsend 127.0.0.1 9460", 20, 290))
@@ -27,6 +27,7 @@ def build_bpatcher(folder: Path) -> Patch:
     _start(patch, script)
     _wishes(patch, script)
     _face(patch, script)
+    _drop(patch, script)
     path = patch.object("route clip", 828, 290)
     patch.join(script, 3, path)
     clips = patch.box("outlet", (828, 350, 30, 30), comment="path of every new or chosen clip")
@@ -57,13 +58,22 @@ def _wishes(patch: Patch, script: Box) -> None:
     patch.chain(patch.object("loadmess 1", 450, 56), takes, patch.object("prepend variations", 432, 150), script)
 
 
+def _drop(patch: Patch, script: Box) -> None:
+    """A field for pictures: what is seen in one that is dropped there is heard."""
+    hint = "Drop a picture or a video here: what is seen in it is heard."
+    faces.label(patch, "drop a picture", (550, 20, 90, 20), (238, 101, 82, 20))
+    patch.box("panel", (640, 20, 22, 22), (320, 100, 32, 22), bgcolor=faces.FIELD, mode=0, rounded=4, ignoreclick=1)
+    drop = patch.box("dropfile", (550, 56, 80, 22), (320, 100, 32, 22), annotation=hint, border=0.0)
+    patch.chain(drop, patch.object("prepend image", 545, 92), script)
+
+
 def _face(patch: Patch, script: Box) -> None:
     """What the person sees."""
     kinds = patch.object("route progress status takes", 559, 290, 220)
     patch.join(script, 2, kinds)
     status = patch.object("prepend set", 628, 330)
     line = faces.label(patch, "looking for the daemon", (628, 366, 130, 20), (6, 126, 346, 20))
-    takes = faces.menu(patch, "takes", (766, 400, 90, 22), (8, 100, 344, 22), "Clips of this patch, the newest last")
+    takes = faces.menu(patch, "takes", (766, 400, 90, 22), (8, 100, 224, 22), "Clips of this patch, the newest last")
     patch.join(kinds, 0, faces.bar(patch, (480, 366, 120, 20), (8, 86, 344, 8)))
     patch.join(kinds, 1, status)
     patch.join(status, 0, line)

@@ -18,6 +18,7 @@ ANY = ("",)
 INTERFACE = {
     "bpatcher": Shape(1, ("", "")),
     "comment": Shape(1),
+    "dropfile": Shape(1, ("", "")),
     "ezdac~": Shape(2),
     "flonum": Shape(1, ("", "bang")),
     "gain~": Shape(2, ("signal", "")),
