@@ -2,8 +2,9 @@
 
 import logging
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import TypeVar
@@ -159,19 +160,20 @@ def prior_spec(way: str, prior: Prior) -> PriorSpec:
     return PriorSpec(f"prior_{way}", levels=prior.size.levels, mean=mean, std=std)
 
 
-def write_known(folder: Path, networks: Networks) -> Known:
-    """The sounds' names, where the tower puts them, and their colours.
+def write_known(
+    folder: Path, embed: Callable[[list[str]], np.ndarray], labels: Sequence[str], colours: Colours | None
+) -> Known:
+    """The sounds' names, where the text tower `embed` puts them, and their colours.
 
     A prompt is as strange as can be at the likeness that gibberish has, and quite sure at the likeness that nine of
     ten ordinary wordings of the names have.
     """
-    tower, labels, colours = networks.text, networks.labels, networks.colours
     texts = [template.format(label) for label in labels for template in TEMPLATES]
-    placed = embed_texts(tower, texts).reshape(len(labels), len(TEMPLATES), -1)
+    placed = embed(texts).reshape(len(labels), len(TEMPLATES), -1)
     anchors = placed.mean(axis=1)
     anchors /= np.linalg.norm(anchors, axis=1, keepdims=True)
     near = np.quantile((placed * anchors[:, None]).sum(axis=2), 0.1)
-    far = np.median((embed_texts(tower, list(GIBBERISH)) @ anchors.T).max(axis=1))
+    far = np.median((embed(list(GIBBERISH)) @ anchors.T).max(axis=1))
     arrays = {"anchors": anchors} | ({"colours": colours.usual, "colour_axes": colours.axes} if colours else {})
     halves = {name: array.astype(np.float16) for name, array in arrays.items()}
     np.savez(folder / KNOWN_FILE, names=np.array(labels), **halves)
@@ -182,7 +184,8 @@ def write_bundle(folder: Path, variant: Variant, networks: Networks, sizes: Size
     """Export everything into `folder` and write its card last: a folder without a card is no bundle."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CARD_NAME).unlink(missing_ok=True)
-    known = write_known(folder, networks) if variant.helped else None
+    embed = partial(embed_texts, networks.text)
+    known = write_known(folder, embed, networks.labels, networks.colours) if variant.helped else None
     graphs = {name: export_graph(what, folder / f"{name}.onnx") for name, what in graphs_of(networks).items()}
     shutil.copyfile(str(files("open_clip") / "bpe_simple_vocab_16e6.txt.gz"), folder / TOKENIZER_FILE)
     names = [TOKENIZER_FILE, *([KNOWN_FILE] if known else []), *(graph.file for graph in graphs.values())]

@@ -28,7 +28,7 @@ def install_bundle(source: Path, home: Path) -> Bundle:
     Nothing lands before the card and every checksum were looked at. Raises BadFile when `source` is neither,
     BundleDamaged when the bundle is not what its card says, FolderNotWritable.
     """
-    with _opened(source) as files, _staging(home) as stage:
+    with _opened(source) as files, staging(home) as stage:
         fresh = stage / "fresh"
         fresh.mkdir()
         card = _stage_card(source, files, fresh)
@@ -54,7 +54,7 @@ def remove_bundle(name: str, home: Path, shipped: Iterable[Path]) -> None:
         if any(_is_bundle(folder, name) for folder in shipped):
             raise BadArgument(f"model: got {shown(name)}, which came with the program and cannot be removed")
         raise UnknownModel(f"model: got {shown(name)}, expected the name of a bundle in {home}")
-    with _staging(home) as stage:
+    with staging(home) as stage:
         place.rename(stage / "old")
 
 
@@ -64,8 +64,9 @@ def _is_bundle(folder: Path, name: str) -> bool:
 
 
 @contextmanager
-def _staging(home: Path) -> Iterator[Path]:
-    """A hidden folder in `home`, on the same disk, so that what is in it lands by being renamed."""
+def staging(home: Path) -> Iterator[Path]:
+    """A hidden folder in `home`, on the same disk, so that what is in it lands by being renamed. Raises
+    FolderNotWritable."""
     try:
         home.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".clipsonic-", dir=home, ignore_cleanup_errors=True) as stage:
