@@ -69,7 +69,16 @@ def _train_on_videos(options: argparse.Namespace, path: Path, device) -> None:
     training = replace(config.training, steps=options.steps or config.training.steps)
     conditions = ByFrames(videos, videos.n_embedding)
     train_denoiser(
-        videos, conditions, config.mel, config.denoiser, training, path, device, videos.embedding, options.backbone
+        videos,
+        conditions,
+        config.mel,
+        config.denoiser,
+        training,
+        path,
+        device,
+        videos.embedding,
+        options.backbone,
+        options.workers,
     )
 
 

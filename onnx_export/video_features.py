@@ -77,6 +77,10 @@ class VideoSet:
     def __len__(self) -> int:
         return len(self.sounds)
 
+    def __reduce__(self) -> tuple:
+        # Another process opens the files for itself.
+        return VideoSet, (self.place,)
+
     def _add(self, shard: int, folder: Path) -> None:
         offset = 0
         for row in _read_json(self.place / f"{shard:05d}.json")["clips"]:

@@ -2,7 +2,7 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.data import DataLoader, IterableDataset
 
 from onnx_export.clipsonic.conditions import Conditions
 from onnx_export.clipsonic.denoiser import Denoiser, DenoiserSize
@@ -174,6 +175,19 @@ class Examples:
         return canvas
 
 
+class Endless(IterableDataset):
+    """Batches of examples, one after another."""
+
+    def __init__(self, examples: Examples):
+        self.examples = examples
+
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+        # Processes begin as copies of one, and would all draw the same.
+        self.examples.rng = np.random.default_rng()
+        while True:
+            yield self.examples.draw()
+
+
 def noise_levels(n: int, training: DenoiserTraining) -> torch.Tensor:
     """Sigma (n,), one drawn from each n-th part of the logit-normal, so that every batch sees all levels."""
     places = (torch.randperm(n) + torch.rand(n)) / n
@@ -240,12 +254,13 @@ def train_denoiser(
     device: torch.device,
     embedding: str,
     backbone: Path | None = None,
+    workers: int = 1,
 ) -> None:
     """Train until `training.steps`, going on from `path` where it exists.
 
     `embedding` names the space of the conditions, and is kept with the weights. A new run may begin with the
     `backbone` of another one, whose conditions are forgotten: it knows how sounds go on, and nothing of what they are
-    called.
+    called. `workers` processes draw batches ahead; one is this process itself, between its steps.
     """
     model = Denoiser(size)
     norm = saved_normalisation(path) or MelNormalisation.measure(cache)
@@ -262,10 +277,11 @@ def train_denoiser(
     notes = {"embedding": embedding, "conditions": ",".join(conditions.kinds), "heads": str(size.heads)}
     checkpoint = Checkpoint(path, {"model": model, "average": average, "optimiser": optimiser}, notes)
 
+    batches = iter(DataLoader(Endless(examples), batch_size=None, num_workers=workers if workers > 1 else 0))
     guide = Denoiser(size).to(device).requires_grad_(False)
 
     def do_step(step: int) -> dict[str, float]:
-        clean, embedding, seconds = (part.to(device) for part in examples.draw())
+        clean, embedding, seconds = (part.to(device) for part in next(batches))
         guiding = step >= training.guide_from
         if guiding and (step % GUIDE_EVERY == 0 or step == checkpoint.start):
             guide.load_state_dict(average.state)

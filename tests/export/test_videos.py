@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import pickle
 from dataclasses import replace
 from fractions import Fraction
 
@@ -368,6 +369,12 @@ def test_features_that_are_there_need_no_embedding(folder, made):
 
     again = make_features(find_videos(folder), SETTINGS, fail, made.place.parent)
     assert len(again) == len(made)
+
+
+def test_another_process_can_be_given_the_features(made):
+    copy = pickle.loads(pickle.dumps(made))
+    assert len(copy) == len(made) and copy.splits == made.splits
+    np.testing.assert_array_equal(copy.frames(2), made.frames(2))
 
 
 def test_other_settings_and_other_files_have_features_of_their_own(folder, made, tmp_path):
