@@ -1,0 +1,57 @@
+"""A denoiser from a checkpoint of `python -m onnx_export train`, and what it was taught."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from onnx_export.clipsonic.denoiser import Denoiser, DenoiserSize
+from onnx_export.clipsonic.variants import EMBEDDING
+from onnx_export.official.sentences import sentence
+from plugin_server.engine.card import Embedding
+
+HEAD_WIDTH = 64
+"""Of checkpoints that do not say how many heads they have."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaughtDenoiser:
+    """Averaged weights, ready to be exported."""
+
+    module: Denoiser
+    embedding: Embedding
+    conditions: tuple[str, ...]
+    """What it was taught on; empty where its checkpoint does not say."""
+
+
+def load_denoiser(path: Path) -> TaughtDenoiser:
+    """Raises ValueError when the file is no checkpoint of a denoiser."""
+    try:
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+        weights = saved["average"]["state"]
+        module = Denoiser(_size(weights, saved))
+        module.load_state_dict(weights)
+    # What torch.load and indexing raise on files of other kinds is of many classes.
+    except Exception as error:
+        wanted = "a checkpoint of python -m onnx_export train denoiser"
+        raise ValueError(f"denoiser: {path} cannot be read as {wanted}: {sentence(error)}") from error
+    embedding = Embedding(saved.get("embedding", EMBEDDING), module.size.n_embedding)
+    conditions = tuple(kind for kind in saved.get("conditions", "").split(",") if kind)
+    return TaughtDenoiser(module.eval(), embedding, conditions)
+
+
+def _size(weights: Mapping[str, torch.Tensor], saved: Mapping) -> DenoiserSize:
+    """Shape of the network, from those of its weights."""
+    width, patch_numbers = weights["patch_in.weight"].shape
+    n_mels = len(weights["mel_mean"])
+    return DenoiserSize(
+        n_mels=n_mels,
+        n_embedding=weights["from_embedding.0.weight"].shape[1],
+        patch=patch_numbers // n_mels,
+        width=width,
+        depth=len({name.split(".")[1] for name in weights if name.startswith("blocks.")}),
+        heads=int(saved.get("heads", max(1, width // HEAD_WIDTH))),
+        expansion=weights["blocks.0.feed.0.weight"].shape[0] // width,
+        context=weights["to_context.weight"].shape[0] // width,
+    )

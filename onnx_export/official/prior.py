@@ -1,0 +1,184 @@
+"""An unCLIP prior in diffusers' layout, as karlo's (Lee et al. 2022): from words to the embedding of a picture.
+
+It is asked as diffusers' `UnCLIPPipeline` asks it: for the clean embedding, from the noised one, the words' embedding
+before it is scaled to unit length, and the state of each token.
+"""
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from onnx_export.graphs import Exported
+from onnx_export.official.sentences import sentence
+from onnx_export.torchvision_ops import declare_missing_operators
+from plugin_server.engine.card import PriorSpec
+
+log = logging.getLogger(__name__)
+
+CONFIG = "config.json"
+NETWORK = {"encoder_hid_proj_type": "linear", "added_emb_type": "prd"}
+"""Kinds of PriorTransformer that take words and end in one embedding."""
+SCHEDULERS = ("prior_scheduler", "scheduler")
+"""Folders beside the prior's: karlo's name, and Kandinsky's."""
+SCHEDULER_CONFIG = "scheduler_config.json"
+SAMPLED_AS = {
+    "_class_name": "UnCLIPScheduler",
+    "prediction_type": "sample",
+    "variance_type": "fixed_small_log",
+    "beta_schedule": "squaredcos_cap_v2",
+}
+"""What serving does; diffusers' defaults for what a file leaves out are `USUAL`."""
+USUAL = {
+    "prediction_type": "epsilon",
+    "variance_type": "fixed_small_log",
+    "beta_schedule": "squaredcos_cap_v2",
+    "num_train_timesteps": 1000,
+    "clip_sample": True,
+    "clip_sample_range": 1.0,
+}
+KARLO = SAMPLED_AS | {"num_train_timesteps": 1000, "clip_sample": True, "clip_sample_range": 5.0}
+"""Where no scheduler comes with the prior."""
+STEPS, GUIDANCE = 25, 4.0
+"""Of `UnCLIPPipeline`, when it is not told."""
+BATCH = {0: "batch"}
+
+
+class TokenPrior(nn.Module):
+    """`noised` (batch, size), `timestep` (batch,), `projected` (batch, width), `hidden` (batch, context, width) and
+    `mask` (batch, context), which is 1 for each token up to the end mark, to the clean embedding (batch, size)."""
+
+    def __init__(self, network: nn.Module):
+        super().__init__()
+        self.network = network
+
+    def forward(
+        self,
+        noised: torch.Tensor,
+        timestep: torch.Tensor,
+        projected: torch.Tensor,
+        hidden: torch.Tensor,
+        mask: torch.Tensor,
+    ) -> torch.Tensor:
+        return self.network(noised, timestep, projected, hidden, mask, return_dict=False)[0]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedPrior:
+    """A prior, and how it is sampled."""
+
+    module: TokenPrior
+    size: int
+    """Numbers in the embedding that it makes."""
+    projected: int
+    """Numbers in the words' embedding that it takes."""
+    width: int
+    """Numbers in the state of a token."""
+    context_length: int
+    spec: PriorSpec
+
+
+def load_prior(folder: Path) -> LoadedPrior:
+    """From a folder with `prior` and `prior_scheduler`, or from the prior's own. Raises ValueError for what is missing
+    or cannot be served."""
+    place = folder / "prior" if (folder / "prior" / CONFIG).is_file() else folder
+    config = _read(place / CONFIG)
+    _expect(place / CONFIG, config, {"_class_name": "PriorTransformer"})
+    # What a file leaves out is as diffusers has it.
+    _expect(place / CONFIG, NETWORK | config, NETWORK)
+    network = _load_network(place)
+    size, kept = network.config, network.clip_std.detach()[0]
+    if float(kept.min()) <= 0:
+        raise ValueError(f"prior: {place} has a clip_std that is not positive: it was never taught")
+    spec = _spec(_scheduler(place), network.clip_mean.detach()[0], kept)
+    return LoadedPrior(
+        TokenPrior(network).eval(),
+        size.clip_embed_dim or size.embedding_dim,
+        size.embedding_proj_dim or size.embedding_dim,
+        size.embedding_dim,
+        size.num_embeddings,
+        spec,
+    )
+
+
+def _load_network(place: Path) -> nn.Module:
+    operators = declare_missing_operators()
+    from diffusers import PriorTransformer
+
+    # Those of half precision have a name of their own, and may be the only ones.
+    whole = any((place / f"diffusion_pytorch_model{end}").is_file() for end in (".safetensors", ".bin"))
+    try:
+        network, notes = PriorTransformer.from_pretrained(
+            place,
+            variant=None if whole else "fp16",
+            torch_dtype=torch.float32,
+            local_files_only=True,
+            low_cpu_mem_usage=False,
+            output_loading_info=True,
+        )
+    # What diffusers raises on files that are not what they should be is of many classes.
+    except Exception as error:
+        raise ValueError(f"prior: {place} cannot be read: {sentence(error)}") from error
+    # diffusers leaves weights at random where a file lacks them.
+    for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
+        if notes[kind]:
+            raise ValueError(f"prior: the weights in {place} do not fit its {CONFIG}: {kind} {sorted(notes[kind])[:3]}")
+    network.operators = operators
+    return network.float().requires_grad_(False)
+
+
+def _scheduler(place: Path) -> Mapping[str, object]:
+    """Settings of the scheduler beside a prior; karlo's where there is none."""
+    for name in SCHEDULERS:
+        path = place.parent / name / SCHEDULER_CONFIG
+        if path.is_file():
+            found = USUAL | _read(path)
+            _expect(path, found, SAMPLED_AS)
+            return found
+    log.warning("no scheduler beside %s: sampled as karlo's prior is", place)
+    return KARLO
+
+
+def _spec(scheduler: Mapping[str, object], mean: torch.Tensor, std: torch.Tensor) -> PriorSpec:
+    return PriorSpec(
+        "prior_pd",
+        steps=STEPS,
+        guidance=GUIDANCE,
+        levels=scheduler["num_train_timesteps"],
+        mean=tuple(float(f"{value:.7g}") for value in mean),
+        std=tuple(float(f"{value:.7g}") for value in std),
+        clip=float(scheduler["clip_sample_range"]) if scheduler["clip_sample"] else 0.0,
+    )
+
+
+def _read(path: Path) -> dict[str, object]:
+    try:
+        values = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"prior: {path} cannot be read: {sentence(error)}") from error
+    if not isinstance(values, dict):
+        raise ValueError(f"prior: {path} holds {type(values).__name__}, expected an object")
+    return values
+
+
+def _expect(path: Path, found: Mapping[str, object], wanted: Mapping[str, object]) -> None:
+    for key, value in wanted.items():
+        if found.get(key) != value:
+            raise ValueError(f"prior: {path}: {key} is {found.get(key)!r}, expected {value!r}")
+
+
+def prior_graph(prior: LoadedPrior) -> Exported:
+    """By the names of the text tower's outputs."""
+    ends = torch.tensor([[5.0], [3.0]])
+    inputs = {
+        "noised": torch.randn(2, prior.size),
+        "timestep": torch.tensor([prior.spec.levels - 1.0, 3.0]),
+        "projected": torch.randn(2, prior.projected),
+        "hidden": torch.randn(2, prior.context_length, prior.width),
+        "mask": (torch.arange(prior.context_length)[None] < ends).float(),
+    }
+    return Exported(prior.module, inputs, ["clean"], dict.fromkeys(inputs, BATCH))
