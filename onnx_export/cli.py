@@ -8,7 +8,7 @@ from pathlib import Path
 
 from onnx_export.train_commands import TRAINERS, limit_threads, train
 from plugin_server.errors import ClipsonicError
-from plugin_server.settings import SHIPPED_BUNDLES
+from plugin_server.settings import SHIPPED_BUNDLES, bundle_folders
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,6 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ClipsonicError, ValueError, OSError) as error:
         print(f"onnx_export: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 
@@ -41,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--out", type=Path, default=SHIPPED_BUNDLES, help="folder that gets the bundle's folder")
     _add_sources(export)
     export.set_defaults(run=_export)
+    _add_import(commands)
     evaluate = commands.add_parser("evaluate", help="figures of a bundle on recordings it was not trained on")
     evaluate.add_argument("bundle", type=Path, help="the bundle's folder")
     evaluate.add_argument("--takes", type=int, default=3, help="clips made from each label (default: 3)")
@@ -104,7 +107,25 @@ def _add_watching(parser: argparse.ArgumentParser, config_needed: bool) -> None:
     parser.add_argument(
         "--config", type=Path, required=config_needed, help="embedding, network and training on videos, as in configs/"
     )
-    parser.add_argument("--workers", type=int, default=1, help="processes that decode videos (default: 1)")
+    parser.add_argument("--workers", type=int, default=1, help="processes that read videos (default: 1)")
+
+
+def _add_import(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("import", help="a bundle out of another one and official weights")
+    parser.add_argument("name", help="of the new bundle")
+    parser.add_argument("--base", default="clipsonic-mini", help="bundle, or its folder (default: clipsonic-mini)")
+    parser.add_argument(
+        "--towers", metavar="MODEL", help="one of open_clip's models, or a JSON file that describes one"
+    )
+    parser.add_argument("--weights", metavar="TAG_OR_FILE", help="of the towers")
+    parser.add_argument("--prior", type=Path, metavar="FOLDER", help="an unCLIP prior in diffusers' layout")
+    parser.add_argument("--vocoder", type=Path, metavar="FOLDER_OR_FILE", help="BigVGAN's config.json and weights")
+    parser.add_argument("--denoiser", type=Path, metavar="CHECKPOINT", help="of: train denoiser, denoiser-iq, ...")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder that gets it (default: that of your bundles)")
+    precision = parser.add_mutually_exclusive_group()
+    precision.add_argument("--half", dest="half", action="store_true", default=True, help="half precision (default)")
+    precision.add_argument("--single", dest="half", action="store_false", help="weights in single precision")
+    parser.set_defaults(run=_import)
 
 
 def _add_sources(parser: argparse.ArgumentParser) -> None:
@@ -177,6 +198,20 @@ def _export(options: argparse.Namespace) -> None:
     for name, graph in card.graphs.items():
         print(f"{name:12} {graph.parity:.2e} largest relative difference from PyTorch")
     print(f"bundle: {folder.absolute()}")
+
+
+def _import(options: argparse.Namespace) -> None:
+    # open_clip tells every step to the root logger.
+    logging.getLogger().setLevel(logging.WARNING)
+    logging.getLogger("onnx_export").setLevel(logging.INFO)
+    from onnx_export.official.assemble import Wish, import_bundle
+
+    names = ("name", "base", "towers", "weights", "prior", "vocoder", "denoiser")
+    wish = Wish(**{name: getattr(options, name) for name in names}, halve=options.half)
+    bundle = import_bundle(wish, options.out or bundle_folders()[0], bundle_folders())
+    for name, graph in bundle.card.graphs.items():
+        print(f"{name:12} {graph.parity or 0:.2e} largest relative difference from PyTorch")
+    print(f"bundle: {bundle.folder.absolute()}")
 
 
 def _evaluate(options: argparse.Namespace) -> None:

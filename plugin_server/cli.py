@@ -209,16 +209,46 @@ def _demo(options: argparse.Namespace) -> None:
 
 
 def _add_models(commands: argparse._SubParsersAction) -> None:
-    parser = commands.add_parser("models", help="list, install or remove bundles")
+    parser = commands.add_parser("models", help="list, install, make or remove bundles")
     parser.add_argument("--verify", action="store_true", help="compare every file with its checksum")
     parser.set_defaults(run=_models)
     actions = parser.add_subparsers(title="instead of listing them", metavar="ACTION")
     install = actions.add_parser("install", help="copy a bundle to your own")
     install.add_argument("source", type=Path, metavar="FOLDER_OR_ZIP", help="where its card.json and graphs are")
     install.set_defaults(run=_install)
+    _add_import(actions)
     remove = actions.add_parser("remove", help="delete a bundle of your own")
     remove.add_argument("name", metavar="NAME", help="as clipsonic models lists it")
     remove.set_defaults(run=_remove)
+
+
+def _add_import(actions: argparse._SubParsersAction) -> None:
+    parser = actions.add_parser("import", help="make a bundle out of another one and official weights")
+    parser.add_argument("name", metavar="NAME", help="of the new bundle")
+    for flag, (metavar, text) in _IMPORTED.items():
+        parser.add_argument(f"--{flag}", metavar=metavar, help=text)
+    precision = parser.add_mutually_exclusive_group()
+    precision.add_argument("--half", action="store_true", help="weights in half precision (default)")
+    precision.add_argument("--single", action="store_true", help="weights in single precision")
+    parser.set_defaults(run=_import)
+
+
+_IMPORTED = {
+    "base": ("BUNDLE", "what the rest is taken from (default: clipsonic-mini)"),
+    "towers": ("MODEL", "CLIP's towers: one of open_clip's models, as ViT-L-14, or a JSON file that describes one"),
+    "weights": ("TAG_OR_FILE", "of the towers, as openai"),
+    "prior": ("FOLDER", "an unCLIP prior in diffusers' layout, as karlo's"),
+    "vocoder": ("FOLDER_OR_FILE", "BigVGAN's config.json and weights"),
+    "denoiser": ("CHECKPOINT", "of python -m onnx_export train denoiser"),
+    "out": ("DIR", "folder that gets it (default: that of your bundles)"),
+}
+
+
+def _import(options: argparse.Namespace) -> None:
+    from plugin_server.importing import import_model
+
+    given = {flag: getattr(options, flag) for flag in _IMPORTED if getattr(options, flag) is not None}
+    import_model(options.name, given, options.single)
 
 
 def _models(options: argparse.Namespace) -> None:

@@ -23,6 +23,7 @@ ROOT_FILES = [
     "banks",
     "client",
     "daemon_process",
+    "importing",
 ]
 TRAINING = {
     "torch",

@@ -232,14 +232,15 @@ def _graph(values: Mapping) -> GraphSpec:
 
 
 def _check(card: Card) -> None:
-    _check_name(card.name)
+    check_name(card.name)
     _check_numbers(card)
     _check_sampling(card.sampling)
     _check_ways(card)
     _check_files(card)
 
 
-def _check_name(name: object) -> None:
+def check_name(name: object) -> None:
+    """Raises ValueError for what cannot be a bundle's name."""
     # The name is a folder's name too, and must not lead out of where bundles lie.
     if not isinstance(name, str) or not re.fullmatch(r"\w[\w.-]{0,63}", name):
         raise ValueError(f"name is {shown(name)}, expected at most 64 letters, digits and . _ -")

@@ -1,0 +1,259 @@
+"""A bundle out of another one, with parts of it replaced by official weights."""
+
+import logging
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+
+from onnx_export.clipsonic.bundle import denoiser_graph, write_known
+from onnx_export.graphs import Exported, export_graph, graph_files
+from onnx_export.official.bigvgan import BigVGAN, bigvgan_graph, load_bigvgan
+from onnx_export.official.denoiser import TaughtDenoiser, load_denoiser
+from onnx_export.official.fit import check_denoiser, check_prior, check_vocoder
+from onnx_export.official.prior import LoadedPrior, load_prior, prior_graph
+from onnx_export.official.sentences import sentence
+from onnx_export.official.towers import Towers, load_towers, tower_graphs
+from onnx_export.official.trial import try_out
+from plugin_server.engine.bundles import Bundle, file_sha256, find_bundle, open_bundle, verify_bundle
+from plugin_server.engine.card import CARD_NAME, Card, Embedding, GraphSpec, Known, check_name
+from plugin_server.engine.colour import Colours
+from plugin_server.engine.families.clipsonic import TOKENIZER_FILE
+from plugin_server.engine.install import DOCUMENTS, staging
+from plugin_server.errors import BadArgument, shown
+
+log = logging.getLogger(__name__)
+
+SOURCES = "SOURCES.md"
+NOT_KEPT = ("MODEL_CARD.md", SOURCES)
+"""Documents of the base that say what holds for it alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is to be made: a new bundle, and what takes the place of which part of its base."""
+
+    name: str
+    base: str
+    """A bundle's name, or its folder."""
+    towers: str | None = None
+    """One of open_clip's models."""
+    weights: str | None = None
+    """Of the towers: one of open_clip's tags, or a file."""
+    prior: Path | None = None
+    vocoder: Path | None = None
+    denoiser: Path | None = None
+    halve: bool = True
+    """Weights in half precision."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What was loaded; None for what stays as the base has it."""
+
+    towers: Towers | None = None
+    denoiser: TaughtDenoiser | None = None
+    prior: LoadedPrior | None = None
+    vocoder: BigVGAN | None = None
+    origins: Mapping[str, str] = field(default_factory=dict)
+    """Where each comes from, in words."""
+
+    def graphs(self) -> dict[str, Exported]:
+        """By the names that cards give them."""
+        found = tower_graphs(self.towers) if self.towers else {}
+        if self.denoiser:
+            found["denoiser"] = denoiser_graph(self.denoiser.module)
+        if self.prior:
+            found[self.prior.spec.graph] = prior_graph(self.prior)
+        if self.vocoder:
+            found["vocoder"] = bigvgan_graph(self.vocoder)
+        return found
+
+
+def import_bundle(wish: Wish, home: Path, folders: tuple[Path, ...]) -> Bundle:
+    """Make the bundle in the folder `home`, whole or not at all; `folders` are where its base is looked for.
+
+    Everything is loaded and compared before anything is written, and the new bundle has made a sound before it lands.
+    Raises ValueError or ClipsonicError, in a sentence, for what is missing or does not go together.
+    """
+    _check_wish(wish, home, folders)
+    base = open_bundle(Path(wish.base)) if (Path(wish.base) / CARD_NAME).is_file() else find_bundle(folders, wish.base)
+    verify_bundle(base)
+    parts = load_parts(wish, base.card)
+    with staging(home) as stage:
+        fresh = stage / wish.name
+        fresh.mkdir()
+        _write(fresh, wish, base, parts)
+        bundle = open_bundle(fresh)
+        verify_bundle(bundle)
+        try_out(bundle)
+        fresh.rename(home / wish.name)
+    return open_bundle(home / wish.name)
+
+
+def _check_wish(wish: Wish, home: Path, folders: tuple[Path, ...]) -> None:
+    try:
+        check_name(wish.name)
+    except ValueError as error:
+        raise BadArgument(str(error)) from error
+    for folder in {home, *folders}:
+        if (folder / wish.name).exists():
+            raise BadArgument(f"name: got {shown(wish.name)}, which is in {folder} already; choose another")
+    if wish.weights and not wish.towers:
+        raise BadArgument(f"weights: got {shown(wish.weights)} without --towers, expected both")
+    if not (wish.towers or wish.prior or wish.vocoder or wish.denoiser):
+        raise BadArgument("expected at least one of --towers, --prior, --vocoder and --denoiser: else nothing is new")
+
+
+def load_parts(wish: Wish, base: Card) -> Parts:
+    """The parts that are asked for, each compared with what it is to work with. Raises ValueError."""
+    origins = {}
+    denoiser = load_denoiser(wish.denoiser) if wish.denoiser else None
+    if denoiser:
+        origins["denoiser"] = f"{wish.denoiser.name}, {file_sha256(wish.denoiser)[:12]}"
+    towers = load_towers(wish.towers, wish.weights) if wish.towers else None
+    if towers:
+        origins["towers"] = towers.name
+    check_denoiser(base, towers, denoiser, wish.denoiser)
+    prior = load_prior(wish.prior) if wish.prior else None
+    if prior:
+        check_prior(base, towers, prior, wish.prior)
+        origins["prior"] = wish.prior.absolute().name
+    vocoder = load_bigvgan(wish.vocoder) if wish.vocoder else None
+    if vocoder:
+        check_vocoder(base, vocoder.size.mel, wish.vocoder)
+        origins["vocoder"] = f"BigVGAN, {wish.vocoder.absolute().name}"
+    return Parts(towers, denoiser, prior, vocoder, origins)
+
+
+def _write(folder: Path, wish: Wish, base: Bundle, parts: Parts) -> None:
+    """Everything of the new bundle, its card last."""
+    graphs = {name: _export(what, folder / f"{name}.onnx", wish.halve) for name, what in parts.graphs().items()}
+    made = [name for graph in graphs.values() for name in graph_files(folder / graph.file)]
+    kept = _kept_graphs(base.card, parts)
+    copied = [file for graph in kept.values() for file in _files_of(graph, base.card)]
+    if parts.towers:
+        shutil.copyfile(str(files("open_clip") / "bpe_simple_vocab_16e6.txt.gz"), folder / TOKENIZER_FILE)
+        made.append(TOKENIZER_FILE)
+    else:
+        copied.append(TOKENIZER_FILE)
+    known = _write_known(folder, base, parts)
+    if known:
+        made.append(known.file)
+    for name in copied:
+        shutil.copyfile(base.folder / name, folder / name)
+    for path in base.folder.iterdir():
+        if path.suffix.lower() in DOCUMENTS and path.name not in (*NOT_KEPT, *base.card.files):
+            shutil.copyfile(path, folder / path.name)
+    card = replace(
+        _card(wish, base.card, parts),
+        graphs=kept | graphs,
+        known=known,
+        files={name: file_sha256(folder / name) for name in (*made, *copied)},
+    )
+    (folder / SOURCES).write_text(_sources(card, base.card, parts), "utf-8")
+    (folder / CARD_NAME).write_text(card.to_json(), "utf-8")
+
+
+def _export(what: Exported, path: Path, halve: bool) -> GraphSpec:
+    try:
+        return export_graph(what, path, halve)
+    except ValueError as error:
+        raise ValueError(f"{error}; --single may come closer" if halve else str(error)) from error
+    except OSError:
+        raise
+    # The exporter's errors are of many classes.
+    except Exception as error:
+        raise ValueError(f"{path.stem}: PyTorch cannot export it: {sentence(error)}") from error
+
+
+def _kept_graphs(base: Card, parts: Parts) -> dict[str, GraphSpec]:
+    """The base's graphs that still mean something beside the new ones: its priors lead into its own embedding."""
+    left = dict(base.graphs)
+    for name in parts.graphs():
+        left.pop(name, None)
+    if parts.towers:
+        for prior in base.priors.values():
+            left.pop(prior.graph, None)
+    return left
+
+
+def _files_of(graph: GraphSpec, card: Card) -> list[str]:
+    return [name for name in (graph.file, f"{graph.file}.data") if name in card.files]
+
+
+def _write_known(folder: Path, base: Bundle, parts: Parts) -> Known | None:
+    """The known sounds where the new towers put their names.
+
+    None where the base has none, and where a denoiser was taught on pictures alone: its sounds have no names.
+    """
+    if not base.card.known or (parts.denoiser and parts.denoiser.conditions == ("image",)):
+        return None
+    path = base.folder / base.card.known.file
+    if not parts.towers:
+        shutil.copyfile(path, folder / path.name)
+        return base.card.known
+    with np.load(path, allow_pickle=False) as arrays:
+        labels = [str(name) for name in arrays["names"]]
+        colours = Colours(arrays["colours"], arrays["colour_axes"]) if "colours" in arrays else None
+    placed = write_known(folder, parts.towers.embed_texts, labels, colours)
+    return replace(placed, temperature=base.card.known.temperature, words_only=True)
+
+
+def _card(wish: Wish, base: Card, parts: Parts) -> Card:
+    """The base's card with what the parts change, but for graphs and files."""
+    towers, taught, prior = parts.towers, parts.denoiser, parts.prior
+    priors = {} if towers else dict(base.priors)
+    if prior:
+        priors["pd"] = prior.spec
+    card = replace(
+        base,
+        name=wish.name,
+        description=f"{base.name} with other parts: {'; '.join(f'{k} {v}' for k, v in parts.origins.items())}",
+        licence=f"{base.licence}; {', '.join(parts.origins)}: under the terms of those who published them",
+        priors=priors,
+        via="" if base.via not in priors else base.via,
+    )
+    if towers:
+        card = replace(
+            card,
+            embedding=Embedding(towers.name, towers.size),
+            context_length=towers.context_length,
+            picture=towers.picture,
+        )
+    if taught:
+        network = taught.module
+        card = replace(
+            card,
+            mel_mean=_numbers(network.mel_mean),
+            mel_std=_numbers(network.mel_std),
+            frame_multiple=network.size.patch,
+            conditions=taught.conditions or base.conditions,
+        )
+    # A denoiser that knows pictures alone is best asked through what makes pictures of words (Dong et al. 2023).
+    return replace(card, via="pd") if prior and card.conditions == ("image",) else card
+
+
+def _numbers(values: np.ndarray) -> tuple[float, ...]:
+    return tuple(round(float(value), 4) for value in values)
+
+
+def _sources(card: Card, base: Card, parts: Parts) -> str:
+    rows = [f"| {part} | {origin} |" for part, origin in parts.origins.items()]
+    stayed = ", ".join(sorted(set(base.graphs) & set(card.graphs) - set(parts.graphs()))) or "nothing"
+    return "\n".join(
+        [
+            f"# Sources of {card.name}",
+            "",
+            "| part | from |",
+            "|---|---|",
+            *rows,
+            f"| {stayed} | {base.name} {base.version}, {base.licence} |",
+            "",
+            "Made by `clipsonic models import`. Each part has the terms of its own publisher.",
+            "",
+        ]
+    )
