@@ -33,6 +33,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_train(commands)
     _add_features(commands)
+    _add_estimate(commands)
     resume = commands.add_parser("resume", help="a bundle's networks as checkpoints, to go on from")
     resume.add_argument("bundle", type=Path, help="the bundle's folder")
     resume.add_argument("--runs", type=Path, default=Path("runs"), help="folder without checkpoints (default: runs)")
@@ -102,6 +103,14 @@ def _add_features(commands: argparse._SubParsersAction) -> None:
     parser.set_defaults(run=_features)
 
 
+def _add_estimate(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("estimate", help="memory and time that a configured training takes")
+    parser.add_argument("--config", type=Path, required=True, help="embedding, network and training, as in configs/")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="what is measured (default: cpu)")
+    parser.add_argument("--tflops", type=float, default=300, help="sustained by the device thought of (default: 300)")
+    parser.set_defaults(run=_estimate)
+
+
 def _add_watching(parser: argparse.ArgumentParser, config_needed: bool) -> None:
     parser.add_argument("--list", type=Path, nargs="+", default=[], help="lists of VGGSound or MUSIC that name them")
     parser.add_argument(
@@ -166,6 +175,19 @@ def _features(options: argparse.Namespace) -> None:
     for reason, n in found.skipped.items():
         print(f"left out: {n} ({reason})")
     print(f"features: {found.place.absolute()}")
+
+
+def _estimate(options: argparse.Namespace) -> None:
+    import torch
+
+    from onnx_export.configs import read_config
+    from onnx_export.estimate import estimate
+
+    if options.device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("--device is cuda, expected cpu: PyTorch finds no CUDA here")
+    if not options.tflops > 0:
+        raise ValueError(f"--tflops is {options.tflops:g}, expected more than 0")
+    print(estimate(read_config(options.config), torch.device(options.device), options.tflops).table())
 
 
 def _resume(options: argparse.Namespace) -> None:
