@@ -99,6 +99,11 @@ def load_average(path: Path, module: nn.Module) -> int:
     return saved["step"]
 
 
+def noted(path: Path, name: str, default: str) -> str:
+    """A note of a checkpoint, or the default where it has none of that name."""
+    return torch.load(path, map_location="cpu", weights_only=True, mmap=True).get(name, default)
+
+
 def run_steps(
     checkpoint: Checkpoint,
     optimisers: Iterable[torch.optim.Optimizer],

@@ -22,7 +22,7 @@ from onnx_export.clipsonic.text_tower import TextTower, TextTowerSize, embed_tex
 from onnx_export.clipsonic.variants import EMBEDDING, Variant
 from onnx_export.clipsonic.vocoder import Vocoder, VocoderSize
 from onnx_export.graphs import ByteEmbedding, Exported, export_graph
-from onnx_export.training import load_average
+from onnx_export.training import load_average, noted
 from plugin_server.audio.spectral import MelSettings
 from plugin_server.engine.bundles import file_sha256
 from plugin_server.engine.card import CARD_NAME, Card, Embedding, Known, PriorSpec
@@ -67,6 +67,8 @@ class Networks:
     image: ImageTower | None = None
     priors: Mapping[str, Prior] = field(default_factory=dict)
     """By the way that words take through each."""
+    conditions: tuple[str, ...] = ("text",)
+    """What the denoiser was taught on."""
 
 
 def load_networks(
@@ -87,6 +89,7 @@ def load_networks(
         colours,
         load("image", ImageTower(sizes.image)) if variant.sees else None,
         {way: load(f"prior-{way}", Prior(sizes.prior)) for way in variant.priors},
+        tuple(noted(runs / f"{variant.denoiser}.pt", "conditions", "text").split(",")),
     )
 
 
@@ -207,7 +210,7 @@ def write_bundle(folder: Path, variant: Variant, networks: Networks, sizes: Size
         graphs=graphs,
         known=known,
         picture=networks.image.size.picture if networks.image else None,
-        conditions=variant.conditions,
+        conditions=networks.conditions,
         priors={way: prior_spec(way, prior) for way, prior in networks.priors.items()},
         via=variant.via,
         files={name: file_sha256(folder / name) for name in names},

@@ -21,8 +21,8 @@ class Variant:
     """Name of its run."""
     embedding: str = EMBEDDING
     """CLAP's, or that of text and image tower."""
-    conditions: tuple[str, ...] = ("text",)
-    """What the denoiser was taught on."""
+    sees: bool = False
+    """The image tower goes along."""
     priors: tuple[str, ...] = ()
     """Ways that go along: 'pd', 'sd'."""
     via: str = ""
@@ -32,18 +32,13 @@ class Variant:
     sampling: Sampling = field(default_factory=Sampling)
     lengths: Lengths = field(default_factory=Lengths)
 
-    @property
-    def sees(self) -> bool:
-        """True when the image tower goes along."""
-        return "image" in self.conditions
-
 
 # A mel has hundreds of frames that tell the same thing, so what it is gets settled while nearly all is noise.
 SAMPLING = Sampling(shift=6.0, steps=8, guidance=2.0, taught_guidance=6.0, mel_rounds=6, colour_spread=0.3)
 MINI = Variant(
     name="clipsonic-mini",
     description="CLIPSonic in small: words and pictures to sound, trained on 4.9 hours of free recordings",
-    conditions=("text", "image"),
+    sees=True,
     priors=("pd",),
     sampling=SAMPLING,
 )
@@ -51,7 +46,7 @@ IQ = Variant(
     name="clipsonic-iq",
     description="CLIPSonic as published, in small: taught on pictures alone; words by ZS, PD and SD",
     denoiser="denoiser-iq",
-    conditions=("image",),
+    sees=True,
     priors=("pd", "sd"),
     helped=False,
     sampling=SAMPLING,

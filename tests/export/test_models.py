@@ -152,7 +152,7 @@ def test_training_goes_on_where_it_stopped_and_the_bundle_runs(cache, tmp_path):
     assert [load_average(tmp_path / f"{name}.pt", part) for name, part in parts.items()] == [4, 4, 4]
     networks = Networks(**parts, labels=["hiss", "hum"], colours=measure_colours(cache, ["hiss", "hum"]))
     np.testing.assert_allclose(parts["denoiser"].mel_mean, MelNormalisation.measure(cache).mean, atol=1e-3)
-    written = write_bundle(tmp_path / "mini", replace(MINI, conditions=("text",), priors=()), networks, SMALL)
+    written = write_bundle(tmp_path / "mini", replace(MINI, sees=False, priors=()), networks, SMALL)
     bundle = Bundle(tmp_path / "mini", read_card(tmp_path / "mini"))
     verify_bundle(bundle)
     assert bundle.card == written
@@ -259,7 +259,8 @@ def runs(tmp_path_factory):
         for parameter in module.parameters():
             # Nothing stays at nought, where errors would not show.
             parameter.data.add_(0.02 * torch.randn_like(parameter))
-        Checkpoint(folder / f"{name}.pt", {"model": module, "average": Average(module)}).save(7)
+        notes = {"conditions": "image"} if name == "denoiser-iq" else {}
+        Checkpoint(folder / f"{name}.pt", {"model": module, "average": Average(module)}, notes).save(7)
     return folder
 
 
