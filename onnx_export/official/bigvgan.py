@@ -235,6 +235,8 @@ class BigVGAN(nn.Module):
 def load_bigvgan(path: Path) -> BigVGAN:
     """From the folder of NVIDIA's `config.json` and `bigvgan_generator.pt`, or from a file of weights beside its
     `config.json`. Raises ValueError naming what is missing or does not fit."""
+    if not path.exists():
+        raise ValueError(f"vocoder: {path} is not there, expected a folder with {CONFIG} and {WEIGHTS}")
     config = (path if path.is_dir() else path.parent) / CONFIG
     network = BigVGAN(_read_size(config))
     weights = path / WEIGHTS if path.is_dir() else path

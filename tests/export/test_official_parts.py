@@ -52,7 +52,7 @@ def run(path: Path, **feeds: torch.Tensor) -> dict[str, np.ndarray]:
 )
 def test_towers_give_what_open_clip_gives(tmp_path, name, suffix):
     model, weights = write_towers(tmp_path, name, suffix)
-    towers = load_towers(str(model), str(weights))
+    towers = load_towers(f"{model}:{weights}")
     assert towers.name == f"open_clip/{name}/{hashlib.sha256(weights.read_bytes()).hexdigest()[:12]}"
     assert (towers.size, towers.width, towers.context_length) == (SIZE, SIZE, 77)
     exported = tower_graphs(towers)
@@ -83,14 +83,14 @@ def test_a_folder_of_the_hub_brings_its_configuration_and_weights(tmp_path):
     prepared = {"mean": [0, 0, 0], "std": [1, 1, 1], "interpolation": "bilinear", "resize_mode": "squash"}
     config = {"model_cfg": json.loads(model.read_text()), "preprocess_cfg": prepared}
     (folder / "open_clip_config.json").write_text(json.dumps(config))
-    towers = load_towers(f"local-dir:{folder}", None)
+    towers = load_towers(f"local-dir:{folder}")
     assert towers.name.startswith("open_clip/CLIP-tiny/")
     assert (towers.picture.fit, towers.picture.filter, towers.picture.mean) == ("squash", "bilinear", (0, 0, 0))
 
 
 def test_an_archive_of_openai_is_read_for_the_model_with_its_activation(tmp_path):
     model, weights = write_towers(tmp_path, "tiny-vit-quickgelu")
-    plain = load_towers(str(model), str(weights))
+    plain = load_towers(f"{model}:{weights}")
     archive = tmp_path / "ViT-tiny.pt"
     tokens, pictures = (what.inputs for what in tower_graphs(plain).values())
 
@@ -112,13 +112,13 @@ def test_an_archive_of_openai_is_read_for_the_model_with_its_activation(tmp_path
             return x + self.logit_scale
 
     torch.jit.script(Clip()).save(archive)
-    towers = load_towers(str(model), str(archive))
+    towers = load_towers(f"{model}:{archive}")
     with torch.no_grad():
         torch.testing.assert_close(towers.words(*tokens.values()), plain.words(*tokens.values()))
         torch.testing.assert_close(towers.pictures(*pictures.values()), plain.pictures(*pictures.values()))
     other, _ = write_towers(tmp_path, "tiny-vit")
     with pytest.raises(ValueError, match=r"one of OpenAI's archives, which were taught with the quick GELU"):
-        load_towers(str(other), str(archive))
+        load_towers(f"{other}:{archive}")
 
 
 @pytest.mark.parametrize("spelling", ["old", "new", "none"])
@@ -211,35 +211,37 @@ def test_a_denoiser_tells_its_shape_and_what_it_was_taught(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("model", "weights", "message"),
+    ("tag", "message"),
     [
-        ("ViT-Z-1", "openai", "towers: got 'ViT-Z-1', expected a JSON file or one of open_clip's models: .*ViT-B-32"),
-        ("ViT-B-32", None, "weights: got none for ViT-B-32, expected a file, or one of .* openai"),
-        ("ViT-B-32", "nonesuch", "'nonesuch' is no file and none of the weights known: openai"),
-        ("ViT-B-16-SigLIP", "webli", "has the tokenizer .*, but serving has CLIP's own alone"),
-        ("roberta-ViT-B-32", "laion2b_s12b_b32k", "has the tokenizer roberta-base"),
-        ("coca_base", "x.pt", "has a vocabulary of 64000"),
-        ("hf-hub:some/model", "openai", "hf-hub:some/model brings its own"),
+        ("ViT-Z-1:openai", "towers: got 'ViT-Z-1', expected a JSON file or one of open_clip's models: .*ViT-B-32"),
+        ("ViT-B-32", "towers: got 'ViT-B-32', expected MODEL:WEIGHTS; open_clip has for it openai, "),
+        ("clipsonic-mini", "towers: got 'clipsonic-mini', expected MODEL:WEIGHTS, as in 'ViT-L-14:openai'"),
+        ("ViT-B-32:nonesuch", "'nonesuch' is no file and none of the weights known: openai"),
+        ("ViT-B-16-SigLIP:webli", "has the tokenizer .*, but serving has CLIP's own alone"),
+        ("roberta-ViT-B-32:laion2b_s12b_b32k", "has the tokenizer roberta-base"),
+        ("coca_base:x.pt", "has a vocabulary of 64000"),
     ],
 )
-def test_towers_that_cannot_be_had_or_served_are_refused(model, weights, message):
+def test_towers_that_cannot_be_had_or_served_are_refused(tag, message):
     with pytest.raises(ValueError, match=message):
-        load_towers(model, weights)
+        load_towers(tag)
 
 
 def test_files_that_are_not_what_they_should_be_are_refused(tmp_path):
     model, weights = write_towers(tmp_path)
     junk = tmp_path / "junk.pt"
     junk.write_bytes(b"not a checkpoint")
-    with pytest.raises(ValueError, match=r"towers: .*junk\.pt cannot be read"):
-        load_towers(str(model), str(junk))
+    with pytest.raises(ValueError, match=r"towers: .*junk\.pt cannot be had"):
+        load_towers(f"{model}:{junk}")
     resnet, _ = write_towers(tmp_path, "tiny-resnet")
     with pytest.raises(ValueError, match=r"towers: .*(size mismatch|Missing key)"):
-        load_towers(str(resnet), str(weights))
+        load_towers(f"{resnet}:{weights}")
     with pytest.raises(ValueError, match=r"denoiser: .*junk\.pt cannot be read as a checkpoint"):
         load_denoiser(junk)
     with pytest.raises(ValueError, match=r"config\.json is no config\.json of BigVGAN"):
         load_bigvgan(junk)
+    with pytest.raises(ValueError, match=r"vocoder: .*gone is not there, expected a folder with config\.json"):
+        load_bigvgan(tmp_path / "gone")
     for changes, message in (
         ({"activation": "relu"}, "activation is 'relu', expected one of snake, snakebeta"),
         ({"hop_size": 128}, "upsample_rates multiply to 64, expected 128"),
