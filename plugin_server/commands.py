@@ -65,6 +65,9 @@ def _read_words(words: Sequence[str], lengths: Callable[[], Lengths]) -> dict[st
 def _request(like: Path | None, given: Mapping[str, object]) -> tuple[Generate, str]:
     if like is not None:
         request, checksum = request_like(like)
+        if "model" in given:
+            # Another model has other ways; that of the clip was perhaps not asked for.
+            request = replace(request, via="")
         return replace(request, **_length(request, given)), checksum
     if "prompt" not in given and "images" not in given:
         raise BadArgument('prompt: got nothing, expected words or --image, as in clipsonic generate "sea waves"')

@@ -157,6 +157,9 @@ def _read_slot(path: Path, number: int, defaults: Mapping[str, object], row: Map
         seed = {"seed": _seed(defaults.get("seed", 0), number)}
         # A slot's own length takes the place of the defaults', in seconds or bars.
         others = {"seed", *(LENGTHS if row.keys() & set(LENGTHS) else ())}
+        # Defaults for words and pictures are not for slots that lack either.
+        others |= set() if row.get("prompt") else {"via"}
+        others |= set() if row.get("prompt") and row.get("image") else {"blend"}
         values = seed | {key: value for key, value in defaults.items() if key not in others} | dict(row)
         return _slot(number, values, _images(path.parent, row.get("image", [])))
     except BadArgument as error:
@@ -175,7 +178,8 @@ def _images(folder: Path, named: object) -> tuple[str, ...]:
         raise BadArgument(f"image: got {shown(named)}, expected a file's name or a list of them")
     paths = [(folder / name).absolute() for name in names]
     for path in paths:
-        if not path.is_file():
+        # Not Path.is_file, which raises for a folder that may not be entered.
+        if not os.path.isfile(path):
             raise BadArgument(f"image: {path} is not there, expected a picture or a video")
     return tuple(str(path) for path in paths)
 

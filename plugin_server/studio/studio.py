@@ -282,7 +282,7 @@ def _about(request: Generate, order: TakeOrder, take: Take, clip_id: str) -> Abo
 
 
 def _same_images(path: Path, recipe: dict) -> tuple[str, ...]:
-    """A recipe's images, when they still are what they were. Raises BadFile, TypeError or KeyError."""
+    """A recipe's images, when they still are what they were. Raises BadFile, TypeError, ValueError or KeyError."""
     images = tuple(recipe["images"])
     for image, known in zip(images, recipe["fingerprints"], strict=True):
         if fingerprint(Path(image)) != known:
@@ -310,12 +310,12 @@ def request_like(path: Path) -> tuple[Generate, str]:
     names = ("prompt", "negative", "seconds", "seed", "steps", "guidance", "model")
     # Recipes of the first version know nothing of these, and later ones have them where they were asked for.
     newer = {name: recipe[name] for name in ("loop", "stereo", "frames", "via", *TOLD) if name in recipe}
-    if "images" in recipe:
-        newer["images"] = _same_images(path, recipe)
-        newer["blend"] = recipe["blend"] if recipe["prompt"] else None
     if "bars" in newer:
         recipe = recipe | {"seconds": None}
     try:
+        if "images" in recipe:
+            newer["images"] = _same_images(path, recipe)
+            newer["blend"] = recipe["blend"] if recipe["prompt"] else None
         return Generate(**{name: recipe[name] for name in names}, **newer), str(recipe["checksum"])
     except (KeyError, TypeError, ValueError, BadArgument) as error:
         raise BadFile(f"{path}: its recipe cannot be used: {error}") from error

@@ -87,10 +87,21 @@ def test_a_slot_may_be_a_picture(path, tmp_path):
     assert read_bank(again) == bank
 
 
+def test_what_banks_say_of_blends_and_ways_is_for_the_slots_that_have_them(path):
+    (path.parent / "c.png").write_bytes(b"2")
+    slots = '[[slots]]\nprompt = "rain"\n[[slots]]\nimage = "c.png"\n[[slots]]\nprompt = "rain"\nimage = "c.png"\n'
+    path.write_text(f'[defaults]\nblend = 0.25\nvia = "pd"\nframes = 4\n{slots}')
+    asked = [(slot.request.blend, slot.request.via, slot.request.frames) for slot in read_bank(path).slots]
+    assert asked == [(None, "pd", 4), (None, "", 4), (0.25, "pd", 4)]
+
+
 def test_a_picture_that_is_not_there_is_told_with_its_slot(path):
     with_pictures(path)
     (path.parent / "c.png").unlink()
     with pytest.raises(BadFile, match=r"slot 3: image: .*c\.png is not there"):
+        read_bank(path)
+    path.write_text(f'{BANK}[[slots]]\nimage = "{300 * "x"}.png"\n')
+    with pytest.raises(BadFile, match="slot 2: image: .* is not there"):
         read_bank(path)
     path.write_text(BANK + "[[slots]]\nimage = 3\n")
     with pytest.raises(BadFile, match="slot 2: image: got 3, expected a file's name"):

@@ -5,12 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from plugin_server.audio.about import About
 from plugin_server.audio.clip import Clip
 from plugin_server.audio.files import read_clip, read_recipe, write_clip
 from plugin_server.audio.finish import Finish, true_peak_db
 from plugin_server.audio.wav import read_tags
 from plugin_server.errors import BadArgument, BadFile, Cancelled, FolderNotWritable, NothingToUndo, UnknownModel
+from plugin_server.studio.images import fingerprint
 from plugin_server.studio.library import Library
 from plugin_server.studio.requests import Generate, RenderBank, RenderSlot
 from plugin_server.studio.studio import Studio, StudioSettings, check_folder, request_like
@@ -258,6 +261,84 @@ def test_a_name_is_kept_for_the_next_clip_like_it(studio):
     assert request_like(made.path)[0] == Generate(
         "Sea Waves!", seconds=0.5, seed=5, name="My Sea", model="toy", steps=4, guidance=2.0, via="text"
     )
+
+
+@pytest.fixture
+def red(tmp_path):
+    Image.new("RGB", (30, 20), "red").save(tmp_path / "my red.png")
+    return tmp_path / "my red.png"
+
+
+def test_a_recipe_tells_pictures_and_what_was_in_them(shelved, library, red):
+    (made,) = make(shelved, prompt="", images=(str(red),), seconds=0.5, seed=5)
+    assert made.path.name == "my-red_0.5s_s5_t1.wav"
+    recipe = read_recipe(made.path)
+    assert (recipe["images"], recipe["fingerprints"]) == ([str(red)], [fingerprint(red)])
+    assert (recipe["prompt"], recipe["blend"], recipe["frames"]) == ("", 1.0, 1) and "via" not in recipe
+    assert library.find("last").prompt == "my red"
+    again, _ = request_like(made.path)
+    assert again == Generate(
+        images=(str(red),), seconds=0.5, seed=5, model="toy", steps=4, guidance=2.0, format=again.format
+    )
+    (copy,) = make(shelved, prompt="", images=(str(red),), seconds=0.5, seed=5)
+    assert copy.id == made.id
+
+
+def test_words_beside_pictures_keep_their_share_and_their_way(studio, red):
+    asked = {"prompt": "rain", "images": (str(red), str(red)), "blend": 0.25, "via": "pd", "frames": 3}
+    (made,) = make(studio, **asked, seconds=0.5, seed=5)
+    again, _ = request_like(made.path)
+    assert {name: getattr(again, name) for name in asked} == asked
+    (copy,) = make(studio, **{f: getattr(again, f) for f in (*asked, "seconds", "seed", "steps", "guidance")})
+    assert copy.id == made.id
+
+
+def test_a_picture_that_was_changed_or_taken_away_makes_no_such_clip(shelved, red, tmp_path):
+    (made,) = make(shelved, prompt="", images=(str(red),), seconds=0.5, seed=5)
+    request = Generate(images=(str(red),), seconds=0.5, seed=5)
+    assert shelved.find_made(request).path == made.path
+    # The same picture in another place is the same picture, when it is called so.
+    (tmp_path / "other").mkdir()
+    moved = red.rename(tmp_path / "other" / red.name)
+    assert shelved.find_made(replace(request, images=(str(moved),))).path == made.path
+    assert shelved.find_made(request) is None
+    with pytest.raises(BadFile, match=r"image: .*my red\.png is not there"):
+        request_like(made.path)
+    Image.new("RGB", (30, 20), "blue").save(red)
+    assert shelved.find_made(request) is None
+    with pytest.raises(BadFile, match=r"its image .*my red\.png was changed since"):
+        request_like(made.path)
+    long = f"/{300 * 'x'}.png"
+    assert shelved.find_made(replace(request, images=(long,))) is None
+    with pytest.raises(BadFile, match="image: .* cannot be read: File name too long"):
+        fingerprint(Path(long))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"images": 3},
+        {"images": [3]},
+        {"images": ["/a\0.png"]},
+        {"fingerprints": []},
+        {"fingerprints": None},
+        {"blend": None, "prompt": "x", "images": ["a.png"]},
+        {"blend": "half", "prompt": "x"},
+        {"frames": 0},
+    ],
+)
+def test_recipes_of_pictures_that_cannot_be_used_are_told(studio, red, wrong):
+    (made,) = make(studio, prompt="", images=(str(red),), seconds=0.5, seed=5)
+    write_clip(made.path.with_name("x.wav"), read_clip(made.path), About(), read_recipe(made.path) | wrong)
+    with pytest.raises(BadFile):
+        request_like(made.path.with_name("x.wav"))
+
+
+def test_a_model_is_asked_only_for_what_it_can(studio, red):
+    with pytest.raises(BadArgument, match="image: got 1, but slow-toy takes words only"):
+        make(studio, images=(str(red),), model="slow-toy")
+    with pytest.raises(BadArgument, match="via: got sd, expected one of text, pd for toy"):
+        make(studio, via="sd")
 
 
 def test_tempo_and_key_are_in_the_name_the_recipe_and_the_request_like_it(studio):
