@@ -124,9 +124,10 @@ def _add_import(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("name", help="of the new bundle")
     parser.add_argument("--base", default="clipsonic-mini", help="bundle, or its folder (default: clipsonic-mini)")
     parser.add_argument(
-        "--towers", metavar="MODEL", help="one of open_clip's models, or a JSON file that describes one"
+        "--towers",
+        metavar="MODEL:WEIGHTS",
+        help="CLIP's: one of open_clip's models or a JSON file, and a tag or a file, as ViT-L-14:openai",
     )
-    parser.add_argument("--weights", metavar="TAG_OR_FILE", help="of the towers")
     parser.add_argument("--prior", type=Path, metavar="FOLDER", help="an unCLIP prior in diffusers' layout")
     parser.add_argument("--vocoder", type=Path, metavar="FOLDER_OR_FILE", help="BigVGAN's config.json and weights")
     parser.add_argument("--denoiser", type=Path, metavar="CHECKPOINT", help="of: train denoiser, denoiser-iq, ...")
@@ -228,7 +229,7 @@ def _import(options: argparse.Namespace) -> None:
     logging.getLogger("onnx_export").setLevel(logging.INFO)
     from onnx_export.official.assemble import Wish, import_bundle
 
-    names = ("name", "base", "towers", "weights", "prior", "vocoder", "denoiser")
+    names = ("name", "base", "towers", "prior", "vocoder", "denoiser")
     wish = Wish(**{name: getattr(options, name) for name in names}, halve=options.half)
     bundle = import_bundle(wish, options.out or bundle_folders()[0], bundle_folders())
     for name, graph in bundle.card.graphs.items():

@@ -235,8 +235,7 @@ def _add_import(actions: argparse._SubParsersAction) -> None:
 
 _IMPORTED = {
     "base": ("BUNDLE", "what the rest is taken from (default: clipsonic-mini)"),
-    "towers": ("MODEL", "CLIP's towers: one of open_clip's models, as ViT-L-14, or a JSON file that describes one"),
-    "weights": ("TAG_OR_FILE", "of the towers, as openai"),
+    "towers": ("MODEL:WEIGHTS", "CLIP's: one of open_clip's models, and a tag or a file, as ViT-L-14:openai"),
     "prior": ("FOLDER", "an unCLIP prior in diffusers' layout, as karlo's"),
     "vocoder": ("FOLDER_OR_FILE", "BigVGAN's config.json and weights"),
     "denoiser": ("CHECKPOINT", "of python -m onnx_export train denoiser"),

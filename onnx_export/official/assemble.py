@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from onnx_export.clipsonic.bundle import denoiser_graph, write_known
+from onnx_export.clipsonic.bundle import denoiser_graph
 from onnx_export.graphs import Exported, export_graph, graph_files
 from onnx_export.official.bigvgan import BigVGAN, bigvgan_graph, load_bigvgan
 from onnx_export.official.denoiser import TaughtDenoiser, load_denoiser
@@ -20,7 +20,6 @@ from onnx_export.official.towers import Towers, load_towers, tower_graphs
 from onnx_export.official.trial import try_out
 from plugin_server.engine.bundles import Bundle, file_sha256, find_bundle, open_bundle, verify_bundle
 from plugin_server.engine.card import CARD_NAME, Card, Embedding, GraphSpec, Known, check_name
-from plugin_server.engine.colour import Colours
 from plugin_server.engine.families.clipsonic import TOKENIZER_FILE
 from plugin_server.engine.install import DOCUMENTS, staging
 from plugin_server.errors import BadArgument, shown
@@ -40,9 +39,7 @@ class Wish:
     base: str
     """A bundle's name, or its folder."""
     towers: str | None = None
-    """One of open_clip's models."""
-    weights: str | None = None
-    """Of the towers: one of open_clip's tags, or a file."""
+    """MODEL:WEIGHTS, as `load_towers` takes it."""
     prior: Path | None = None
     vocoder: Path | None = None
     denoiser: Path | None = None
@@ -102,8 +99,6 @@ def _check_wish(wish: Wish, home: Path, folders: tuple[Path, ...]) -> None:
     for folder in {home, *folders}:
         if (folder / wish.name).exists():
             raise BadArgument(f"name: got {shown(wish.name)}, which is in {folder} already; choose another")
-    if wish.weights and not wish.towers:
-        raise BadArgument(f"weights: got {shown(wish.weights)} without --towers, expected both")
     if not (wish.towers or wish.prior or wish.vocoder or wish.denoiser):
         raise BadArgument("expected at least one of --towers, --prior, --vocoder and --denoiser: else nothing is new")
 
@@ -114,7 +109,7 @@ def load_parts(wish: Wish, base: Card) -> Parts:
     denoiser = load_denoiser(wish.denoiser) if wish.denoiser else None
     if denoiser:
         origins["denoiser"] = f"{wish.denoiser.name}, {file_sha256(wish.denoiser)[:12]}"
-    towers = load_towers(wish.towers, wish.weights) if wish.towers else None
+    towers = load_towers(wish.towers) if wish.towers else None
     if towers:
         origins["towers"] = towers.name
     check_denoiser(base, towers, denoiser, wish.denoiser)
@@ -140,16 +135,17 @@ def _write(folder: Path, wish: Wish, base: Bundle, parts: Parts) -> None:
         made.append(TOKENIZER_FILE)
     else:
         copied.append(TOKENIZER_FILE)
-    known = _write_known(folder, base, parts)
+    known = _kept_known(base.card, parts)
     if known:
-        made.append(known.file)
+        copied.append(known.file)
     for name in copied:
         shutil.copyfile(base.folder / name, folder / name)
-    for path in base.folder.iterdir():
+    # Where nothing of the base is left, what its documents attribute is in nothing.
+    for path in base.folder.iterdir() if kept else ():
         if path.suffix.lower() in DOCUMENTS and path.name not in (*NOT_KEPT, *base.card.files):
             shutil.copyfile(path, folder / path.name)
     card = replace(
-        _card(wish, base.card, parts),
+        _card(wish, base.card, parts, bool(kept)),
         graphs=kept | graphs,
         known=known,
         files={name: file_sha256(folder / name) for name in (*made, *copied)},
@@ -185,27 +181,16 @@ def _files_of(graph: GraphSpec, card: Card) -> list[str]:
     return [name for name in (graph.file, f"{graph.file}.data") if name in card.files]
 
 
-def _write_known(folder: Path, base: Bundle, parts: Parts) -> Known | None:
-    """The known sounds where the new towers put their names.
-
-    None where the base has none, and where a denoiser was taught on pictures alone: its sounds have no names.
-    """
-    if not base.card.known or (parts.denoiser and parts.denoiser.conditions == ("image",)):
-        return None
-    path = base.folder / base.card.known.file
-    if not parts.towers:
-        shutil.copyfile(path, folder / path.name)
-        return base.card.known
-    with np.load(path, allow_pickle=False) as arrays:
-        labels = [str(name) for name in arrays["names"]]
-        colours = Colours(arrays["colours"], arrays["colour_axes"]) if "colours" in arrays else None
-    placed = write_known(folder, parts.towers.embed_texts, labels, colours)
-    return replace(placed, temperature=base.card.known.temperature, words_only=True)
+def _kept_known(base: Card, parts: Parts) -> Known | None:
+    """The known sounds, where the denoiser may still have been taught them by their names: they have places in the
+    base's embedding alone, and a denoiser of pictures alone was told no names."""
+    return None if parts.towers or (parts.denoiser and parts.denoiser.conditions == ("image",)) else base.known
 
 
-def _card(wish: Wish, base: Card, parts: Parts) -> Card:
-    """The base's card with what the parts change, but for graphs and files."""
+def _card(wish: Wish, base: Card, parts: Parts, keeps: bool = True) -> Card:
+    """The base's card with what the parts change, but for graphs and files; `keeps` where graphs of it are left."""
     towers, taught, prior = parts.towers, parts.denoiser, parts.prior
+    theirs = f"{', '.join(parts.origins)}: under the terms of those who published them"
     priors = {} if towers else dict(base.priors)
     if prior:
         priors["pd"] = prior.spec
@@ -213,7 +198,7 @@ def _card(wish: Wish, base: Card, parts: Parts) -> Card:
         base,
         name=wish.name,
         description=f"{base.name} with other parts: {'; '.join(f'{k} {v}' for k, v in parts.origins.items())}",
-        licence=f"{base.licence}; {', '.join(parts.origins)}: under the terms of those who published them",
+        licence=f"{base.licence}; {theirs}" if keeps else theirs,
         priors=priors,
         via="" if base.via not in priors else base.via,
     )
@@ -243,7 +228,7 @@ def _numbers(values: np.ndarray) -> tuple[float, ...]:
 
 def _sources(card: Card, base: Card, parts: Parts) -> str:
     rows = [f"| {part} | {origin} |" for part, origin in parts.origins.items()]
-    stayed = ", ".join(sorted(set(base.graphs) & set(card.graphs) - set(parts.graphs()))) or "nothing"
+    stayed = ", ".join(sorted(set(base.graphs) & set(card.graphs) - set(parts.graphs())))
     return "\n".join(
         [
             f"# Sources of {card.name}",
@@ -251,8 +236,9 @@ def _sources(card: Card, base: Card, parts: Parts) -> str:
             "| part | from |",
             "|---|---|",
             *rows,
-            f"| {stayed} | {base.name} {base.version}, {base.licence} |",
+            *([f"| {stayed} | {base.name} {base.version}, {base.licence} |"] if stayed else []),
             "",
+            f"Sampling and lengths are those of {base.name} {base.version}.",
             "Made by `clipsonic models import`. Each part has the terms of its own publisher.",
             "",
         ]

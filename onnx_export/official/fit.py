@@ -20,20 +20,15 @@ def check_denoiser(base: Card, towers: Towers | None, denoiser: TaughtDenoiser |
         return
     if not denoiser:
         raise ValueError(
-            f"towers: {given.name} gives {given.size} numbers, but the denoiser of {base.name} was taught "
-            f"{taught.name}: train one with python -m onnx_export train denoiser-iq --videos DIR --config FILE, whose "
-            f"embedding is {_tag(towers)}, and name it with --denoiser"
+            f"towers: {towers.tag} is another embedding than {taught.name}, which the denoiser of {base.name} was "
+            f"taught on: train one with `python -m onnx_export train denoiser-iq --videos DIR --config FILE`, where "
+            f"embedding.tag is {towers.tag!r}, and name it with --denoiser"
         )
     whose = "--towers" if towers else base.name
     raise ValueError(
-        f"denoiser: {path} was taught {taught.name} of {taught.size} numbers, but the towers of {whose} give "
-        f"{given.name} of {given.size}: name those that it was taught with, with --towers and --weights"
+        f"denoiser: {path} was taught on {taught.name} of {taught.size} numbers, but the towers of {whose} give "
+        f"{given.name} of {given.size}: name those that it was taught on with --towers MODEL:WEIGHTS"
     )
-
-
-def _tag(towers: Towers) -> str:
-    """As a configuration of training names it."""
-    return f"{towers.model}:{towers.weights}" if towers.weights else towers.model
 
 
 def check_prior(base: Card, towers: Towers | None, prior: LoadedPrior, path: Path) -> None:
@@ -50,8 +45,8 @@ def check_prior(base: Card, towers: Towers | None, prior: LoadedPrior, path: Pat
     has = f"{width} for each of {context} tokens" if width else "none for single tokens"
     raise ValueError(
         f"prior: {path} makes {prior.size} numbers of {prior.projected} for the words and {prior.width} for each of "
-        f"{prior.context_length} tokens, but {whose} has {size} and {has}: name the towers that it was taught with, "
-        "with --towers and --weights (karlo's: ViT-L-14 and openai)"
+        f"{prior.context_length} tokens, but {whose} has {size} and {has}: name the towers that it was taught on with "
+        "--towers (karlo's: ViT-L-14:openai)"
     )
 
 

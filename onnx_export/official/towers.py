@@ -3,12 +3,11 @@
 import logging
 import tempfile
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
@@ -97,10 +96,8 @@ class Towers:
 
     name: str
     """Of their embedding."""
-    model: str
-    """As open_clip calls it, or a file with its configuration."""
-    weights: str | None
-    """Their tag or file; None where the model brings them."""
+    tag: str
+    """As `load_open_clip` takes it."""
     size: int
     """Numbers in an embedding."""
     width: int | None
@@ -110,25 +107,16 @@ class Towers:
     pictures: PicturesTower
     picture: PictureSpec
 
-    @torch.no_grad()
-    def embed_texts(self, texts: Sequence[str], batch: int = 64) -> np.ndarray:
-        """Unit vectors, float32 (n, size)."""
-        from open_clip import SimpleTokenizer
 
-        tokens = SimpleTokenizer()(list(texts), context_length=self.context_length)
-        parts = [self.words(tokens[i : i + batch])[0].numpy() for i in range(0, len(texts), batch)]
-        return np.concatenate(parts)
+def load_towers(tag: str) -> Towers:
+    """Of 'MODEL:WEIGHTS', one of open_clip's models or a JSON file with a configuration, and one of open_clip's tags or
+    a file; or of 'hf-hub:ORG/REPO' or 'local-dir:FOLDER', which bring both. In single precision.
 
-
-def load_towers(model: str, weights: str | None) -> Towers:
-    """Of one of open_clip's models by its name, 'hf-hub:ORG/REPO', 'local-dir:FOLDER' or a JSON file with its
-    configuration, in single precision.
-
-    `weights` is one of open_clip's tags or a file. Raises ValueError for what cannot be had or served.
+    OpenAI's own archives are read, too. Raises ValueError for what cannot be had or served.
     """
     operators = declare_missing_operators()
-    tag = _tag(model, weights)
-    _check_words(model, tag)
+    model, weights = _split(tag)
+    _check_words(model)
     with _readable(model, weights) as readable:
         try:
             clip = load_open_clip(tag if readable == weights else f"{model}:{readable}")
@@ -136,7 +124,7 @@ def load_towers(model: str, weights: str | None) -> Towers:
             raise ValueError(f"towers: {sentence(error)}") from error
         # Unpickling raises many kinds of errors on files that are none of weights.
         except Exception as error:
-            raise ValueError(f"towers: {weights or model} cannot be read: {sentence(error)}") from error
+            raise ValueError(f"towers: {tag} cannot be had: {sentence(error)}") from error
     # The declaration lives as long as the model.
     clip.model.operators = operators
     words, pictures = WordsTower(clip.model).eval(), PicturesTower(clip.model).eval()
@@ -145,8 +133,7 @@ def load_towers(model: str, weights: str | None) -> Towers:
         found = words(torch.tensor([[START, END] + [0] * (context - 2)]))
     return Towers(
         name=embedding_name(tag),
-        model=model,
-        weights=weights,
+        tag=tag,
         size=found[0].shape[1],
         width=found[2].shape[2] if words.has_hidden else None,
         context_length=context,
@@ -156,21 +143,21 @@ def load_towers(model: str, weights: str | None) -> Towers:
     )
 
 
-def _tag(model: str, weights: str | None) -> str:
-    scheme = model.partition(":")[0]
-    if scheme in SCHEMES:
-        if weights:
-            raise ValueError(f"weights: got {weights!r}, but {model} brings its own")
-        return model
-    if not weights:
-        from open_clip import list_pretrained_tags_by_model
+def _split(tag: str) -> tuple[str, str | None]:
+    """The model, and its weights where it does not bring them."""
+    from open_clip import list_pretrained_tags_by_model
 
-        known = ", ".join(list_pretrained_tags_by_model(model)) or "none"
-        raise ValueError(f"weights: got none for {model}, expected a file, or one of those that open_clip has: {known}")
-    return f"{model}:{weights}"
+    model, _, weights = tag.partition(":")
+    if model in SCHEMES and weights:
+        return tag, None
+    if model and weights:
+        return model, weights
+    known = ", ".join(list_pretrained_tags_by_model(model))
+    wanted = f"MODEL:WEIGHTS; open_clip has for it {known}" if known else "MODEL:WEIGHTS, as in 'ViT-L-14:openai'"
+    raise ValueError(f"towers: got {tag!r}, expected {wanted}")
 
 
-def _check_words(model: str, tag: str) -> None:
+def _check_words(model: str) -> None:
     """Raises ValueError when the words of a model are not CLIP's; nothing is downloaded but a configuration."""
     import open_clip
 
