@@ -178,10 +178,17 @@ def _images(folder: Path, named: object) -> tuple[str, ...]:
         raise BadArgument(f"image: got {shown(named)}, expected a file's name or a list of them")
     paths = [(folder / name).absolute() for name in names]
     for path in paths:
-        # Not Path.is_file, which raises for a folder that may not be entered.
-        if not os.path.isfile(path):
+        if not _is_file(path):
             raise BadArgument(f"image: {path} is not there, expected a picture or a video")
     return tuple(str(path) for path in paths)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        # Too long a name, or a folder that may not be entered.
+        return False
 
 
 def _slot(number: int, values: Mapping[str, object], images: tuple[str, ...]) -> Slot:

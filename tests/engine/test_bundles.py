@@ -10,7 +10,7 @@ from plugin_server.engine.card import CARD_NAME, TOKENIZER_FILES, read_card
 from plugin_server.engine.families import clipsonic
 from plugin_server.errors import BundleDamaged, UnknownModel
 from plugin_server.settings import SHIPPED_BUNDLES
-from tests.toys import write_toy
+from tests.toys import PICTURE, PRIOR, write_toy
 
 
 @pytest.fixture
@@ -53,6 +53,75 @@ def test_a_card_is_read_as_it_was_written(toy):
 def test_a_card_that_is_wrong_says_where(toy, changes, word):
     edit(toy, **changes)
     with pytest.raises(BundleDamaged, match=word):
+        read_card(toy)
+
+
+@pytest.fixture
+def seeing(tmp_path):
+    """A toy that takes pictures and has a prior."""
+    return write_toy(tmp_path, pictures=True)
+
+
+def test_a_card_of_pictures_is_read_as_it_was_written(seeing):
+    card = read_card(seeing)
+    assert (card.picture, card.conditions, dict(card.priors)) == (PICTURE, ("text", "image"), {"pd": PRIOR})
+    assert (card.ways, card.usual_way) == (("text", "pd"), "text")
+    (seeing / CARD_NAME).write_text(card.to_json())
+    assert read_card(seeing) == card
+
+
+def test_cards_from_before_there_were_pictures_take_words_only(toy):
+    values = json.loads((toy / CARD_NAME).read_text())
+    for name in ("picture", "conditions", "priors", "via"):
+        del values[name]
+    (toy / CARD_NAME).write_text(json.dumps(values))
+    card = read_card(toy)
+    assert (card.picture, card.conditions, card.ways, card.usual_way) == (None, ("text",), ("text",), "text")
+
+
+def test_ways_of_a_model_that_was_taught_on_pictures_alone(seeing):
+    edit(seeing, conditions=["image"])
+    assert (read_card(seeing).ways, read_card(seeing).usual_way) == (("zs", "pd"), "zs")
+    edit(seeing, via="pd")
+    assert read_card(seeing).usual_way == "pd"
+
+
+PICTURES = {"size": 16, "mean": [0.5] * 3, "std": [0.25] * 3}
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"conditions": []}, "conditions are"),
+        ({"conditions": ["sound"]}, r"conditions are .*, expected some of text, image"),
+        ({"picture": None}, "picture: expected beside the graph image_tower"),
+        ({"picture": PICTURES | {"size": 4}}, "picture.size is 4, expected a whole number from 8 to 2048"),
+        ({"picture": PICTURES | {"size": 16.0}}, "picture.size is 16.0"),
+        ({"picture": PICTURES | {"fit": "tile"}}, "picture.fit is 'tile', expected one of crop, squash"),
+        ({"picture": PICTURES | {"filter": "x"}}, "picture.filter is 'x', expected one of bicubic, bilinear"),
+        ({"picture": PICTURES | {"mean": [0.5]}}, "expected three numbers as mean"),
+        ({"picture": PICTURES | {"std": [1, 1, 0]}}, "three above 0 as std"),
+        ({"picture": PICTURES | {"zoom": 2}}, "zoom"),
+        ({"priors": {"xy": {"graph": "prior_pd"}}}, "priors holds 'xy', expected one of pd, sd"),
+        ({"priors": {"pd": {"graph": "nowhere"}}}, "priors.pd.graph is 'nowhere', which is none of the graphs"),
+        ({"priors": {"pd": {"graph": "vocoder"}}}, "priors.pd.graph takes log_mel, expected noised, timestep"),
+        ({"priors": {"pd": {"graph": "prior_pd", "steps": 0}}}, "priors.pd.steps is 0"),
+        ({"priors": {"pd": {"graph": "prior_pd", "steps": 10, "levels": 9}}}, "priors.pd.levels is 9"),
+        ({"priors": {"pd": {"graph": "prior_pd", "mean": [0]}}}, "priors.pd.mean has 1 numbers, expected 6"),
+        ({"priors": {"pd": {"graph": "prior_pd", "std": [0] * 6}}}, "priors.pd.std holds a number that is not"),
+        ({"priors": {"pd": {"graph": "prior_pd", "clip": -1}}}, "priors.pd.clip is -1"),
+        ({"via": "sd"}, "via is 'sd', expected one of text, pd"),
+    ],
+)
+def test_a_card_of_pictures_that_is_wrong_says_where(seeing, changes, word):
+    edit(seeing, **changes)
+    with pytest.raises(BundleDamaged, match=word):
+        read_card(seeing)
+
+
+def test_a_card_without_the_graph_of_its_pictures_is_damaged(toy):
+    edit(toy, picture=PICTURES)
+    with pytest.raises(BundleDamaged, match="picture: expected beside the graph image_tower, and only there"):
         read_card(toy)
 
 

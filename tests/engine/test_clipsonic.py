@@ -1,12 +1,17 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from plugin_server.audio.spectral import log_mel
 from plugin_server.engine.bundles import find_bundle
 from plugin_server.engine.families.clipsonic import load
 from plugin_server.engine.order import TakeOrder
 from plugin_server.engine.sessions import Cancellation, GraphSession, SessionOptions
+from plugin_server.errors import BadFile
 from plugin_server.settings import SHIPPED_BUNDLES
+from tests.media import RED, write_video
 from tests.toys import write_toy
 
 
@@ -136,3 +141,97 @@ def test_rain_is_not_a_dog(mini):
 
     assert np.isfinite(rain).all() and np.isfinite(dog).all()
     assert unevenness(dog) > 1.5 * unevenness(rain)
+
+
+def write_colour(folder, colour):
+    path = folder / f"{colour}.png"
+    Image.new("RGB", (20, 20), colour).save(path)
+    return str(path)
+
+
+@pytest.fixture
+def condition(toy):
+    """What a toy that takes pictures is steered by."""
+
+    def condition(prompt="rain", via="text", seed=3, **more):
+        order = TakeOrder(prompt, "", 0.5, seed, 1, 1.0, via=via, **more)
+        return toy.condition(order, Cancellation())[0]
+
+    return condition
+
+
+def test_a_blend_goes_from_the_words_to_the_pictures(condition, tmp_path):
+    images = (write_colour(tmp_path, "red"),)
+    words, picture = condition(), condition(prompt="", images=images, blend=1.0)
+    points = [condition(images=images, blend=share) for share in (0.0, 0.25, 0.5, 1.0)]
+    np.testing.assert_allclose(points[0], words, atol=1e-6)
+    np.testing.assert_array_equal(points[3], picture)
+    np.testing.assert_allclose([np.linalg.norm(point) for point in points], 1, atol=1e-5)
+    whole = np.arccos(words @ picture)
+    assert whole > 0.2
+    # Evenly on the shortest way.
+    np.testing.assert_allclose([np.arccos(words @ point) for point in points[1:3]], [whole / 4, whole / 2], atol=1e-3)
+    np.testing.assert_allclose(
+        [np.arccos(picture @ point) for point in points[1:3]], [whole * 3 / 4, whole / 2], atol=1e-3
+    )
+
+
+def test_several_pictures_meet_in_the_middle_in_any_order(condition, tmp_path):
+    red, blue = (write_colour(tmp_path, colour) for colour in ("red", "blue"))
+    one, other = (condition(prompt="", images=(image,), blend=1.0) for image in (red, blue))
+    both = condition(prompt="", images=(red, blue), blend=1.0)
+    np.testing.assert_allclose(both, (one + other) / np.linalg.norm(one + other), atol=1e-6)
+    np.testing.assert_allclose(condition(prompt="", images=(blue, red), blend=1.0), both, atol=1e-6)
+
+
+def test_a_video_counts_once_however_many_frames_are_taken(condition, tmp_path):
+    blue = write_colour(tmp_path, "blue")
+    film = str(write_video(tmp_path / "film.mp4", [RED] * 2))
+    one, many = (condition(prompt="", images=(film, blue), blend=1.0, frames=n) for n in (1, 8))
+    np.testing.assert_allclose(one, many, atol=0.02)
+    changing = str(write_video(tmp_path / "changing.mp4"))
+    first, all_ = (condition(prompt="", images=(changing,), blend=1.0, frames=n) for n in (1, 9))
+    assert first @ all_ < 0.99
+
+
+def test_a_prior_takes_words_to_another_place_which_the_seed_decides(condition, tmp_path):
+    straight, through = condition(), condition(via="pd")
+    assert np.linalg.norm(through) == pytest.approx(1, abs=1e-5)
+    assert straight @ through < 0.99
+    np.testing.assert_array_equal(condition(via="pd"), through)
+    assert not np.array_equal(condition(via="pd", seed=4), through)
+    assert condition(prompt="dog", via="pd") @ through < 0.999
+    # The way is the words' alone.
+    images = (write_colour(tmp_path, "red"),)
+    picture = condition(prompt="", images=images, blend=1.0)
+    np.testing.assert_array_equal(condition(images=images, blend=1.0, via="pd"), picture)
+    half = condition(images=images, blend=0.5, via="pd")
+    assert np.arccos(half @ through) == pytest.approx(np.arccos(half @ picture), abs=1e-3)
+
+
+@pytest.mark.parametrize(("guidance", "calls"), [(1.0, 3), (1.5, 6)])
+def test_a_prior_with_guidance_is_asked_twice_a_step(toy, monkeypatch, guidance, calls):
+    heard = []
+    run = GraphSession.run
+
+    def count(self, feeds, cancellation):
+        heard.extend(["noised"] if "timestep" in feeds else [])
+        return run(self, feeds, cancellation)
+
+    monkeypatch.setattr(GraphSession, "run", count)
+    card = replace(toy.card, priors={"pd": replace(toy.card.priors["pd"], guidance=guidance)})
+    replace(toy, card=card).words("rain", "pd", 3, Cancellation())
+    assert len(heard) == calls
+
+
+def test_a_picture_that_cannot_be_read_is_told_by_the_family(condition, tmp_path):
+    (tmp_path / "x.png").write_text("no picture")
+    with pytest.raises(BadFile, match="image: "):
+        condition(prompt="", images=(str(tmp_path / "x.png"),), blend=1.0)
+
+
+def test_pictures_make_sounds_of_their_own(toy, tmp_path):
+    red, blue = (
+        make(toy, prompt="", images=(write_colour(tmp_path, colour),), blend=1.0) for colour in ("red", "blue")
+    )
+    assert red.shape == blue.shape and not np.allclose(red, blue)

@@ -101,7 +101,7 @@ def test_a_picture_that_is_not_there_is_told_with_its_slot(path):
     with pytest.raises(BadFile, match=r"slot 3: image: .*c\.png is not there"):
         read_bank(path)
     path.write_text(f'{BANK}[[slots]]\nimage = "{300 * "x"}.png"\n')
-    with pytest.raises(BadFile, match="slot 2: image: .* is not there"):
+    with pytest.raises(BadFile, match=r"slot 2: image: .* is not there"):
         read_bank(path)
     path.write_text(BANK + "[[slots]]\nimage = 3\n")
     with pytest.raises(BadFile, match="slot 2: image: got 3, expected a file's name"):

@@ -310,7 +310,7 @@ def test_a_picture_that_was_changed_or_taken_away_makes_no_such_clip(shelved, re
         request_like(made.path)
     long = f"/{300 * 'x'}.png"
     assert shelved.find_made(replace(request, images=(long,))) is None
-    with pytest.raises(BadFile, match="image: .* cannot be read: File name too long"):
+    with pytest.raises(BadFile, match=r"image: .* cannot be read: File name too long"):
         fingerprint(Path(long))
 
 
