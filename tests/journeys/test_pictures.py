@@ -37,17 +37,20 @@ def test_a_picture_becomes_a_clip_and_the_same_again(tmp_path, picture):
 
 def test_words_and_pictures_blend(tmp_path, picture):
     """At the ends of the blend are the words alone and the picture alone."""
+    asked = {
+        "words": {"prompt": "thunder"},
+        "0": {"prompt": "thunder", "image": str(picture), "blend": 0},
+        "half": {"prompt": "thunder", "image": str(picture)},
+        "1": {"prompt": "thunder", "image": str(picture), "blend": 1},
+        "picture": {"prompt": "", "image": str(picture)},
+    }
     made = {}
-    for name, asked in {
-        "words": ["thunder"],
-        "0": ["thunder", "--image", str(picture), "--blend", "0"],
-        "half": ["thunder", "--image", str(picture)],
-        "1": ["thunder", "--image", str(picture), "--blend", "1"],
-        "picture": ["--image", str(picture)],
-    }.items():
-        run(tmp_path, "generate", *asked, *QUICK, "--name", "x", "--folder", str(tmp_path / name))
-        (path,) = (tmp_path / name).glob("*.wav")
-        made[name] = samples(path)
+    with serving(tmp_path) as daemon, Client(daemon.port) as client:
+        for name, arguments in asked.items():
+            messages = client.generate(seconds=0.5, steps=1, seed=7, **arguments)
+            made[name] = samples(next(m for m in messages if m.address == "/clip").arguments[2])
+            # What is left of the messages is not the next clip's.
+            list(messages)
     assert made["words"] == made["0"] and made["1"] == made["picture"]
     assert len({made["words"], made["half"], made["picture"]}) == 3
 

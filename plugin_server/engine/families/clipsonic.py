@@ -112,7 +112,7 @@ class Clipsonic:
 
         Raises BadFile for a picture that cannot be read, Cancelled, EngineFailed.
         """
-        if not order.images:
+        if not order.images or (order.prompt and order.blend <= 0):
             return self.words(order.prompt, order.via, order.seed, cancellation)
         pictures = self._see(order, cancellation)
         if not order.prompt or order.blend >= 1:
