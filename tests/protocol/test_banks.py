@@ -4,6 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from plugin_server.audio.player import Player
 from plugin_server.client import Client
@@ -240,6 +241,48 @@ def test_a_slot_is_set_and_saved_and_the_others_stay(client, live):
     assert read_bank(saved).slots[1].request.prompt == "cow bell"
     assert ask(client, "/bank/load", "mine")[1][2] == "Bell"
     saved.unlink()
+
+
+def test_a_slot_of_pictures_is_set_made_saved_and_loaded_again(client, live, tmp_path):
+    for name, colour in (("a b.png", "red"), ("c.png", "blue")):
+        Image.new("RGB", (20, 20), colour).save(tmp_path / name)
+    images = (str(tmp_path / "a b.png"), str(tmp_path / "c.png"))
+    slot, done = ask(client, "/bank/set", 2, 0.5, "@image", *images, "@frames", 2)
+    assert (slot[:3], slot[4]) == (("/bank.slot", 2, "a b, c"), "a b, c")
+    assert done == ("/done", "/bank/set", 2, "a b, c")
+    heard = ask(client, "/bank/fire", 2)
+    assert heard[-1][:3] == ("/done", "/bank/fire", 2)
+    assert ask(client, "/bank/fire", 2)[-1][3:] == (*heard[-1][3:5], "")
+    ask(client, "/bank/set", 1, "rain", "@image", images[1], "@blend", 0.25, "@via", "pd")
+    ask(client, "/bank/save", "mine-too")
+    saved = live[0].folder.parent / "banks" / "mine-too.toml"
+    rain, both = (slot.request for slot in read_bank(saved).slots[1:])
+    assert (rain.prompt, rain.images, rain.blend, rain.via) == ("rain", images[1:], 0.25, "pd")
+    assert (both.prompt, both.images, both.frames, both.seconds) == ("", images, 2, 0.5)
+    assert ask(client, "/bank/load", "mine-too")[2][8] != ""
+    (tmp_path / "c.png").unlink()
+    (failed,) = ask(client, "/bank/load", "mine-too")
+    assert failed[:3] == ("/fail", "/bank/load", "bad_file") and "slot 1: image: " in failed[3]
+    saved.unlink()
+    ask(client, "/bank/load", "mine")
+
+
+def test_a_picture_that_is_gone_when_its_slot_is_fired_is_told(client, live, tmp_path):
+    path = tmp_path / "a.png"
+    Image.new("RGB", (20, 20), "red").save(path)
+    ask(client, "/bank/set", 0, 0.5, "@image", str(path))
+    path.unlink()
+    failed = ask(client, "/bank/fire", 0)[-1]
+    assert failed[:3] == ("/fail", "/bank/fire", "bad_file") and "a.png is not there" in failed[3]
+    failed = ask(client, "/bank/render", 0)[-1]
+    assert failed[:3] == ("/fail", "/bank/render", "bad_file")
+    # A path that no file can have breaks nothing.
+    ask(client, "/bank/set", 0, 0.5, "@image", f"/{300 * 'x'}.png")
+    assert ask(client, "/bank/fire", 0)[-1][:3] == ("/fail", "/bank/fire", "bad_file")
+    # What is saved is as the file says again.
+    ask(client, "/bank/save", "mine-too")
+    (live[0].folder.parent / "banks" / "mine-too.toml").unlink()
+    assert ask(client, "/bank/load", "mine")[0][2] == "Rain"
 
 
 def test_playing_that_fails_is_told_and_the_clip_is_made(client, live):

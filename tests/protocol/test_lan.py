@@ -5,7 +5,9 @@ import json
 import socket
 from collections.abc import Iterator
 
+import ifaddr
 import pytest
+from PIL import Image
 from websockets.sync.client import connect
 
 from plugin_server.client import Client
@@ -80,6 +82,61 @@ def test_others_are_ignored_and_counted(lan, caplog):
     assert told[3:] == (1, 1, before + 3)
     assert lan.daemon.network.guard.refused == {FOREIGN: before + 3}
     assert lan.daemon.jobs.active() == []
+
+
+@pytest.fixture(scope="module")
+def tablet() -> str:
+    """An address of this machine on its network: who sends from it is taken for another machine."""
+    found = [ip.ip for adapter in ifaddr.get_adapters() for ip in adapter.ips if ip.is_IPv4]
+    outside = [ip for ip in found if not ip.startswith("127.")]
+    if not outside:
+        pytest.skip("this system is on no network")
+    return outside[0]
+
+
+@pytest.fixture(scope="module")
+def wide(toys, tablet, tmp_path_factory) -> Iterator[Running]:
+    """A daemon that also answers `tablet`."""
+    folder = tmp_path_factory.mktemp("wide")
+    settings = Settings(
+        osc_port=0, http_port=0, folder=folder, model="toy", device="cpu", threads=1, lan=True, allow=(f"{tablet}/32",),
+        advertise=False,
+    )  # fmt: skip
+    with running_daemon(settings, toys) as running:
+        yield running
+
+
+@pytest.fixture
+def red(tmp_path) -> str:
+    Image.new("RGB", (20, 20), "red").save(tmp_path / "red.png")
+    return str(tmp_path / "red.png")
+
+
+@pytest.mark.parametrize(
+    "command", [("/generate",), ("/generate", "rain"), ("/bank/set", 0), ("/bank/set", 0, "rain"), ("/g{en,on}erate",)]
+)
+def test_files_of_this_machine_are_for_its_own_programs(wide, tablet, red, command):
+    address, *before = command
+    told = f"image: came from {tablet}, expected a program on the daemon's own machine"
+    with Client(wide.port, tablet) as client:
+        client.send(address, *before, "@image", red)
+        message = client.receive(10)
+        assert (message.address, message.arguments[1:3]) == ("/fail", ("bad_argument", told))
+    packet = encode_message(address, *before, "@image", red)
+    with socket.create_connection((tablet, wide.port), 10) as connection:
+        connection.sendall(len(packet).to_bytes(4, "big") + packet)
+        assert decode_packet(connection.recv(65536)[4:])[0].arguments[2] == told
+    with connect(f"ws://{tablet}:{wide.daemon.network.web.port}/", proxy=None) as ears:
+        ears.send(packet)
+        assert decode_packet(ears.recv(timeout=10))[0].arguments[2] == told
+    assert wide.daemon.jobs.active() == []
+
+
+def test_others_may_ask_for_words_and_own_programs_for_pictures(wide, tablet, red):
+    with Client(wide.port, tablet) as client:
+        assert list(client.generate("rain", 0.25))[-1].address == "/done"
+    with Client(wide.port, OWN) as client:
+        assert list(client.generate("", 0.25, image=red))[-1].address == "/done"
 
 
 def test_a_name_may_be_anyone_s_also_on_the_network(lan):
