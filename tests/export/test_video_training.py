@@ -1,6 +1,7 @@
 """A folder of videos to a taught denoiser, by the commands that a user types."""
 
 import logging
+import shutil
 
 import pytest
 
@@ -78,6 +79,20 @@ def test_videos_teach_a_denoiser(videos, config, tag, tmp_path, capsys, caplog):
         assert saved["step"] == steps and saved["embedding"] == embedding_name(tag)
         assert saved["average"]["count"] == steps
     assert "going on from step 2" in caplog.text and "shards left" not in caplog.text
+
+
+def test_features_are_used_where_the_videos_are_not(videos, config, tmp_path, capsys):
+    assert run("features", "--videos", videos, "--config", config, "--runs", tmp_path / "runs") == 0
+    place = capsys.readouterr().out.split("features: ")[1].strip()
+    moved = shutil.move(place, tmp_path / "elsewhere")
+    sources = ("--videos", moved, "--runs", tmp_path / "there", "--steps", 1)
+    assert run("train", "denoiser-iq", *sources, "--config", config) == 0
+    assert not (tmp_path / "there" / "videos").exists()
+    assert run("train", "denoiser-iq", *sources, "--config", config, "--list", videos / "vggsound.csv") == 1
+    assert "expected no --list" in capsys.readouterr().err
+    config.write_text(config.read_text().replace("n_frames = 2", "n_frames = 4"))
+    assert run("train", "denoiser-iq", *sources, "--config", config) == 1
+    assert "cutting of the features is Cutting(clip_s=2.0, n_frames=2" in capsys.readouterr().err
 
 
 def test_another_size_of_the_embedding_is_told(videos, config, tmp_path, capsys):

@@ -14,7 +14,8 @@ av = pytest.importorskip("av", reason="PyAV is not installed")
 
 from onnx_export.corpus import split_of  # noqa: E402
 from onnx_export.embeddings import JointEmbedding  # noqa: E402
-from onnx_export.video_features import FeatureSettings, VideoSet, features_place, make_features, read_ahead  # noqa: E402
+from onnx_export.reading_ahead import read_ahead  # noqa: E402
+from onnx_export.video_features import FeatureSettings, VideoSet, features_place, make_features  # noqa: E402
 from onnx_export.video_lists import find_videos  # noqa: E402
 from onnx_export.videos import Cutting, Read, Video, read_video  # noqa: E402
 from plugin_server.audio.spectral import MelSettings, log_mel  # noqa: E402
