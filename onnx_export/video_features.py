@@ -3,13 +3,10 @@
 import hashlib
 import json
 import logging
-import multiprocessing
 import os
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass, field
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from functools import lru_cache, partial
 from itertools import islice
 from pathlib import Path
@@ -19,6 +16,7 @@ import numpy as np
 
 from onnx_export.corpus import Sound, split_of
 from onnx_export.embeddings import JointEmbedding, embedding_name, open_embedding
+from onnx_export.reading_ahead import read_ahead
 from onnx_export.video_lists import Listing, find_videos
 from onnx_export.videos import Clip, Cutting, Read, Video, read_video
 from plugin_server.audio.spectral import MelSettings
@@ -32,8 +30,6 @@ FORMAT = 1
 INDEX_NAME = "index.json"
 SHARD_VIDEOS = 128
 """What a stop may lose: some minutes of one process."""
-READ_AHEAD = 2
-"""Videos under way for each process."""
 PICTURES_AT_ONCE = 128
 OPEN_SHARDS = 256
 """Each open shard takes one of the files that a process may have open, often 1024."""
@@ -52,8 +48,8 @@ class FeatureSettings:
 class VideoSet:
     """Clips of videos for training: log-mels beside embeddings of the frames seen meanwhile.
 
-    `sounds` has one row a clip; `splits` is 'train', 'valid' or 'test' of each; `embedding` is the space's name and
-    `n_embedding` its size; `skipped` counts by reason what could not be used.
+    `sounds` has one row a clip; `splits` is 'train', 'valid' or 'test' of each; `settings` is what they were made with,
+    `embedding` the space's name and `n_embedding` its size; `skipped` counts by reason what could not be used.
     """
 
     def __init__(self, place: Path):
@@ -62,9 +58,11 @@ class VideoSet:
         if index is None:
             raise ValueError(f"{place} has no {INDEX_NAME}: features are made by `python -m onnx_export features`")
         self.place = place
-        self.embedding: str = index["embedding"]
+        mel, cutting = MelSettings(**index["mel"]), Cutting(**index["cutting"])
+        self.settings = FeatureSettings(index["embedding"], mel, cutting)
+        self.embedding = self.settings.embedding
         self.n_embedding: int = index["n_embedding"]
-        self.n_mels: int = index["mel"]["n_mels"]
+        self.n_mels = mel.n_mels
         self.skipped: dict[str, int] = index["skipped"]
         self.sounds: list[Sound] = []
         self.splits: list[str] = []
@@ -135,10 +133,13 @@ def watch(
 ) -> VideoSet:
     """Features of a folder's videos, or of those that lists name, as a configuration asks; made where they are not yet.
 
-    Raises ValueError when no video can be used, and when the embedding has not the size that the configuration tells.
+    `folder` may also hold features, made elsewhere. Raises ValueError when no video can be used, when features were
+    made with other settings, and when the embedding has not the size that the configuration tells.
     """
     tag = config.embedding.tag
     settings = FeatureSettings(embedding_name(tag), config.mel, config.videos)
+    if (folder / INDEX_NAME).exists():
+        return _checked(VideoSet(folder), settings, lists)
 
     def open_checked() -> JointEmbedding:
         embedding = open_embedding(tag, device, runs)
@@ -147,6 +148,16 @@ def watch(
 
     found = make_features(find_videos(folder, lists), settings, open_checked, runs / "videos", workers)
     _check_size(tag, found.n_embedding, config)
+    return found
+
+
+def _checked(found: VideoSet, settings: FeatureSettings, lists: Sequence[Path]) -> VideoSet:
+    if lists:
+        raise ValueError(f"{found.place} holds features, which were made of lists or of none: expected no --list")
+    for part in fields(settings):
+        made, asked = getattr(found.settings, part.name), getattr(settings, part.name)
+        if made != asked:
+            raise ValueError(f"{found.place}: {part.name} of the features is {made}, expected {asked}")
     return found
 
 
@@ -274,54 +285,3 @@ def _write_json(path: Path, value: dict) -> None:
 
 def _read_json(path: Path) -> dict | None:
     return json.loads(path.read_text("utf-8")) if path.exists() else None
-
-
-def read_ahead(videos: Iterable[Video], read: Callable[[Video], Read], workers: int) -> Iterator[Read]:
-    """`read(video)` of each in order, `workers` processes ahead of whoever asks; in this process for one.
-
-    A file that kills its process is counted as 'decoder crashed', and the others are read again.
-    """
-    if workers <= 1:
-        yield from map(read, videos)
-        return
-    source, pool, under_way = iter(videos), _pool(workers), deque()
-    try:
-        while True:
-            for video in islice(source, READ_AHEAD * workers - len(under_way)):
-                under_way.append((video, _submitted(pool, read, video)))
-            if not under_way:
-                return
-            video, future = under_way.popleft()
-            try:
-                yield future.result()
-            except BrokenProcessPool:
-                # Whose fault it was is not told: the first is read alone, the others as before.
-                pool.shutdown()
-                yield _read_alone(video, read)
-                pool = _pool(workers)
-                under_way = deque((other, _submitted(pool, read, other)) for other, _ in under_way)
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _pool(workers: int) -> ProcessPoolExecutor:
-    # Not forked: torch has threads by now.
-    return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"))
-
-
-def _submitted(pool: ProcessPoolExecutor, read: Callable[[Video], Read], video: Video) -> Future:
-    """A pool that broke meanwhile is told by the result, as one that breaks later."""
-    try:
-        return pool.submit(read, video)
-    except BrokenProcessPool as error:
-        broken = Future()
-        broken.set_exception(error)
-        return broken
-
-
-def _read_alone(video: Video, read: Callable[[Video], Read]) -> Read:
-    with _pool(1) as pool:
-        try:
-            return pool.submit(read, video).result()
-        except BrokenProcessPool:
-            return Read(skipped={"decoder crashed": 1})
