@@ -132,9 +132,7 @@ def _add_import(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--vocoder", type=Path, metavar="FOLDER_OR_FILE", help="BigVGAN's config.json and weights")
     parser.add_argument("--denoiser", type=Path, metavar="CHECKPOINT", help="of: train denoiser, denoiser-iq, ...")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder that gets it (default: that of your bundles)")
-    precision = parser.add_mutually_exclusive_group()
-    precision.add_argument("--half", dest="half", action="store_true", default=True, help="half precision (default)")
-    precision.add_argument("--single", dest="half", action="store_false", help="weights in single precision")
+    parser.add_argument("--single", action="store_true", help="weights in single precision (default: half)")
     parser.set_defaults(run=_import)
 
 
@@ -230,7 +228,7 @@ def _import(options: argparse.Namespace) -> None:
     from onnx_export.official.assemble import Wish, import_bundle
 
     names = ("name", "base", "towers", "prior", "vocoder", "denoiser")
-    wish = Wish(**{name: getattr(options, name) for name in names}, halve=options.half)
+    wish = Wish(**{name: getattr(options, name) for name in names}, halve=not options.single)
     bundle = import_bundle(wish, options.out or bundle_folders()[0], bundle_folders())
     for name, graph in bundle.card.graphs.items():
         print(f"{name:12} {graph.parity or 0:.2e} largest relative difference from PyTorch")

@@ -227,9 +227,7 @@ def _add_import(actions: argparse._SubParsersAction) -> None:
     parser.add_argument("name", metavar="NAME", help="of the new bundle")
     for flag, (metavar, text) in _IMPORTED.items():
         parser.add_argument(f"--{flag}", metavar=metavar, help=text)
-    precision = parser.add_mutually_exclusive_group()
-    precision.add_argument("--half", action="store_true", help="weights in half precision (default)")
-    precision.add_argument("--single", action="store_true", help="weights in single precision")
+    parser.add_argument("--single", action="store_true", help="weights in single precision (default: half)")
     parser.set_defaults(run=_import)
 
 
