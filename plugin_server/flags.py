@@ -115,5 +115,6 @@ def _generate(options: argparse.Namespace) -> None:
     )
     given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     if options.images:
-        given["images"] = tuple(str(image.absolute()) for image in options.images)
+        # Without `..`, but called as it was named: a link's name is the clip's.
+        given["images"] = tuple(str(image.parent.resolve() / image.name) for image in options.images)
     generate_clips(settings_of(options), options.prompt, options.like, given)

@@ -1,14 +1,18 @@
 """Pictures as prompts, as a person and a patch ask for them."""
 
+import os
 import wave
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from plugin_server.audio.files import read_recipe
 from plugin_server.client import Client
 from tests.journeys.conftest import serving
+from tests.journeys.test_banks import write_bank
 from tests.journeys.test_commands import run
+from tests.media import write_video
 
 QUICK = ["--seconds", "0.5", "--steps", "1", "--seed", "7"]
 
@@ -53,6 +57,39 @@ def test_words_and_pictures_blend(tmp_path, picture):
             list(messages)
     assert made["words"] == made["0"] and made["1"] == made["picture"]
     assert len({made["words"], made["half"], made["picture"]}) == 3
+
+
+def test_several_pictures_may_lie_anywhere(tmp_path, picture):
+    """Paths count from where the command was typed; the same request again finds the files from everywhere."""
+    film = write_video(tmp_path / "film.mp4")
+    images = [part for path in (picture, film) for part in ("--image", os.path.relpath(path))]
+    folder = ["--folder", str(tmp_path / "one")]
+    run(tmp_path, "generate", "rain", *images, "--frames", "3", "--via", "text", *QUICK, *folder)
+    made = tmp_path / "one" / "rain_0.5s_s7_t1.wav"
+    recipe = read_recipe(made)
+    assert recipe["images"] == [str(picture), str(film)]
+    assert (recipe["frames"], recipe["via"], recipe["blend"]) == (3, "text", 0.5)
+    # A number beside a picture is its length.
+    run(tmp_path, "generate", "0.75", "--image", str(picture), "--steps", "1", "--seed", "7", *folder)
+    assert len(samples(tmp_path / "one" / "my-sea_0.75s_s7_t1.wav")) == 36000 * 3
+    # Flags change what a clip was made of.
+    run(tmp_path, "generate", "--like", str(made), "--blend", "0.9", "--folder", str(tmp_path / "two"))
+    (changed,) = (tmp_path / "two").glob("*.wav")
+    assert read_recipe(changed)["blend"] == 0.9 and read_recipe(changed)["images"] == recipe["images"]
+    assert samples(changed) != samples(made)
+
+
+def test_a_bank_of_pictures_is_checked_made_and_exported(tmp_path, picture):
+    path = write_bank(tmp_path, "seen", '[defaults]\nseconds = 0.5\nsteps = 1\n[[slots]]\nimage = "my sea.png"\n')
+    ended = run(tmp_path, "banks", "check", "seen", status=1)
+    assert f"slot 0: image: {path.parent / 'my sea.png'} is not there, expected a picture or a video" in ended.stdout
+    picture.rename(path.parent / picture.name)
+    assert "all is well" in run(tmp_path, "banks", "check", "seen").stdout
+    folder = ["--folder", str(tmp_path / "clips")]
+    assert "1 clips, 1 of them new" in run(tmp_path, "banks", "render", "seen", *folder).stdout
+    assert "my sea" in run(tmp_path, "banks", "show", "seen", *folder).stdout
+    run(tmp_path, "banks", "export", "seen", *folder, "--to", str(tmp_path / "kit"))
+    assert sorted(p.name for p in (tmp_path / "kit").iterdir()) == ["01 my sea.wav", "seen.dspreset", "seen.sfz"]
 
 
 def test_what_is_no_picture_is_told(tmp_path, picture):
