@@ -50,6 +50,13 @@ BIGVGAN = {
     "fmax": None,
     "learning_rate": 0.0001,
 }
+SHALLOW = {
+    "upsample_rates": [8, 8],
+    "upsample_kernel_sizes": [16, 16],
+    "resblock_kernel_sizes": [3],
+    "resblock_dilation_sizes": [[1, 3]],
+}
+"""Changes that make a vocoder quick to export."""
 KARLO = {"clip_sample_range": 5.0, "prediction_type": "sample", "variance_type": "fixed_small_log"}
 
 

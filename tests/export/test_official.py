@@ -32,6 +32,7 @@ from plugin_server.engine.order import TakeOrder  # noqa: E402
 from plugin_server.engine.sessions import Cancellation, SessionOptions  # noqa: E402
 from plugin_server.errors import BadArgument, FolderNotWritable  # noqa: E402
 from tests.export.official import (  # noqa: E402
+    SHALLOW,
     SIZE,
     write_base,
     write_bigvgan,
@@ -55,7 +56,7 @@ def sources(tmp_path_factory):
         "base": str(write_base(folder / "bundles")),
         "towers": f"{model}:{weights}",
         "prior": write_karlo(folder / "karlo"),
-        "vocoder": write_bigvgan(folder / "bigvgan"),
+        "vocoder": write_bigvgan(folder / "bigvgan", **SHALLOW),
         "denoiser": write_denoiser(folder / "denoiser.pt", embedding),
     }
 
