@@ -1,5 +1,6 @@
 """The Node for Max script, on the command line and as [node.script] runs it, against a real daemon."""
 
+import os
 import subprocess
 import time
 import wave
@@ -7,7 +8,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from plugin_server.audio.files import read_recipe
 from tests.clients.lines import hear, talking, tell
 from tests.clients.test_scripts import CLIENTS, HERE
 from tests.journeys.conftest import free_port, need
@@ -38,6 +41,23 @@ def test_takes_come_one_by_one_with_progress(daemon):
     percents = [int(line.split()[1]) for line in said if line.startswith("progress")]
     assert percents == sorted(percents) and percents[-1] == 100
     assert said[-1] == "done 3"
+
+
+@pytest.fixture
+def picture(tmp_path):
+    Image.new("RGB", (30, 20), "red").save(tmp_path / "my red.png")
+    return tmp_path / "my red.png"
+
+
+def test_a_picture_is_a_prompt_from_wherever_the_script_runs(daemon, picture):
+    place = os.path.relpath(picture)
+    ended = run(daemon.port, "image", place, "0.5", "@steps", "2", "@seed", "31")
+    assert Path(ended.stdout.strip()) == daemon.folder / "my-red_0.5s_s31_t1.wav"
+    ended = run(daemon.port, "image", place, "a", "cave", "0.5", "@steps", "2", "@seed", "32", "@blend", "0.4")
+    made = daemon.folder / "a-cave_0.5s_s32_t1.wav"
+    assert Path(ended.stdout.strip()) == made
+    assert (read_recipe(made)["images"], read_recipe(made)["blend"]) == ([str(picture)], 0.4)
+    assert "image: /none.png is not there" in run(daemon.port, "image", "/none.png", status=1).stderr
 
 
 @pytest.mark.parametrize(
@@ -93,7 +113,7 @@ def in_max() -> AbstractContextManager[subprocess.Popen]:
     return talking(str(SCRIPT), NODE_PATH=str(HERE / "fake_max"))
 
 
-def test_inside_max_messages_are_commands_and_answers_leave_by_the_outlet(daemon):
+def test_inside_max_messages_are_commands_and_answers_leave_by_the_outlet(daemon, picture):
     with in_max() as process:
         tell(process, "port", daemon.port)
         assert hear(process, "port")
@@ -102,6 +122,9 @@ def test_inside_max_messages_are_commands_and_answers_leave_by_the_outlet(daemon
         (clip,) = [message for message in heard if message[0] == "clip"]
         assert clip[1] == str(daemon.folder / "sea-waves_1s_s8_t1.wav") and clip[3:] == [1, 1, 8]
         assert [message for message in heard if message[0] == "progress"]
+        tell(process, "image", f"Macintosh HD:{picture}", 0.5, "@seed", 33)
+        (clip,) = [message for message in hear(process, "done") if message[0] == "clip"]
+        assert clip[1] == str(daemon.folder / "my-red_0.5s_s33_t1.wav")
         tell(process, "generate", "sea waves", 99)
         assert hear(process, "fail")[-1][:2] == ["fail", "bad_argument"]
         tell(process, "cancel", "all")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+from PIL import Image
 
 from plugin_server.settings import Settings
 from tests.journeys.conftest import free_port, need
@@ -97,6 +98,15 @@ def test_a_list_is_a_prompt_and_other_addresses_go_through(daemon, tmp_path):
     assert "48000" in ask(tmp_path, daemon.port, "status", "status: status.reply")
 
 
+def test_a_picture_is_a_prompt_as_the_panel_gives_its_path(daemon, tmp_path):
+    Image.new("RGB", (30, 20), "red").save(tmp_path / "my red.png")
+    path = str(tmp_path / "my red.png").replace(" ", "\\ ")
+    ask(tmp_path, daemon.port, f"list 0.5 @steps 2 @seed 5 @image {path}", "status: done /generate")
+    assert (daemon.folder / "my-red_0.5s_s5_t1.wav").exists()
+    ask(tmp_path, daemon.port, f"list rain 0.5 @steps 2 @seed 6 @blend 0.4 @image {path}", "status: done /generate")
+    assert (daemon.folder / "rain_0.5s_s6_t1.wav").exists()
+
+
 def test_a_clip_is_cancelled_and_the_reason_comes_out(daemon, tmp_path):
     long = "generate wind 30 @steps 100 @id long-one \\, cancel long-one"
     said = ask(tmp_path, daemon.port, long, "status: fail /generate")
@@ -134,7 +144,7 @@ def test_patches_open_without_complaint_and_need_no_externals(tmp_path):
         "#N canvas 0 0 300 200 12;\n#X obj 9 9 loadbang;\n#X obj 9 40 print opened;\n#X connect 0 0 1 0;\n"
     )
     command = [need("pd", "puredata-core"), "-stderr", "-nogui", "-noaudio", "-noprefs", "-path", str(CLIENT)]
-    names = ("clipsonic.pd", "clipsonic-help.pd", "clipsonic-play.pd", str(opened))
+    names = ("clipsonic.pd", "clipsonic-help.pd", "clipsonic-play.pd", "clipsonic-picture.pd", str(opened))
     for name in names:
         command += ["-open", str(CLIENT / name)]
     said = subprocess.run([*command, "-send", "pd quit"], capture_output=True, text=True, timeout=20).stderr

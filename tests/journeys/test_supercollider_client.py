@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+from PIL import Image
 from scipy.signal import fftconvolve
 
+from plugin_server.audio.files import read_recipe
 from tests.journeys.conftest import free_port, jack_server, need
 
 CLIENT = Path(__file__).parent.parent.parent / "presets" / "clients" / "supercollider"
@@ -19,6 +21,13 @@ Clipsonic.files("sea waves", 0.5,
     [steps: 2, seed: 21, variations: 2],
     { |fraction, stage, job| ("progress:" + fraction).postln });
 OSCFunc({ 0.exit }, '/done', argTemplate: ['/generate']);
+"""
+
+PICTURES = """
+var n = 0, tell = { |path| ("clip:" + path).postln };
+Clipsonic.files(seconds: 0.5, action: tell, attributes: [steps: 2, seed: 23], image: "ONE");
+Clipsonic.files("rain", 0.5, tell, [steps: 2, seed: 24, blend: 0.25], image: ["ONE", "TWO"]);
+OSCFunc({ if((n = n + 1) == 2) { 0.exit } }, '/done', argTemplate: ['/generate']);
 """
 
 FAILURES = """
@@ -101,6 +110,17 @@ def test_words_become_takes(daemon, tmp_path):
     assert posted(lines, "clip") == [f"[ {path}, 0.5, {take}, {20 + take} ]" for take, path in enumerate(paths, 1)]
     progress = [float(fraction) for fraction in posted(lines, "progress")]
     assert progress[0] == 0 and progress[-1] == 1 and progress == sorted(progress)
+
+
+def test_pictures_are_prompts(daemon, tmp_path):
+    images = [str(tmp_path / name) for name in ("my red.png", "blue.png")]
+    for image in images:
+        Image.new("RGB", (30, 20), Path(image).stem.split(" ")[-1]).save(image)
+    lines = run_sclang(tmp_path, daemon.port, PICTURES.replace("ONE", images[0]).replace("TWO", images[1]))
+    names = [daemon.folder / name for name in ("my-red_0.5s_s23_t1.wav", "rain_0.5s_s24_t1.wav")]
+    assert posted(lines, "clip") == [str(name) for name in names]
+    assert [read_recipe(name)["images"] for name in names] == [images[:1], images]
+    assert [read_recipe(name)["blend"] for name in names] == [1.0, 0.25]
 
 
 def test_each_failure_finds_its_own_job(daemon, tmp_path):

@@ -157,7 +157,59 @@
 			},
 			{
 				"box": {
+					"border": 1.0,
 					"id": "obj-7",
+					"maxclass": "dropfile",
+					"numinlets": 1,
+					"numoutlets": 2,
+					"outlettype": [
+						"",
+						""
+					],
+					"patching_rect": [
+						470.0,
+						50.0,
+						200.0,
+						40.0
+					]
+				}
+			},
+			{
+				"box": {
+					"id": "obj-8",
+					"maxclass": "newobj",
+					"numinlets": 1,
+					"numoutlets": 1,
+					"outlettype": [
+						""
+					],
+					"patching_rect": [
+						470.0,
+						104.0,
+						99.8,
+						22.0
+					],
+					"text": "prepend image"
+				}
+			},
+			{
+				"box": {
+					"id": "obj-9",
+					"maxclass": "comment",
+					"numinlets": 1,
+					"numoutlets": 0,
+					"patching_rect": [
+						676.0,
+						60.0,
+						179.0,
+						20.0
+					],
+					"text": "drop a picture or a video"
+				}
+			},
+			{
+				"box": {
+					"id": "obj-10",
 					"maxclass": "message",
 					"numinlets": 2,
 					"numoutlets": 1,
@@ -175,7 +227,7 @@
 			},
 			{
 				"box": {
-					"id": "obj-8",
+					"id": "obj-11",
 					"maxclass": "message",
 					"numinlets": 2,
 					"numoutlets": 1,
@@ -193,7 +245,7 @@
 			},
 			{
 				"box": {
-					"id": "obj-9",
+					"id": "obj-12",
 					"maxclass": "message",
 					"numinlets": 2,
 					"numoutlets": 1,
@@ -211,7 +263,7 @@
 			},
 			{
 				"box": {
-					"id": "obj-10",
+					"id": "obj-13",
 					"maxclass": "message",
 					"numinlets": 2,
 					"numoutlets": 1,
@@ -229,7 +281,7 @@
 			},
 			{
 				"box": {
-					"id": "obj-11",
+					"id": "obj-14",
 					"maxclass": "message",
 					"numinlets": 2,
 					"numoutlets": 1,
@@ -247,7 +299,7 @@
 			},
 			{
 				"box": {
-					"id": "obj-12",
+					"id": "obj-15",
 					"maxclass": "message",
 					"numinlets": 2,
 					"numoutlets": 1,
@@ -265,7 +317,7 @@
 			},
 			{
 				"box": {
-					"id": "obj-13",
+					"id": "obj-16",
 					"maxclass": "message",
 					"numinlets": 2,
 					"numoutlets": 1,
@@ -283,7 +335,7 @@
 			},
 			{
 				"box": {
-					"id": "obj-14",
+					"id": "obj-17",
 					"maxclass": "newobj",
 					"numinlets": 6,
 					"numoutlets": 6,
@@ -306,7 +358,7 @@
 			},
 			{
 				"box": {
-					"id": "obj-15",
+					"id": "obj-18",
 					"maxclass": "newobj",
 					"numinlets": 1,
 					"numoutlets": 0,
@@ -321,7 +373,7 @@
 			},
 			{
 				"box": {
-					"id": "obj-16",
+					"id": "obj-19",
 					"maxclass": "comment",
 					"numinlets": 1,
 					"numoutlets": 0,
@@ -336,7 +388,7 @@
 			},
 			{
 				"box": {
-					"id": "obj-17",
+					"id": "obj-20",
 					"maxclass": "newobj",
 					"numinlets": 1,
 					"numoutlets": 0,
@@ -351,7 +403,7 @@
 			},
 			{
 				"box": {
-					"id": "obj-18",
+					"id": "obj-21",
 					"maxclass": "comment",
 					"numinlets": 1,
 					"numoutlets": 0,
@@ -366,7 +418,7 @@
 			},
 			{
 				"box": {
-					"id": "obj-19",
+					"id": "obj-22",
 					"maxclass": "newobj",
 					"numinlets": 1,
 					"numoutlets": 0,
@@ -381,7 +433,7 @@
 			},
 			{
 				"box": {
-					"id": "obj-20",
+					"id": "obj-23",
 					"maxclass": "comment",
 					"numinlets": 1,
 					"numoutlets": 0,
@@ -396,7 +448,7 @@
 			},
 			{
 				"box": {
-					"id": "obj-21",
+					"id": "obj-24",
 					"maxclass": "newobj",
 					"numinlets": 1,
 					"numoutlets": 0,
@@ -411,7 +463,7 @@
 			},
 			{
 				"box": {
-					"id": "obj-22",
+					"id": "obj-25",
 					"maxclass": "comment",
 					"numinlets": 1,
 					"numoutlets": 0,
@@ -426,7 +478,7 @@
 			},
 			{
 				"box": {
-					"id": "obj-23",
+					"id": "obj-26",
 					"maxclass": "newobj",
 					"numinlets": 1,
 					"numoutlets": 0,
@@ -441,7 +493,7 @@
 			},
 			{
 				"box": {
-					"id": "obj-24",
+					"id": "obj-27",
 					"maxclass": "comment",
 					"numinlets": 1,
 					"numoutlets": 0,
@@ -495,7 +547,7 @@
 			{
 				"patchline": {
 					"destination": [
-						"obj-2",
+						"obj-8",
 						0
 					],
 					"source": [
@@ -512,18 +564,6 @@
 					],
 					"source": [
 						"obj-8",
-						0
-					]
-				}
-			},
-			{
-				"patchline": {
-					"destination": [
-						"obj-2",
-						0
-					],
-					"source": [
-						"obj-9",
 						0
 					]
 				}
@@ -579,11 +619,11 @@
 			{
 				"patchline": {
 					"destination": [
-						"obj-14",
+						"obj-2",
 						0
 					],
 					"source": [
-						"obj-2",
+						"obj-14",
 						0
 					]
 				}
@@ -591,11 +631,23 @@
 			{
 				"patchline": {
 					"destination": [
-						"obj-15",
+						"obj-2",
 						0
 					],
 					"source": [
-						"obj-14",
+						"obj-15",
+						0
+					]
+				}
+			},
+			{
+				"patchline": {
+					"destination": [
+						"obj-2",
+						0
+					],
+					"source": [
+						"obj-16",
 						0
 					]
 				}
@@ -607,7 +659,31 @@
 						0
 					],
 					"source": [
-						"obj-14",
+						"obj-2",
+						0
+					]
+				}
+			},
+			{
+				"patchline": {
+					"destination": [
+						"obj-18",
+						0
+					],
+					"source": [
+						"obj-17",
+						0
+					]
+				}
+			},
+			{
+				"patchline": {
+					"destination": [
+						"obj-20",
+						0
+					],
+					"source": [
+						"obj-17",
 						1
 					]
 				}
@@ -615,11 +691,11 @@
 			{
 				"patchline": {
 					"destination": [
-						"obj-19",
+						"obj-22",
 						0
 					],
 					"source": [
-						"obj-14",
+						"obj-17",
 						2
 					]
 				}
@@ -627,11 +703,11 @@
 			{
 				"patchline": {
 					"destination": [
-						"obj-21",
+						"obj-24",
 						0
 					],
 					"source": [
-						"obj-14",
+						"obj-17",
 						3
 					]
 				}
@@ -639,11 +715,11 @@
 			{
 				"patchline": {
 					"destination": [
-						"obj-23",
+						"obj-26",
 						0
 					],
 					"source": [
-						"obj-14",
+						"obj-17",
 						4
 					]
 				}

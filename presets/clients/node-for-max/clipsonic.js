@@ -1,6 +1,8 @@
 // Clipsonic for [node.script] in Max, and for the command line:
 //
 //   node clipsonic.js [--port 9460] generate sea waves 5 @seed 42 @variations 2
+//   node clipsonic.js image cat.jpg
+//   node clipsonic.js image cat.jpg in a cave 5 @blend 0.4
 //   node clipsonic.js cancel all
 //   node clipsonic.js status
 //   node clipsonic.js fire 1
@@ -9,12 +11,17 @@
 
 "use strict";
 
+const fs = require("node:fs");
+const { resolve } = require("node:path");
 const { Client } = require("./client.js");
 
 const COMMANDS = {
     async generate(client, words, tell) {
         const clips = await client.generate(words, (message) => tellEvent(message, tell));
         tell("done", clips.length);
+    },
+    async image(client, [path, ...words], tell) {
+        await COMMANDS.generate(client, [...words, "@image", absolute(String(path))], tell);
     },
     async fire(client, [slot], tell) {
         const clips = await client.fire(slot, (message) => tellEvent(message, tell));
@@ -28,6 +35,11 @@ const COMMANDS = {
         tell("status", ...(await client.ask("/status", [], "/status.reply")));
     },
 };
+
+// The daemon has another folder to begin from. Max's own way to write paths is left to it.
+function absolute(path) {
+    return fs.existsSync(path) ? resolve(path) : path;
+}
 
 function tellEvent({ address, values }, tell) {
     if (address === "/clip") {

@@ -26,6 +26,9 @@ def build_node_patch(folder: Path) -> Patch:
         ("script stop", 796),
         ("script start", 898),
     )
+    drop = patch.box("dropfile", (470, 50, 200, 40), border=1.0)
+    patch.chain(drop, patch.object("prepend image", 470, 104), script)
+    patch.note("drop a picture or a video", 676, 60)
     for text, x in rows:
         patch.chain(patch.message(text, x, 140), script)
     kinds = patch.object("route clip progress done fail status", 20, 250, 520)

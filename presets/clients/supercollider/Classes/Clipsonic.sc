@@ -1,14 +1,15 @@
-// Words into buffers: asks a Clipsonic Live daemon by OSC and reads the clips it makes.
+// Words and pictures into buffers: asks a Clipsonic Live daemon by OSC and reads the clips it makes.
 Clipsonic {
 	classvar <>host = "127.0.0.1", <>port = 9460;
 	classvar <>patience = 2; // seconds without any answer until a request has failed
 
 	// action is called with (buffer, clip) for every take; gives back the job, which can be cancelled.
-	*generate { |prompt, seconds, action, attributes, progress, failure, server|
+	// image is a path, or an Array of them, and the prompt may be left out then.
+	*generate { |prompt, seconds, action, attributes, progress, failure, server, image|
 		var into = server ? Server.default;
 		var job = ClipsonicJob(prompt, seconds, attributes, { |clip|
 			Buffer.read(into, clip[\path], action: { |buffer| action.value(buffer, clip) })
-		}, progress, failure);
+		}, progress, failure, image);
 		if(into.serverRunning) { job.ask } {
 			job.fail(\no_server, "% is not running; boot it first: s.boot".format(into))
 		};
@@ -16,8 +17,10 @@ Clipsonic {
 	}
 
 	// The same without a server: action is called with (path, clip) for every take.
-	*files { |prompt, seconds, action, attributes, progress, failure|
-		^ClipsonicJob(prompt, seconds, attributes, { |clip| action.value(clip[\path], clip) }, progress, failure).ask
+	*files { |prompt, seconds, action, attributes, progress, failure, image|
+		^ClipsonicJob(prompt, seconds, attributes, { |clip|
+			action.value(clip[\path], clip)
+		}, progress, failure, image).ask
 	}
 
 	// Stops every job of the daemon, also those that others asked for.
@@ -60,13 +63,14 @@ ClipsonicJob {
 	var <id, <prompt, <state = \new, <fraction = 0, <clips;
 	var message, addr, ears, action, progress, failure;
 
-	*new { |prompt, seconds, attributes, action, progress, failure|
-		^super.new.init(prompt, seconds, attributes, action, progress, failure)
+	*new { |prompt, seconds, attributes, action, progress, failure, image|
+		^super.new.init(prompt, seconds, attributes, action, progress, failure, image)
 	}
 
-	init { |argPrompt, seconds, attributes, argAction, argProgress, argFailure|
+	init { |argPrompt, seconds, attributes, argAction, argProgress, argFailure, image|
 		var options = Event.newFrom((attributes ? #[]).asPairs);
-		prompt = argPrompt.asString;
+		image !? { options[\image] = image };
+		prompt = (argPrompt ? "").asString;
 		action = argAction;
 		progress = argProgress;
 		failure = argFailure ? { |code, sentence| "Clipsonic: % (%)".format(sentence, code).warn };
@@ -76,8 +80,10 @@ ClipsonicJob {
 			"sc-%-%-%".format(thisProcess.pid, Date.getDate.stamp, UniqueID.next)
 		};
 		id = options[\id].asSymbol;
-		message = ["/generate", prompt] ++ seconds ++ options.asPairs.collect { |item, i|
-			if(i.even) { "@" ++ item } { if(item.isNumber) { item } { item.asString } }
+		message = ["/generate", prompt] ++ seconds;
+		options.keysValuesDo { |name, value|
+			var items = if(value.isKindOf(Array)) { value } { [value] };
+			message = message ++ [("@" ++ name)] ++ items.collect { |item| if(item.isNumber) { item } { item.asString } }
 		}
 	}
 
