@@ -209,19 +209,19 @@ def test_a_prior_takes_words_to_another_place_which_the_seed_decides(condition, 
     assert np.arccos(half @ through) == pytest.approx(np.arccos(half @ picture), abs=1e-3)
 
 
-@pytest.mark.parametrize(("guidance", "calls"), [(1.0, 3), (1.5, 6)])
-def test_a_prior_with_guidance_is_asked_twice_a_step(toy, monkeypatch, guidance, calls):
+@pytest.mark.parametrize(("guidance", "rows"), [(1.0, 3), (1.5, 6)])
+def test_a_prior_with_guidance_is_asked_about_two_rows_a_step(toy, monkeypatch, guidance, rows):
     heard = []
     run = GraphSession.run
 
     def count(self, feeds, cancellation):
-        heard.extend(["noised"] if "timestep" in feeds else [])
+        heard.append(len(feeds["noised"]) if "timestep" in feeds else 0)
         return run(self, feeds, cancellation)
 
     monkeypatch.setattr(GraphSession, "run", count)
     card = replace(toy.card, priors={"pd": replace(toy.card.priors["pd"], guidance=guidance)})
     replace(toy, card=card).words("rain", "pd", 3, Cancellation())
-    assert len(heard) == calls
+    assert sum(heard) == rows
 
 
 def test_a_picture_that_cannot_be_read_is_told_by_the_family(condition, tmp_path):
