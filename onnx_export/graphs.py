@@ -84,6 +84,9 @@ def _save(model: onnx.ModelProto, path: Path) -> None:
     data.unlink(missing_ok=True)
     large = sum(len(tensor.raw_data) for tensor in model.graph.initializer) > LARGEST_FILE
     onnx.save(model, path, save_as_external_data=large, location=data.name if large else None)
+    if large:
+        # onnx makes it readable for its owner alone.
+        data.chmod(path.stat().st_mode)
 
 
 def _specs(tensors: Sequence[onnxruntime.NodeArg]) -> tuple[TensorSpec, ...]:
