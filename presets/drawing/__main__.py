@@ -1,26 +1,36 @@
 """`python -m presets.drawing`: draw the sixteen pictures of the bank `pictures` again."""
 
+import math
 import random
 from collections.abc import Callable
 from pathlib import Path
 
-from presets.drawing.pen import Pen, around
+from presets.drawing.pen import Pen, Point, around
+
+Stroke = tuple[float, list[Point]]
+"""Its width, and where it goes."""
 
 
 def dog() -> Pen:
     pen = Pen("#a8d0e6", "#7fb069")
-    pen.curve("#b5763a", (28, 55), (26, 88), (74, 88), (72, 55), (50, 48))
-    pen.curve("#b5763a", (30, 30), (26, 50), (36, 66), (64, 66), (74, 50), (70, 30), (50, 20))
+    pen.curve("#2a2624", (30, 62), (26, 104), (74, 104), (70, 62), (50, 52))
+    pen.curve("#2a2624", (31, 30), (30, 46), (37, 56), (40, 72), (60, 72), (63, 56), (70, 46), (69, 30), (50, 18))
+    pen.curve("#f7f1e6", (46, 19), (44, 40), (40, 56), (40, 72), (60, 72), (60, 56), (56, 40), (54, 19))
+    pen.grain(14, 1.6)
     for side in (-1, 1):
-        pen.curve("#6b3f1d", *((50 + side * x, y) for x, y in ((16, 24), (28, 30), (30, 54), (22, 56), (18, 40))))
-        pen.oval("#ffffff", 50 + side * 9, 38, 8, 9)
-        pen.oval("#201510", 50 + side * 8, 39, 5.5, 6.5)
-    pen.oval("#e9d3b0", 50, 54, 24, 21)
-    pen.oval("#201510", 50, 48, 9, 6.5)
-    pen.line("#201510", 1, (50, 51), (50, 56), (44, 59))
-    pen.line("#201510", 1, (50, 56), (56, 59))
-    pen.curve("#d8586a", (47, 59), (47, 68), (53, 68), (53, 59))
-    pen.box("#c0392b", 33, 67, 34, 5, 2)
+        ear = ((15, 22), (24, 24), (31, 40), (32, 58), (26, 62), (21, 54), (19, 38))
+        pen.curve("#151312", *((50 + side * x, y) for x, y in ear))
+        pen.oval("#5a3a20", 50 + side * 9.5, 38, 6.5, 6)
+        pen.oval("#100b08", 50 + side * 9.5, 38, 4.6, 4.8)
+        pen.oval("#ffffff", 51 + side * 9.5, 37, 1.4)
+    pen.oval("#f3e3c6", 50, 58, 23, 20)
+    pen.curve("#17110e", (44, 50), (50, 48), (56, 50), (53, 56), (50, 57), (47, 56))
+    pen.oval("#6d6460", 48, 50.5, 3, 1.4)
+    pen.line("#2a1d14", 0.9, (50, 57), (50, 62))
+    pen.arc("#2a1d14", 0.9, 46, 61, 8, 0, 150)
+    pen.arc("#2a1d14", 0.9, 54, 61, 8, 30, 180)
+    pen.curve("#e0606f", (46.5, 65), (46.5, 74), (50, 78), (53.5, 74), (53.5, 65))
+    pen.line("#b9404f", 0.5, (50, 66), (50, 74))
     return pen
 
 
@@ -42,20 +52,26 @@ def cat() -> Pen:
     pen.line("#404040", 0.8, (50, 58), (55, 60))
     for x in (38, 50, 62):
         pen.line("#55575c", 1.6, (x, 26), (x + (50 - x) / 4, 32))
+    pen.grain(20, 1.6)
     return pen
 
 
 def sea_waves() -> Pen:
-    pen = Pen("#f6c98f", "#9fd3e8")
-    pen.oval("#fff2c0", 70, 24, 16)
-    for row, colour in enumerate(("#3f8fb5", "#2f7ea8", "#226a96", "#185680", "#0f436a")):
-        y, shift = 42 + 11 * row, 9 * (row % 2)
-        crest = [(x * 18 - 27 + shift + dx, y + dy) for x in range(9) for dx, dy in ((0, 0), (9, -5), (14, -2))]
-        pen.curve(colour, (-40, 140), *crest, (140, 140))
-        for x in range(8):
-            pen.line(
-                "#eef8fb", 1, (x * 18 - 22 + shift, y - 3), (x * 18 - 18 + shift, y - 5), (x * 18 - 13 + shift, y - 2.5)
-            )
+    pen = Pen("#7fbce8", "#d5edf8")
+    for row, colour in enumerate(("#1f6fa8", "#2a7fb6", "#3a93c3", "#53a8cf", "#74bfd9")):
+        pen.shape(colour, (-5, 38 + 6 * row), (105, 38 + 6 * row), (105, 105), (-5, 105))
+    pen.soften(1.5)
+    dice = random.Random(5)
+    for y, width in ((48, 0.6), (56, 1), (64, 1.8)):
+        x = -5.0
+        while x < 105:
+            length = dice.uniform(6, 22)
+            pen.line("#f4fafc", width, (x, y + dice.uniform(-0.6, 0.6)), (x + length, y + dice.uniform(-0.6, 0.6)))
+            x += length + dice.uniform(2, 14)
+    pen.curve("#e2cda3", (-10, 86), (20, 80), (45, 74), (70, 70), (110, 66), (110, 120), (-10, 120))
+    foam = ((-10, 84), (20, 78), (45, 72), (70, 68), (110, 63), (110, 67), (70, 72), (45, 76.5), (20, 82.5), (-10, 89))
+    pen.curve("#f6fbfc", *foam)
+    pen.grain(8, 1)
     return pen
 
 
@@ -207,6 +223,7 @@ def train() -> Pen:
         pen.oval("#d9cdb8", x, 86 - across / 2, across * 0.35)
     pen.line("#c9c3b5", 2, (30, 80), (72, 78))
     pen.line("#5a554b", 1.6, (-5, 87), (105, 87))
+    pen.grain(8, 1)
     return pen
 
 
@@ -246,18 +263,30 @@ def clock() -> Pen:
 
 
 def thunderstorm() -> Pen:
-    pen = Pen("#1b1f33", "#4b5370")
-    for x, y, across in ((14, 18, 40), (38, 12, 46), (66, 16, 50), (90, 14, 40), (52, 26, 44)):
-        pen.oval("#2b3046", x, y, across, across * 0.6)
-    pen.soften(3)
-    bolt = ((54, 24), (40, 52), (51, 52), (38, 86), (66, 44), (54, 44), (64, 24))
-    pen.shape("#8fa0e8", *((50 + (x - 50) * 1.25, 54 + (y - 54) * 1.06) for x, y in bolt))
-    pen.soften(2.5)
-    pen.shape("#fff7c8", *bolt)
-    pen.line("#e9e4ff", 1, (24, 26), (30, 42), (22, 50), (28, 66))
-    pen.line("#e9e4ff", 0.8, (80, 24), (76, 40), (84, 52))
-    pen.shape("#0f1220", (-5, 88), (14, 84), (30, 88), (54, 85), (78, 89), (105, 85), (105, 105), (-5, 105))
+    pen = Pen("#141833", "#4a4478")
+    pen.grain(14, 14, 2)
+    pen.grain(9, 5, 2)
+    bolts = [*_bolt(random.Random(6), 38, 16, 1.1), *_bolt(random.Random(7), 72, 16, 0.8)]
+    for width, points in bolts:
+        pen.line("#a99cff", 3.2 * width, *points)
+    pen.soften(2.2)
+    for width, points in bolts:
+        pen.line("#f2eeff", width, *points)
+    pen.shape("#0a0c16", (-5, 88), (14, 85), (30, 88), (54, 86), (78, 89), (105, 86), (105, 105), (-5, 105))
     return pen
+
+
+def _bolt(dice: random.Random, x: float, y: float, width: float, turn: float = 0, end: float = 88) -> list[Stroke]:
+    """A way from a point down to a height, and its branches, which are thinner and shorter."""
+    strokes, points = [], [(x, y)]
+    while y < end:
+        angle, step = turn + dice.uniform(-0.7, 0.7), dice.uniform(2, 5)
+        x, y = x + step * math.sin(angle), y + step * math.cos(angle)
+        points.append((x, y))
+        if width > 0.3 and dice.random() < 0.22:
+            aside = turn + dice.choice((-1, 1)) * dice.uniform(0.5, 1)
+            strokes += _bolt(dice, x, y, width / 2, aside, min(end, y + dice.uniform(12, 30)))
+    return [(width, points), *strokes]
 
 
 def piano() -> Pen:

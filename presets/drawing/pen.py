@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 SIDE = 256
@@ -66,6 +67,16 @@ class Pen:
     def soften(self, radius: float) -> None:
         """Blur all that was drawn so far."""
         self._image.paste(self._image.filter(ImageFilter.GaussianBlur(self._length(radius))))
+
+    def grain(self, strength: float, size: float, flat: float = 1) -> None:
+        """Make all that was drawn so far lighter and darker by spots of a size, `flat` times as wide as high, as fur,
+        clouds or sand are."""
+        rows, columns = round(100 / size), round(100 / size / flat)
+        # Always the same, so that pictures are.
+        spots = np.random.default_rng(rows).normal(0, strength, (rows, columns)).astype(np.float32)
+        shades = Image.fromarray(spots).resize(self._image.size, Image.Resampling.BICUBIC)
+        pixels = np.asarray(self._image, np.float32) + np.asarray(shades)[:, :, None]
+        self._image.paste(Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)))
 
     def _length(self, hundredths: float) -> float:
         return hundredths * self._side / 100
