@@ -78,7 +78,7 @@ class PriorSpec:
     steps: int = 10
     """Calls of the graph."""
     guidance: float = 1.0
-    """Above 1 goes further from what no words give, with a second call a step."""
+    """Other than 1 goes further from what no words give, at twice the work."""
     levels: int = 1000
     """Noise levels that the graph knows, on the cosine schedule of Nichol and Dhariwal 2021."""
     mean: tuple[float, ...] = ()

@@ -124,12 +124,14 @@ class Clipsonic:
         if way not in self.priors:
             return self.embed(prompt, cancellation)
         spec, graph = self.card.priors[way], self.priors[way]
-        feeds = [self._prior_feeds(graph, text, cancellation) for text in ([prompt, ""][: 1 + (spec.guidance != 1)])]
+        texts = [prompt, ""][: 1 + (spec.guidance != 1)]
+        each = [self._prior_feeds(graph, text, cancellation) for text in texts]
+        fixed = {name: np.concatenate([feeds[name] for feeds in each]) for name in each[0]}
 
         def predict(x: np.ndarray, level: float) -> np.ndarray:
             cancellation.check()
-            moving = {"noised": x, "timestep": np.array([level], np.float32)}
-            wanted, *plain = (graph.run(moving | fixed, cancellation)[0] for fixed in feeds)
+            moving = {"noised": np.repeat(x, len(texts), axis=0), "timestep": np.full(len(texts), level, np.float32)}
+            wanted, *plain = graph.run(moving | fixed, cancellation)[0][:, None]
             return plain[0] + np.float32(spec.guidance) * (wanted - plain[0]) if plain else wanted
 
         return sample_prior(predict, spec, self.card.embedding.size, seed)
