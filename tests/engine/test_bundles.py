@@ -223,7 +223,7 @@ def test_the_shipped_bundle_is_whole_and_fits_its_limit():
     bundle = find_bundle((SHIPPED_BUNDLES,), "clipsonic-mini")
     verify_bundle(bundle)
     size = sum((bundle.folder / name).stat().st_size for name in bundle.card.files)
-    assert size <= 64 * 2**20
+    assert size <= 96 * 2**20
     assert all(graph.parity < 0.01 for graph in bundle.card.graphs.values())
     assert (bundle.folder / "MODEL_CARD.md").is_file()
     assert (bundle.folder / "ATTRIBUTIONS.md").is_file()
