@@ -118,8 +118,6 @@ class Known:
     """Cosine at which it is 1."""
     temperature: float = 0.03
     """How much of the second nearest and the next is taken along when a prompt is drawn near."""
-    words_only: bool = False
-    """True where pictures lie apart from words, as CLIP's do (Liang et al. 2022): they are never near what is known."""
 
 
 @dataclass(frozen=True, slots=True)

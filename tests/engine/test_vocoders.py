@@ -8,13 +8,12 @@ import pytest
 from onnx import TensorProto, helper
 
 from plugin_server.engine.bundles import open_bundle
-from plugin_server.engine.card import Known, TensorSpec, read_card
+from plugin_server.engine.card import TensorSpec, read_card
 from plugin_server.engine.families.clipsonic import load
-from plugin_server.engine.known import KnownSounds
 from plugin_server.engine.order import TakeOrder
 from plugin_server.engine.sessions import Cancellation, SessionOptions
 from plugin_server.errors import BundleDamaged
-from tests.toys import MEL, N_EMBEDDING, change_card, write_toy
+from tests.toys import MEL, change_card, write_toy
 
 
 def write_samples_vocoder(place, output="samples"):
@@ -80,22 +79,3 @@ def test_a_vocoder_that_gives_something_else_is_told(tmp_path):
     write_samples_vocoder(place, "noises")
     with pytest.raises(BundleDamaged, match="gives 'noises', expected 'spectrum' or 'samples'"):
         load(open_bundle(place), SessionOptions(threads=1))
-
-
-@pytest.mark.parametrize("words_only", [False, True])
-def test_where_pictures_lie_apart_from_words_they_are_not_drawn_to_known_sounds(toy, tmp_path, words_only):
-    from PIL import Image
-
-    Image.new("RGB", (20, 20), "red").save(tmp_path / "red.png")
-    settings = Known("known.npz", far=0.99, near=1.0, words_only=words_only)
-    known = KnownSounds(("hiss",), np.eye(1, N_EMBEDDING, dtype=np.float32), settings)
-    model = replace(toy, known=known)
-
-    def nearest(**more):
-        order = TakeOrder(seconds=0.25, seed=3, steps=1, guidance=1.0, negative="", **more)
-        return model.run(order, lambda fraction, stage: None, Cancellation()).nearest
-
-    assert nearest(prompt="sea") == "hiss"
-    expected = "" if words_only else "hiss"
-    assert nearest(prompt="", images=(str(tmp_path / "red.png"),), blend=1.0) == expected
-    assert nearest(prompt="sea", via="pd") == expected

@@ -91,21 +91,15 @@ class Clipsonic:
         """Whole mel frames: those that cover `order.seconds`, or for a loop those nearest to it."""
         report(0.0, "condition")
         wanted = self.condition(order, cancellation)
-        known = self._known_about(order)
-        nearest, confidence = known.nearest(wanted) if known else ("", 1.0)
-        if known:
-            wanted = known.draw_near(wanted)
+        nearest, confidence = self.known.nearest(wanted) if self.known else ("", 1.0)
+        if self.known:
+            wanted = self.known.draw_near(wanted)
         unwanted = self.embed(order.negative, cancellation) if order.negative else None
         report(SHARES["condition"], "sampling")
         mels = self.sample(order, wanted, unwanted, report, cancellation)
         report(1 - SHARES["vocoder"], "vocoder")
         channels = [self.vocode(mel, cancellation, order.loop) for mel in mels]
         return Rendering(np.stack(channels, axis=1), confidence, nearest)
-
-    def _known_about(self, order: TakeOrder) -> KnownSounds | None:
-        """The known sounds, where what an order asks for can be near them; None where it cannot, or none are known."""
-        sees = order.images or order.via in self.priors
-        return None if self.known and self.known.settings.words_only and sees else self.known
 
     def condition(self, order: TakeOrder, cancellation: Cancellation) -> np.ndarray:
         """Joint embedding of an order's words, its pictures or a point between them, float32 (1, size), unit length.
@@ -181,8 +175,7 @@ class Clipsonic:
         if order.loop:
             denoise = rolling(denoise, card.frame_multiple, order.seed)
         mean, std = (np.array(numbers, np.float32)[:, None] for numbers in (card.mel_mean, card.mel_std))
-        known = self._known_about(order)
-        colour = known and known.draw_colour(wanted, sampling.colour_spread, order.seed)
+        colour = self.known and self.known.draw_colour(wanted, sampling.colour_spread, order.seed)
         if colour:
             denoise = tinted(denoise, colour, mean, std)
 
