@@ -64,7 +64,7 @@ def _read_words(words: Sequence[str], lengths: Callable[[], Lengths]) -> dict[st
 
 def _request(like: Path | None, given: Mapping[str, object]) -> tuple[Generate, str]:
     if like is not None:
-        request, checksum = request_like(like)
+        request, checksum = request_like(like, given.get("images", ()))
         if "model" in given:
             # Another model has other ways; that of the clip was perhaps not asked for.
             request = replace(request, via="")

@@ -1,6 +1,7 @@
 """The address table, the coercion of arguments, and the replies."""
 
 import math
+import os
 import re
 import struct
 from collections.abc import Callable, Mapping, Sequence
@@ -337,8 +338,8 @@ def as_paths(atoms: Sequence[Atom]) -> tuple[str, ...]:
     return tuple(_plain_path(path) for path in paths)
 
 
-_PATH_START = re.compile(r"[/~]|[A-Za-z]:[/\\]|\\\\|[^/:]{2,}:/")
-_MAX_VOLUME = re.compile(r"([^/:\\]{2,}):(/.*)")
+_PATH_START = re.compile(r"/|~[^/\\ ]*[/\\]|[A-Za-z]:[/\\]|\\\\|[^/:]{2,}:/")
+_MAX_VOLUME = re.compile(r"([^/:\\]{2,}):(/(?!/).*)")
 
 
 def _plain_path(path: str) -> str:
@@ -347,7 +348,8 @@ def _plain_path(path: str) -> str:
         # The volume that the system started from is the root, whatever its name is.
         elsewhere = f"/Volumes/{volume[1]}{volume[2]}"
         path = elsewhere if Path(elsewhere).exists() else volume[2]
-    return str(Path(path).expanduser()) if path.startswith("~") else path
+    # As shells do it: the name of nobody stays as it is.
+    return os.path.expanduser(path)  # noqa: PTH111
 
 
 def is_number(atom: Atom) -> bool:

@@ -32,6 +32,8 @@ KEYS = (
     "format",
 )
 """All of a recipe that decides what lies in its file."""
+USUAL = {"via": "text"}
+"""What is meant where a recipe says nothing, as those from before there were several ways."""
 
 
 def find_rendered(library: Library, recipe: Mapping[str, object], sample_rate: int) -> ClipMade | None:
@@ -44,7 +46,7 @@ def find_rendered(library: Library, recipe: Mapping[str, object], sample_rate: i
 
 
 def _deciding(recipe: Mapping[str, object]) -> list[object]:
-    return [recipe.get(key) for key in KEYS]
+    return [recipe.get(key, USUAL.get(key)) for key in KEYS]
 
 
 def _is_of(path: Path, wanted: list[object], sample_rate: int) -> bool:

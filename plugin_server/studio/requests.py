@@ -71,7 +71,7 @@ class Generate:
 
     def __post_init__(self) -> None:
         _images(self.images)
-        _text("prompt", self.prompt, empty=bool(self.images))
+        _text("prompt", self.prompt, empty=bool(self.images) and not self.prompt)
         _number("blend", self.blend, 0, 1)
         if self.blend is not None and not (self.images and self.prompt):
             raise BadArgument(f"blend: got {self.blend:g}, expected it beside both words and an image")

@@ -133,11 +133,14 @@ class Studio:
     def make_clips(self, request: Generate, report: Report, on_clip: Callable[[ClipMade], None]) -> None:
         """Every take of a request, each announced as soon as it lies in the folder.
 
-        Raises what `resolve` and the engine raise, FolderNotWritable, and Cancelled when `report` or `on_clip` does.
-        Takes announced before that stay.
+        Raises what `resolve` and the engine raise, BadFile for an image that is not there, FolderNotWritable, and
+        Cancelled when `report` or `on_clip` does. Takes announced before that stay.
         """
         card, first = self.resolve(request)
         check_folder(self.settings.folder)
+        # Of images as they are now: all takes are of the same, and one that is not there is told before a model is
+        # loaded.
+        asked = order_recipe(first)
         n = request.variations
         # Takes of one request are undone together.
         step = secrets.token_hex(8)
@@ -149,7 +152,8 @@ class Studio:
 
             take = self._engine.run(card.name, order, report_take)
             report_take(1.0, "writing")
-            self._announce(self._keep(request, order, take, i + 1), take, step, on_clip)
+            recipe = asked | {"seed": order.seed, "take": i + 1}
+            self._announce(self._keep(request, order, take, recipe), take, step, on_clip)
 
     def cancel(self) -> None:
         """Let the running `make` raise Cancelled soon."""
@@ -188,13 +192,14 @@ class Studio:
         self.n_clips += 1
         self.model_seconds += take.seconds_spent
 
-    def _keep(self, request: Generate, order: TakeOrder, take: Take, number: int) -> ClipMade:
+    def _keep(self, request: Generate, order: TakeOrder, take: Take, recipe: dict[str, object]) -> ClipMade:
         to_clip = finish_loop if order.loop else finish
         clip = to_clip(Clip(take.made.samples, take.sample_rate), order.seconds, self.settings.finish)
         # The id too: a file of 16 bits holds other samples than those that it is the fingerprint of.
         clip_id = clip.fingerprint()
-        recipe = {**order_recipe(order), "model": take.model, "checksum": take.checksum, "take": number, "id": clip_id}
+        recipe |= {"model": take.model, "checksum": take.checksum, "id": clip_id}
         recipe |= _told(request)
+        number = int(recipe["take"])
         path = self._write(
             clip,
             file_stem(request, order, number),
@@ -301,8 +306,9 @@ def check_folder(folder: Path) -> None:
         raise FolderNotWritable(f"the sample folder {folder} cannot be written: {error.strerror}") from error
 
 
-def request_like(path: Path) -> tuple[Generate, str]:
-    """The request that makes the clip in a file again, and the checksum of the model that made it.
+def request_like(path: Path, images: tuple[str, ...] = ()) -> tuple[Generate, str]:
+    """The request that makes the clip in a file again, and the checksum of the model that made it. `images` take the
+    place of those that it was made from, which need not be there any more.
 
     Raises BadFile when the file holds no recipe, or not one that can be asked for again.
     """
@@ -313,9 +319,9 @@ def request_like(path: Path) -> tuple[Generate, str]:
     if "bars" in newer:
         recipe = recipe | {"seconds": None}
     try:
-        if "images" in recipe:
-            newer["images"] = _same_images(path, recipe)
-            newer["blend"] = recipe["blend"] if recipe["prompt"] else None
+        if images or "images" in recipe:
+            newer["images"] = images or _same_images(path, recipe)
+            newer["blend"] = recipe.get("blend") if recipe["prompt"] else None
         return Generate(**{name: recipe[name] for name in names}, **newer), str(recipe["checksum"])
     except (KeyError, TypeError, ValueError, BadArgument) as error:
         raise BadFile(f"{path}: its recipe cannot be used: {error}") from error

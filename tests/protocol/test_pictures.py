@@ -1,6 +1,7 @@
 """Pictures over OSC: how their paths are read, whom they are read for, and what comes back."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -23,6 +24,9 @@ from plugin_server.protocol.osc import as_paths
         (["Macintosh HD:/Users/me/cat.jpg"], ("/Users/me/cat.jpg",)),
         (["Macintosh", "HD:/Users/me/cat.jpg"], ("/Users/me/cat.jpg",)),
         ([b"/a/\xc3\xa4.jpg"], ("/a/ä.jpg",)),
+        (["~/a.jpg", "~/b", "~c.jpg"], (f"{Path.home()}/a.jpg", f"{Path.home()}/b ~c.jpg")),
+        (["~nobody-of-this-name/a.jpg"], ("~nobody-of-this-name/a.jpg",)),
+        (["http://example.com/a.jpg"], ("http://example.com/a.jpg",)),
     ],
 )
 def test_paths_are_read_with_and_without_quotes(atoms, paths):
@@ -88,6 +92,12 @@ def test_the_same_picture_again_with_another_seed_until_it_was_changed(daemon, r
     [
         (["@image"], "bad_argument", "image: got nothing, expected a value after @image"),
         (["@image", "cat.png"], "bad_argument", "image: got 'cat.png', expected an absolute path"),
+        (
+            ["@image", "~no-one-here/a.png"],
+            "bad_argument",
+            "image: got '~no-one-here/a.png', expected an absolute path",
+        ),
+        (["@image", "http://example.com/cat.png"], "bad_argument", "expected an absolute path of a picture"),
         (["@image", *["/a.png"] * 17], "bad_argument", "image: got 17 of them, expected at most 16"),
         (["rain", "@blend", 0.5], "bad_argument", "blend: got 0.5, expected it beside both words and an image"),
         (["rain", "@image", "/a.png", "@blend", 2], "bad_argument", "blend: got 2, expected 0 to 1"),

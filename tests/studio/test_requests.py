@@ -39,3 +39,16 @@ def test_what_is_wrong_is_named_with_what_came_and_what_was_expected(field, valu
     with pytest.raises(BadArgument, match=expected) as caught:
         Generate(**({"prompt": "rain"} | {field: value}))
     assert str(caught.value).startswith(f"{field}: got")
+
+
+def test_words_may_be_left_out_beside_a_picture_but_not_blank():
+    assert Generate(images=("/a.png",)).image_share == 1
+    with pytest.raises(BadArgument, match="prompt: got nothing, expected words"):
+        Generate("  ", images=("/a.png",))
+
+
+@pytest.mark.parametrize(
+    ("fields", "share"), [({}, 0), ({"images": ("/a.png",)}, 0.5), ({"images": ("/a.png",), "blend": 0.25}, 0.25)]
+)
+def test_words_and_pictures_meet_half_way_unless_something_else_is_said(fields, share):
+    assert Generate("rain", **fields).image_share == share

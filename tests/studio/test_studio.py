@@ -314,6 +314,49 @@ def test_a_picture_that_was_changed_or_taken_away_makes_no_such_clip(shelved, re
         fingerprint(Path(long))
 
 
+def test_a_picture_that_is_not_there_is_told_before_the_model_is_asked(studio, red, monkeypatch):
+    red.unlink()
+    monkeypatch.setattr(studio, "_engine", None)
+    with pytest.raises(BadFile, match=r"image: .*my red\.png is not there"):
+        make(studio, prompt="", images=(str(red),))
+
+
+def test_all_takes_are_of_the_picture_as_it_was(studio, red):
+    """Its fingerprint is that of what was asked for, whatever becomes of the file meanwhile."""
+    wanted, recipes = fingerprint(red), []
+
+    def change(clip):
+        recipes.append(read_recipe(clip.path))
+        Image.new("RGB", (30, 20), "blue").save(red)
+
+    studio.make(Generate(images=(str(red),), seconds=0.25, seed=5, variations=2), ignore, change)
+    assert [recipe["fingerprints"] for recipe in recipes] == [[wanted]] * 2
+    assert [(recipe["seed"], recipe["take"]) for recipe in recipes] == [(5, 1), (6, 2)]
+
+
+def test_other_pictures_may_take_the_place_of_those_that_are_gone(studio, red, tmp_path):
+    (made,) = make(studio, prompt="rain", images=(str(red),), blend=0.25, seconds=0.5, seed=5)
+    red.unlink()
+    other = (str(tmp_path / "other.png"),)
+    request, _ = request_like(made.path, other)
+    assert (request.images, request.blend) == (other, 0.25)
+    (words,) = make(studio, prompt="rain", seconds=0.5, seed=5)
+    assert request_like(words.path, other)[0].images == other
+
+
+def test_a_clip_from_before_there_were_ways_is_found(shelved):
+    (made,) = make(shelved, seconds=0.5, seed=3)
+    recipe = read_recipe(made.path)
+    assert recipe.pop("via") == "text"
+    clip = read_clip(made.path)
+    made.path.unlink()
+    write_clip(made.path, clip, None, recipe)
+    request = Generate("Sea Waves!", seconds=0.5, seed=3)
+    assert shelved.find_made(request).path == made.path
+    assert shelved.find_made(replace(request, via="pd")) is None
+    assert request_like(made.path)[0].via == ""
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
