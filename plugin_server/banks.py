@@ -8,6 +8,7 @@ from plugin_server.errors import BadFile, ClipsonicError
 from plugin_server.server import open_studio
 from plugin_server.settings import Settings
 from plugin_server.studio.banks import Bank, BankShelf, Slot, read_bank
+from plugin_server.studio.images import need_images
 from plugin_server.studio.instruments import export_bank
 from plugin_server.studio.jobs import ClipMade
 from plugin_server.studio.requests import RenderBank
@@ -105,6 +106,7 @@ def _problems(path: Path, studio: Studio) -> Iterable[str]:
     for number, slot in enumerate(bank.slots):
         try:
             studio.resolve(slot.request)
+            need_images(slot.request.images)
         except ClipsonicError as error:
             yield f"{path}: slot {number}: {error}"
 

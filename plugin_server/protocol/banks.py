@@ -12,6 +12,7 @@ from plugin_server.protocol.osc import as_text, as_whole, at_most, exactly, pars
 from plugin_server.protocol.packets import Atom
 from plugin_server.protocol.subscribers import NOBODY, Peer
 from plugin_server.studio.banks import Bank, Slot
+from plugin_server.studio.images import need_images
 from plugin_server.studio.jobs import ClipMade, Event, Job, Jobs
 from plugin_server.studio.pads import Pads
 from plugin_server.studio.requests import RenderBank, RenderSlot, Request
@@ -91,8 +92,9 @@ class BankCommands:
         slots = [self._pads.slot(read_slot(self._pads, arguments[0]))] if arguments else bank.slots
         requests = tuple(slot.request for slot in slots)
         for request in requests:
-            # What the model cannot make is told before anything is made.
+            # What the model cannot make, and a picture that is missing, are told before anything is made.
             self._studio.resolve(request)
+            need_images(request.images)
         self._answers.submit(peer, RenderBank(bank.name, requests))
         return []
 

@@ -104,7 +104,7 @@ class BankShelf:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise FolderNotWritable(f"{path} cannot be written: {error.strerror}") from error
-        write_whole(path, bank_text(bank).encode(), os.replace)
+        write_whole(path, bank_text(bank, path.parent.absolute()).encode(), os.replace)
         return path
 
 
@@ -120,9 +120,9 @@ def read_bank(path: Path) -> Bank:
         raise BadFile(f"{path}: {error}") from error
 
 
-def bank_text(bank: Bank) -> str:
-    """A bank as TOML, which `read_bank` reads as the same bank."""
-    slots = [_slot_values(number, slot) for number, slot in enumerate(bank.slots)]
+def bank_text(bank: Bank, folder: Path) -> str:
+    """A bank as TOML, which `read_bank` reads as the same bank in a file of this folder, an absolute path."""
+    slots = [_slot_values(folder, number, slot) for number, slot in enumerate(bank.slots)]
     return tomli_w.dumps({"name": bank.name, "description": bank.description, "slots": slots})
 
 
@@ -176,19 +176,14 @@ def _images(folder: Path, named: object) -> tuple[str, ...]:
     names = [named] if isinstance(named, str) else named
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise BadArgument(f"image: got {shown(named)}, expected a file's name or a list of them")
-    paths = [(folder / name).absolute() for name in names]
-    for path in paths:
-        if not _is_file(path):
-            raise BadArgument(f"image: {path} is not there, expected a picture or a video")
-    return tuple(str(path) for path in paths)
+    # Whether they are there is seen when they are needed: one that is missing must not cost the other slots.
+    return tuple(str((folder / os.path.expanduser(name)).absolute()) for name in names)  # noqa: PTH111
 
 
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:
-        # Too long a name, or a folder that may not be entered.
-        return False
+def _named_from(folder: Path, image: str) -> str:
+    """How a bank's file in a folder names a picture: one that lies there too goes where the bank goes."""
+    path = Path(image)
+    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else image
 
 
 def _slot(number: int, values: Mapping[str, object], images: tuple[str, ...]) -> Slot:
@@ -215,10 +210,11 @@ def _empty(number: int) -> Slot:
     return Slot("", Generate("empty", seed=number), note=_usual_note(number))
 
 
-def _slot_values(number: int, slot: Slot) -> dict[str, object]:
+def _slot_values(folder: Path, number: int, slot: Slot) -> dict[str, object]:
     usual = {f.name: None if f.default is MISSING else f.default for f in fields(Generate)}
     request = {key: getattr(slot.request, key) for key in ATTRIBUTES}
-    values = {"name": slot.name, "prompt": slot.request.prompt, "image": list(slot.request.images)}
+    images = [_named_from(folder, image) for image in slot.request.images]
+    values = {"name": slot.name, "prompt": slot.request.prompt, "image": images}
     values = {key: value for key, value in values.items() if value}
     values |= {key: value for key, value in request.items() if value != usual[key]}
     extra = {"colour": slot.colour, "tags": list(slot.tags), "choke": slot.choke}

@@ -2,12 +2,20 @@
 
 import hashlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from plugin_server.engine.opening import open_image
 from plugin_server.errors import BadFile
 
 PIECE = 1 << 20
+
+
+def need_images(images: Iterable[str]) -> None:
+    """Raises BadFile that names the first of these paths that is no file to be read."""
+    for image in images:
+        with open_image(Path(image)):
+            pass
 
 
 def fingerprint(path: Path) -> str:

@@ -261,8 +261,12 @@ def test_a_slot_of_pictures_is_set_made_saved_and_loaded_again(client, live, tmp
     assert (both.prompt, both.images, both.frames, both.seconds) == ("", images, 2, 0.5)
     assert ask(client, "/bank/load", "mine-too")[2][8] != ""
     (tmp_path / "c.png").unlink()
-    (failed,) = ask(client, "/bank/load", "mine-too")
-    assert failed[:3] == ("/fail", "/bank/load", "bad_file") and "slot 1: image: " in failed[3]
+    # The others can be used all the same.
+    *slots, done = ask(client, "/bank/load", "mine-too")
+    assert done == ("/done", "/bank/load", "mine-too", 3) and slots[2][8] == ""
+    assert ask(client, "/bank/fire", 0)[-1][0] == "/done"
+    failed = ask(client, "/bank/render")[-1]
+    assert failed[:3] == ("/fail", "/bank/render", "bad_file") and "c.png is not there" in failed[3]
     saved.unlink()
     ask(client, "/bank/load", "mine")
 
