@@ -3,7 +3,7 @@
 import socket
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from plugin_server.errors import ClipsonicError
 from plugin_server.protocol.packets import Atom, Message, decode_packet, encode_message
@@ -61,18 +61,21 @@ class Client:
 
     def generate(
         self,
-        prompt: str,
+        prompt: str = "",
         seconds: float | None = None,
         timeout_s: float = 120.0,
-        **attributes: str | int | float,
+        **attributes: str | int | float | Sequence[str],
     ) -> Iterator[Message]:
         """Ask for a clip and yield every message about it, until /done or /fail, which are yielded too.
 
-        Attributes are those of `/generate`: `seed=42, variations=4`. Raises TimeoutError when the daemon is silent.
+        Attributes are those of `/generate`: `seed=42, variations=4`, or `image=["/home/me/cat.png"]`, beside which the
+        prompt may be left out. Raises TimeoutError when the daemon is silent.
         """
         attributes.setdefault("id", uuid.uuid4().hex[:12])
         positional = (prompt,) if seconds is None else (prompt, float(seconds))
-        flat = [atom for name, value in attributes.items() for atom in (f"@{name}", value)]
+        flat: list[str | int | float] = []
+        for name, value in attributes.items():
+            flat += [f"@{name}", *([value] if isinstance(value, str | int | float) else value)]
         self.send("/generate", *positional, *flat)
         while True:
             message = self.receive(timeout_s)

@@ -37,6 +37,10 @@ def test_a_picture_becomes_a_clip_and_the_same_again(tmp_path, picture):
     (picture.parent / "moved.png").write_bytes(picture.read_bytes())
     picture.write_bytes(b"")
     assert "is empty" in run(tmp_path, "generate", "--like", str(made), status=1).stderr
+    moved = ["--image", str(picture.parent / "moved.png")]
+    run(tmp_path, "generate", "--like", str(made), *moved, "--folder", str(tmp_path / "three"))
+    (again,) = (tmp_path / "three").glob("*.wav")
+    assert samples(again) == samples(made)
 
 
 def test_words_and_pictures_blend(tmp_path, picture):

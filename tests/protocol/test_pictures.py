@@ -72,6 +72,15 @@ def test_a_picture_becomes_a_clip_that_is_found_by_its_name(daemon, red):
     assert recipe["blend"] == 1.0 and "via" not in recipe
 
 
+def test_several_pictures_from_python(daemon, red, tmp_path):
+    blue = tmp_path / "blue.png"
+    Image.new("RGB", (30, 20), "blue").save(blue)
+    with daemon.client() as client:
+        heard = list(client.generate(seconds=0.5, seed=6, image=[str(red), str(blue)]))
+    path = next(m for m in heard if m.address == "/clip").arguments[2]
+    assert read_recipe(Path(path))["images"] == [str(red), str(blue)]
+
+
 def test_the_same_picture_again_with_another_seed_until_it_was_changed(daemon, red):
     with daemon.client() as client:
         list(client.generate("", 0.5, seed=7, image=str(red)))
