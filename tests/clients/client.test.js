@@ -96,10 +96,29 @@ test("a picture is a prompt, with words or without", () => {
     const id = `max-${script.port}`;
     assert.deepEqual(script.take(), [
         [DAEMON, "/generate", 5, "@image", "Macintosh HD:/Users/me/my cat.jpg", "@id", `${id}-1`],
-        [DAEMON, "/generate", "in a cave", 5, "@image", "C:/cat.jpg", "@id", `${id}-2`],
+        [DAEMON, "/generate", "in a cave", 5, "@image", "C:/cat.jpg", "@blend", 0.5, "@id", `${id}-2`],
     ]);
     script.receive(1, "/progress", `${id}-1`, 0.5, "sampling");
     assert.deepEqual(script.take().pop(), [FACE, "status", "my cat: 50 %"]);
+});
+
+test("a picture that is dropped takes the words of the field beside it, once", () => {
+    const script = start();
+    script.receive(0, "blend", 0.25);
+    script.receive(0, "dropped", "/Users/me/my cat.jpg");
+    assert.deepEqual(script.take(), []);
+    script.receive(0, "generate", "in a cave");
+    script.receive(0, "generate", "in a cave");
+    script.receive(0, "dropped", "/Users/me/my cat.jpg");
+    script.receive(0, "generate");
+    const id = `max-${script.port}`;
+    assert.deepEqual(script.take(), [
+        [DAEMON, "/generate", "in a cave", 5, "@image", "/Users/me/my cat.jpg", "@blend", 0.25, "@id", `${id}-1`],
+        [DAEMON, "/generate", "in a cave", 5, "@id", `${id}-2`],
+        [DAEMON, "/generate", 5, "@image", "/Users/me/my cat.jpg", "@id", `${id}-3`],
+    ]);
+    script.receive(0, "generate");
+    assert.deepEqual(script.take(), [[FACE, "status", "type what you want to hear"]]);
 });
 
 test("a prompt may be one symbol or several words", () => {

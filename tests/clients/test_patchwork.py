@@ -234,6 +234,27 @@ def test_each_pad_is_named_by_its_number_and_fires_it():
         assert boxes[message]["text"] == f"fire {number}"
 
 
+@pytest.mark.parametrize("path", [DEVICE, CLIENTS / "max" / "clipsonic.bpatcher.maxpat"], ids=lambda path: path.name)
+def test_a_picture_that_is_dropped_comes_before_the_words_beside_it(path):
+    """[t b s] gives its right outlet first: the path, then a bang for the field of the prompt."""
+    boxes, lines = boxes_of(path), lines_of(path)
+
+    def after(box, outlet=0):
+        """What an outlet leads to, through one [s] and [r] if need be."""
+        (to,) = [boxes[line["destination"][0]] for line in lines if line["source"] == [box["id"], outlet]]
+        if not to.get("text", "").startswith("s "):
+            return to
+        (heard,) = [other for other in boxes.values() if other.get("text") == f"r {to['text'][2:]}"]
+        return after(heard)
+
+    (field,) = [box for box in boxes.values() if box["maxclass"] == "dropfile"]
+    trigger = after(field)
+    assert trigger["text"] == "t b s"
+    named = after(trigger, 1)
+    assert named["text"] == "prepend dropped" and after(named)["text"].startswith("js clipsonic-client.js")
+    assert after(trigger)["maxclass"] == "textedit"
+
+
 def test_a_line_to_nowhere_is_refused():
     patch = Patch("x", (0, 0, 100, 100))
     bang, printer = patch.object("loadbang", 0, 0), patch.object("print", 0, 40)

@@ -3,7 +3,7 @@
 // Written for [js], which every Max and every Live with Max for Live has ([v8] came with Max 9 and Live 12.2), so in
 // the JavaScript of its day: var, no arrows, no modules.
 //
-// Inlet 0: from the patch    bang, generate, image, seconds, variations, span, stop, take, insert, banks, bank, fire, leave, /any/osc
+// Inlet 0: from the patch    bang, generate, image, dropped, blend, seconds, variations, span, stop, take, insert, banks, bank, fire, leave, /any/osc
 // Inlet 1: from [udpreceive]
 // Outlet 0: to [udpsend]     outlet 1: to [udpreceive]
 // Outlet 2: for the face     status TEXT, progress 0..1, takes ..., banks ..., pad NUMBER ...
@@ -24,8 +24,9 @@ var N_PADS = 16;
 var N_TAKES = 64;
 var PLAIN_PAD = [0.35, 0.35, 0.35];
 
-var wish = { seconds: 5, takes: 1, beats: 0, barSeconds: 0 };
+var wish = { seconds: 5, takes: 1, beats: 0, barSeconds: 0, blend: 0.5 };
 var ear = { port: 0, heard: false, answered: false, silent: 0 };
+var picture = ""; // one that was dropped, and waits for the words beside it
 var jobs = {}; // our own, by id: name, beats that a clip lasts (0 for no loop), whether it has been queued
 var nJobs = 0;
 var nFired = 0; // pads that were hit and whose jobs have not been queued yet
@@ -55,6 +56,10 @@ function bang() {
 
 function generate() {
     var prompt = words(arguments);
+    if (picture !== "") {
+        see(prompt);
+        return;
+    }
     if (prompt === "") {
         say("type what you want to hear");
         return;
@@ -64,8 +69,26 @@ function generate() {
 
 // A clip of what is seen in a picture or a video; words behind its path are blended with it.
 function image(path) {
-    var prompt = words(arrayfromargs(arguments).slice(1));
-    ask(prompt, prompt || nameOfFile(path), ["@image", String(path)]);
+    picture = String(path);
+    see(words(arrayfromargs(arguments).slice(1)));
+}
+
+// The same with the words of the next `generate`, which are those of a text field.
+function dropped(path) {
+    picture = String(path);
+}
+
+function see(prompt) {
+    var path = picture;
+    picture = "";
+    var more = prompt === "" ? [] : ["@blend", wish.blend];
+    ask(prompt, prompt || nameOfFile(path), ["@image", path].concat(more));
+}
+see.local = 1;
+
+// 0 is the words alone, 1 the picture alone.
+function blend(share) {
+    wish.blend = share;
 }
 
 function ask(prompt, name, more) {

@@ -133,7 +133,7 @@
 			},
 			{
 				"box": {
-					"comment": "generate, image, seconds, variations, stop, fire, /any/osc",
+					"comment": "generate, image, blend, seconds, variations, stop, fire, /any/osc",
 					"id": "obj-6",
 					"maxclass": "inlet",
 					"numinlets": 0,
@@ -735,7 +735,7 @@
 					"presentation_rect": [
 						8.0,
 						100.0,
-						224.0,
+						128.0,
 						22.0
 					]
 				}
@@ -821,58 +821,29 @@
 			},
 			{
 				"box": {
-					"fontsize": 11.0,
-					"id": "obj-34",
-					"maxclass": "comment",
-					"numinlets": 1,
-					"numoutlets": 0,
-					"patching_rect": [
-						550.0,
-						20.0,
-						90.0,
-						20.0
-					],
-					"presentation": 1,
-					"presentation_rect": [
-						238.0,
-						101.0,
-						82.0,
-						20.0
-					],
-					"text": "drop a picture",
-					"textcolor": [
-						0.62,
-						0.66,
-						0.7,
-						1.0
-					]
-				}
-			},
-			{
-				"box": {
 					"bgcolor": [
 						0.2,
 						0.23,
 						0.27,
 						1.0
 					],
-					"id": "obj-35",
+					"id": "obj-34",
 					"ignoreclick": 1,
 					"maxclass": "panel",
 					"mode": 0,
 					"numinlets": 1,
 					"numoutlets": 0,
 					"patching_rect": [
-						640.0,
-						20.0,
+						610.0,
+						56.0,
 						22.0,
 						22.0
 					],
 					"presentation": 1,
 					"presentation_rect": [
-						320.0,
+						300.0,
 						100.0,
-						32.0,
+						52.0,
 						22.0
 					],
 					"rounded": 4
@@ -880,9 +851,9 @@
 			},
 			{
 				"box": {
-					"annotation": "Drop a picture or a video here: what is seen in it is heard.",
+					"annotation": "Drop a picture or a video here to hear what is seen in it, with the prompt's words where there are any.",
 					"border": 0.0,
-					"id": "obj-36",
+					"id": "obj-35",
 					"maxclass": "dropfile",
 					"numinlets": 1,
 					"numoutlets": 2,
@@ -893,21 +864,69 @@
 					"patching_rect": [
 						550.0,
 						56.0,
-						80.0,
+						60.0,
 						22.0
 					],
 					"presentation": 1,
 					"presentation_rect": [
-						320.0,
+						300.0,
 						100.0,
-						32.0,
+						52.0,
 						22.0
 					]
 				}
 			},
 			{
 				"box": {
+					"id": "obj-36",
+					"maxclass": "newobj",
+					"numinlets": 1,
+					"numoutlets": 2,
+					"outlettype": [
+						"bang",
+						""
+					],
+					"patching_rect": [
+						550.0,
+						92.0,
+						47.0,
+						22.0
+					],
+					"text": "t b s"
+				}
+			},
+			{
+				"box": {
+					"fontsize": 11.0,
 					"id": "obj-37",
+					"maxclass": "comment",
+					"numinlets": 1,
+					"numoutlets": 0,
+					"patching_rect": [
+						550.0,
+						20.0,
+						80.0,
+						20.0
+					],
+					"presentation": 1,
+					"presentation_rect": [
+						222.0,
+						101.0,
+						76.0,
+						20.0
+					],
+					"text": "drop picture",
+					"textcolor": [
+						0.62,
+						0.66,
+						0.7,
+						1.0
+					]
+				}
+			},
+			{
+				"box": {
+					"id": "obj-38",
 					"maxclass": "newobj",
 					"numinlets": 1,
 					"numoutlets": 1,
@@ -915,17 +934,111 @@
 						""
 					],
 					"patching_rect": [
-						545.0,
+						725.0,
 						92.0,
-						99.8,
+						113.0,
 						22.0
 					],
-					"text": "prepend image"
+					"text": "prepend dropped"
 				}
 			},
 			{
 				"box": {
-					"id": "obj-38",
+					"fontsize": 11.0,
+					"id": "obj-39",
+					"maxclass": "comment",
+					"numinlets": 1,
+					"numoutlets": 0,
+					"patching_rect": [
+						760.0,
+						20.0,
+						50.0,
+						20.0
+					],
+					"presentation": 1,
+					"presentation_rect": [
+						138.0,
+						101.0,
+						36.0,
+						20.0
+					],
+					"text": "blend",
+					"textcolor": [
+						0.62,
+						0.66,
+						0.7,
+						1.0
+					]
+				}
+			},
+			{
+				"box": {
+					"annotation": "0 is the words alone, 1 the picture alone.",
+					"id": "obj-40",
+					"maxclass": "flonum",
+					"maximum": 1.0,
+					"minimum": 0.0,
+					"numinlets": 1,
+					"numoutlets": 2,
+					"outlettype": [
+						"",
+						"bang"
+					],
+					"parameter_enable": 0,
+					"patching_rect": [
+						860.0,
+						56.0,
+						50.0,
+						22.0
+					],
+					"presentation": 1,
+					"presentation_rect": [
+						174.0,
+						100.0,
+						44.0,
+						22.0
+					]
+				}
+			},
+			{
+				"box": {
+					"id": "obj-41",
+					"maxclass": "newobj",
+					"numinlets": 1,
+					"numoutlets": 1,
+					"outlettype": [
+						""
+					],
+					"patching_rect": [
+						760.0,
+						56.0,
+						93.2,
+						22.0
+					],
+					"text": "loadmess 0.5"
+				}
+			},
+			{
+				"box": {
+					"id": "obj-42",
+					"maxclass": "newobj",
+					"numinlets": 1,
+					"numoutlets": 1,
+					"outlettype": [
+						""
+					],
+					"patching_rect": [
+						850.0,
+						92.0,
+						99.8,
+						22.0
+					],
+					"text": "prepend blend"
+				}
+			},
+			{
+				"box": {
+					"id": "obj-43",
 					"maxclass": "newobj",
 					"numinlets": 2,
 					"numoutlets": 2,
@@ -945,7 +1058,7 @@
 			{
 				"box": {
 					"comment": "path of every new or chosen clip",
-					"id": "obj-39",
+					"id": "obj-44",
 					"maxclass": "outlet",
 					"numinlets": 1,
 					"numoutlets": 0,
@@ -960,7 +1073,7 @@
 			{
 				"box": {
 					"comment": "everything the daemon says",
-					"id": "obj-40",
+					"id": "obj-45",
 					"maxclass": "outlet",
 					"numinlets": 1,
 					"numoutlets": 0,
@@ -1313,7 +1426,7 @@
 			{
 				"patchline": {
 					"destination": [
-						"obj-37",
+						"obj-13",
 						0
 					],
 					"source": [
@@ -1325,11 +1438,11 @@
 			{
 				"patchline": {
 					"destination": [
-						"obj-2",
+						"obj-36",
 						0
 					],
 					"source": [
-						"obj-37",
+						"obj-35",
 						0
 					]
 				}
@@ -1341,15 +1454,15 @@
 						0
 					],
 					"source": [
-						"obj-2",
-						3
+						"obj-36",
+						1
 					]
 				}
 			},
 			{
 				"patchline": {
 					"destination": [
-						"obj-39",
+						"obj-2",
 						0
 					],
 					"source": [
@@ -1362,6 +1475,66 @@
 				"patchline": {
 					"destination": [
 						"obj-40",
+						0
+					],
+					"source": [
+						"obj-41",
+						0
+					]
+				}
+			},
+			{
+				"patchline": {
+					"destination": [
+						"obj-42",
+						0
+					],
+					"source": [
+						"obj-40",
+						0
+					]
+				}
+			},
+			{
+				"patchline": {
+					"destination": [
+						"obj-2",
+						0
+					],
+					"source": [
+						"obj-42",
+						0
+					]
+				}
+			},
+			{
+				"patchline": {
+					"destination": [
+						"obj-43",
+						0
+					],
+					"source": [
+						"obj-2",
+						3
+					]
+				}
+			},
+			{
+				"patchline": {
+					"destination": [
+						"obj-44",
+						0
+					],
+					"source": [
+						"obj-43",
+						0
+					]
+				}
+			},
+			{
+				"patchline": {
+					"destination": [
+						"obj-45",
 						0
 					],
 					"source": [

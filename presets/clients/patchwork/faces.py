@@ -54,6 +54,16 @@ def number(patch: Patch, maxclass: str, at: Rect, face: Rect, least: float, most
     return patch.box(maxclass, at, face, minimum=least, maximum=most, parameter_enable=0)
 
 
+def drop(patch: Patch, at: Rect, face: Rect, **attributes: Value) -> tuple[Box, Box]:
+    """A field that files are dropped on, and the [t b s] below it: the path goes out at the right, then a bang at the
+    left, for the words that stand beside the picture."""
+    hint = "Drop a picture or a video here to hear what is seen in it, with the prompt's words where there are any."
+    look: dict[str, Value] = {"bgcolor": FIELD} | attributes
+    patch.box("panel", (at[0] + at[2], at[1], 22, 22), face, mode=0, rounded=4, ignoreclick=1, **look)
+    field = patch.box("dropfile", at, face, annotation=hint, border=0.0)
+    return field, patch.object("t b s", at[0], at[1] + 36)
+
+
 def menu(patch: Patch, what: str, at: Rect, face: Rect, hint: str) -> Box:
     """A menu that is filled from outside; until then it shows `what` it will hold."""
     return patch.box("umenu", at, face, annotation=hint, items=[what], parameter_enable=0)

@@ -117,7 +117,17 @@ def _wishes(patch: Patch, client: Box, insert: Box) -> None:
         _label(patch, name, (x, 20, 60, 18), (*label, 48, 18))
         box = number(patch, name, (x, 44, 60, 15), (*face, 46, 15), limits, hint)
         patch.chain(box, patch.object(f"prepend {word}", x - 14, 200), script)
-    _label(patch, "0: as seconds", (1340, 20, 90, 18), (112, 76, 96, 18))
+    _drop(patch, prompt)
+
+
+def _drop(patch: Patch, prompt: Box) -> None:
+    """A field for pictures: what is seen in one that is dropped there is heard, with the words of the prompt."""
+    _label(patch, "drop picture", (1640, 20, 80, 18), (112, 76, 64, 18))
+    field, dropped = faces.drop(patch, (1640, 56, 60, 22), (176, 76, 32, 18), **_FIELD)
+    patch.chain(field, dropped, patch.object("s ---words", 1640, 128))
+    patch.chain(patch.object("r ---words", 150, 20), prompt)
+    patch.join(dropped, 1, path := patch.object("prepend dropped", 1740, 128))
+    patch.join(path, 0, patch.object("s ---ask", 1740, 164))
 
 
 def _progress(patch: Patch, kinds: Box) -> None:

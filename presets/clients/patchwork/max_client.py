@@ -19,15 +19,16 @@ def build_bpatcher(folder: Path) -> Patch:
     patch.chain(patch.object("r #0-ear", 828, 165), ear)
     patch.note("replies come to a port of this patch's own", 240, 318, 260)
     patch.join(ear, 0, script, 1)
-    inlet = patch.box("inlet", (785, 142, 30, 30), comment="generate, image, seconds, variations, stop, fire, /any/osc")
+    words = "generate, image, blend, seconds, variations, stop, fire, /any/osc"
+    inlet = patch.box("inlet", (785, 142, 30, 30), comment=words)
     patch.chain(inlet, script)
     patch.chain(patch.object("r #0-ask", 706, 150), script)
     patch.chain(script, patch.object("udpsend 127.0.0.1 9460", 20, 290))
     patch.join(script, 1, patch.object("s #0-ear", 289, 290))
     _start(patch, script)
-    _wishes(patch, script)
+    prompt = _wishes(patch, script)
     _face(patch, script)
-    _drop(patch, script)
+    _drop(patch, script, prompt)
     path = patch.object("route clip", 828, 290)
     patch.join(script, 3, path)
     clips = patch.box("outlet", (828, 350, 30, 30), comment="path of every new or chosen clip")
@@ -42,8 +43,8 @@ def _start(patch: Patch, script: Box) -> None:
     patch.chain(patch.object("freebang", 648, 110), patch.message("leave", 648, 150), script)
 
 
-def _wishes(patch: Patch, script: Box) -> None:
-    """What the person asks for."""
+def _wishes(patch: Patch, script: Box) -> Box:
+    """What the person asks for; the field for the prompt."""
     prompt = faces.prompt_box(patch, (20, 56, 200, 40), (8, 8, 344, 44))
     make = button(patch, "Make", (20, 20, 70, 22), (216, 58, 64, 22), "Make a clip.", HIDDEN)
     make.attributes |= faces.LOUD
@@ -56,15 +57,21 @@ def _wishes(patch: Patch, script: Box) -> None:
     patch.chain(stop, patch.message("stop", 250, 150), script)
     patch.chain(patch.object("loadmess 5.", 340, 56), seconds, patch.object("prepend seconds", 312, 150), script)
     patch.chain(patch.object("loadmess 1", 450, 56), takes, patch.object("prepend variations", 432, 150), script)
+    return prompt
 
 
-def _drop(patch: Patch, script: Box) -> None:
-    """A field for pictures: what is seen in one that is dropped there is heard."""
-    hint = "Drop a picture or a video here: what is seen in it is heard."
-    faces.label(patch, "drop a picture", (550, 20, 90, 20), (238, 101, 82, 20))
-    patch.box("panel", (640, 20, 22, 22), (320, 100, 32, 22), bgcolor=faces.FIELD, mode=0, rounded=4, ignoreclick=1)
-    drop = patch.box("dropfile", (550, 56, 80, 22), (320, 100, 32, 22), annotation=hint, border=0.0)
-    patch.chain(drop, patch.object("prepend image", 545, 92), script)
+def _drop(patch: Patch, script: Box, prompt: Box) -> None:
+    """A field for pictures: what is seen in one that is dropped there is heard, blended with the prompt's words."""
+    drop, dropped = faces.drop(patch, (550, 56, 60, 22), (300, 100, 52, 22))
+    faces.label(patch, "drop picture", (550, 20, 80, 20), (222, 101, 76, 20))
+    patch.join(dropped, 0, prompt)
+    patch.chain(drop, dropped)
+    patch.join(dropped, 1, path := patch.object("prepend dropped", 725, 92))
+    patch.join(path, 0, script)
+    faces.label(patch, "blend", (760, 20, 50, 20), (138, 101, 36, 20))
+    blend = faces.number(patch, "flonum", (860, 56, 50, 22), (174, 100, 44, 22), 0.0, 1.0)
+    blend.attributes["annotation"] = "0 is the words alone, 1 the picture alone."
+    patch.chain(patch.object("loadmess 0.5", 760, 56), blend, patch.object("prepend blend", 850, 92), script)
 
 
 def _face(patch: Patch, script: Box) -> None:
@@ -73,7 +80,7 @@ def _face(patch: Patch, script: Box) -> None:
     patch.join(script, 2, kinds)
     status = patch.object("prepend set", 628, 330)
     line = faces.label(patch, "looking for the daemon", (628, 366, 130, 20), (6, 126, 346, 20))
-    takes = faces.menu(patch, "takes", (766, 400, 90, 22), (8, 100, 224, 22), "Clips of this patch, the newest last")
+    takes = faces.menu(patch, "takes", (766, 400, 90, 22), (8, 100, 128, 22), "Clips of this patch, the newest last")
     patch.join(kinds, 0, faces.bar(patch, (480, 366, 120, 20), (8, 86, 344, 8)))
     patch.join(kinds, 1, status)
     patch.join(status, 0, line)

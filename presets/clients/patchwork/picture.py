@@ -184,6 +184,11 @@ def _draw_port(box: dict, rect: Rect) -> str:
     return _plate(rect, OBJECT, 2, OBJECT_EDGE) + f'<path d="M{x - 7:g} {y - 4:g}h14l-7 9z" fill="{CABLE}"/>'
 
 
+def _draw_drop(box: dict, rect: Rect) -> str:
+    """A field that files are dropped on; Max draws nothing, or a frame."""
+    return _plate(rect, "none", 3, OBJECT_EDGE).replace("/>", ' stroke-dasharray="3 2"/>')
+
+
 def _draw_speaker(box: dict, rect: Rect) -> str:
     x, y = rect[0] + rect[2] / 2, rect[1] + rect[3] / 2
     horn = f'<path d="M{x - 10:g} {y - 5:g}h6l8 -8v26l-8 -8h-6z" fill="#eef1f4"/>'
@@ -192,6 +197,7 @@ def _draw_speaker(box: dict, rect: Rect) -> str:
 
 _DRAWN: dict[str, Callable[[dict, Rect], str]] = {
     "comment": _draw_comment,
+    "dropfile": _draw_drop,
     "ezdac~": _draw_speaker,
     "flonum": _draw_number,
     "gain~": _draw_gain,
