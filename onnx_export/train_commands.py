@@ -4,10 +4,15 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
+VIDEO_NETWORK = "denoiser-iq"
+"""What real videos teach."""
+
 
 def train(options: argparse.Namespace, sources) -> None:
     """One network, from where it stopped. Raises ValueError where a source or --steps is missing."""
-    if not (options.steps or options.config):
+    if options.videos and options.network != VIDEO_NETWORK:
+        raise ValueError(f"--videos teach {VIDEO_NETWORK} alone, not {options.network}")
+    if not options.steps and not (options.videos and options.config):
         raise ValueError("--steps is needed: how many in all, those done before included")
     import torch
 

@@ -270,3 +270,19 @@ def test_pictures_are_drawn_above_their_sounds(folder, tmp_path):
         pixels = np.asarray(drawn.convert("RGB"))
     blue = (pixels[..., 2] > 200) & (pixels[..., 0] < 50)
     assert blue[: len(pixels) // 2].sum() > 1000
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (["denoiser-iq"], "--steps is needed"),
+        (["denoiser-iq", "--config", "x.toml"], "--steps is needed"),
+        (["denoiser", "--videos", "x", "--steps", "1"], "--videos teach denoiser-iq alone, not denoiser"),
+        (["denoiser-iq", "--videos", "x", "--steps", "1"], "--config is needed with --videos"),
+        (["prior-pd", "--steps", "1", "--images", "x"], "train text first"),
+        (["image", "--steps", "1"], "--imagenet is needed"),
+    ],
+)
+def test_what_training_lacks_is_told(tmp_path, capsys, flags, told):
+    assert main(["train", *flags, "--runs", str(tmp_path)]) == 1
+    assert told in capsys.readouterr().err
