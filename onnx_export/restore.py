@@ -21,8 +21,9 @@ def restore(what: Exported, path: Path) -> None:
     """Fill `what.module` with the weights of the graph in `path`, which was exported from a module of its shape.
 
     Exporters rename, transpose and reshape weights. So the module is exported once more with weights that tell their
-    own names, and each weight of `path` goes where its namesake there came from. Weights that the graph does not use
-    stay as they are. Raises ValueError when the graph is of another shape.
+    own names, and each weight of `path` goes where its namesake there came from. Buffers that the graph does not
+    hold stay as they are. Raises ValueError when the graph is of another shape, or when the exporter has merged a
+    weight with others, so that it cannot come back.
     """
     module = what.module
     state = {name: value.clone() for name, value in module.state_dict().items()}
@@ -30,17 +31,23 @@ def restore(what: Exported, path: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         write_graph(what, Path(folder) / "marked.onnx")
         marked = _weights(Path(folder) / "marked.onnx")
-    saved = _weights(path)
+    saved, found = _weights(path), set()
     for name, values in marked.items():
         origin = _origin(values, marks)
         if origin is None:
             continue
         if name not in saved or saved[name].shape != values.shape:
-            found = saved[name].shape if name in saved else "missing"
-            raise ValueError(f"{path}: weight {origin[0]} is {found}, expected {values.shape}: it is another network's")
+            shape = saved[name].shape if name in saved else "missing"
+            raise ValueError(f"{path}: weight {origin[0]} is {shape}, expected {values.shape}: it is another network's")
         key, turned = origin
         values = saved[name].T if turned else saved[name]
         state[key] = torch.from_numpy(np.array(values)).to(state[key].dtype).reshape(state[key].shape)
+        found.add(key)
+    lost = [name for name, _ in module.named_parameters() if name not in found]
+    if lost:
+        raise ValueError(
+            f"{path}: weight {lost[0]} and {len(lost) - 1} more are merged with others, and do not come back"
+        )
     module.load_state_dict(state)
 
 

@@ -33,6 +33,8 @@ from onnx_export.clipsonic.train_vocoder import VocoderTraining, train_vocoder  
 from onnx_export.clipsonic.variants import CLAP_TTA, IQ, MINI, TTA  # noqa: E402
 from onnx_export.clipsonic.vocoder import LogMel, Vocoder, VocoderSize, inverse_stft  # noqa: E402
 from onnx_export.corpus import open_cache, read_catalog, split_of  # noqa: E402
+from onnx_export.graphs import Exported, export_graph  # noqa: E402
+from onnx_export.restore import restore  # noqa: E402
 from onnx_export.training import Average, Checkpoint, load_average  # noqa: E402
 from plugin_server.audio.spectral import MelSettings, istft, log_mel, stft  # noqa: E402
 from plugin_server.engine.bundles import Bundle, verify_bundle  # noqa: E402
@@ -304,3 +306,12 @@ def test_a_bundle_becomes_runs_again(runs, tmp_path):
         resume_from(bundle, SMALL, tmp_path / "again", step=0)
     with pytest.raises(ValueError, match="another network"):
         resume_from(bundle, replace(SMALL, denoiser=DenoiserSize(n_embedding=24, width=96)), tmp_path / "other", step=0)
+
+
+def test_weights_that_were_merged_do_not_come_back_unnoticed(tmp_path):
+    """A batch norm goes into the convolution before it."""
+    module = torch.nn.Sequential(torch.nn.Conv1d(3, 4, 3), torch.nn.BatchNorm1d(4)).eval()
+    what = Exported(module, {"x": torch.randn(2, 3, 9)}, ["y"], {"x": {0: "batch"}})
+    export_graph(what, tmp_path / "g.onnx")
+    with pytest.raises(ValueError, match=r"weight .* more are merged with others"):
+        restore(what, tmp_path / "g.onnx")
