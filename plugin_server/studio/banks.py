@@ -6,6 +6,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import tomli_w
 
@@ -187,8 +188,9 @@ def _named_from(folder: Path, image: str) -> str:
 
 
 def _slot(number: int, values: Mapping[str, object], images: tuple[str, ...]) -> Slot:
-    asked = {key: values[key] for key in ATTRIBUTES if key in values}
-    request = Generate(prompt=values.get("prompt", ""), images=images, **asked)
+    # Of any type, as the file has them: the request checks them.
+    asked: dict[str, Any] = {key: values[key] for key in ("prompt", *ATTRIBUTES) if key in values}
+    request = Generate(images=images, **asked)
     name = _text("name", values.get("name", request.title))
     request = replace(request, name=name)
     colour, tags = _text("colour", values.get("colour", COLOUR)), values.get("tags", [])
@@ -214,10 +216,10 @@ def _slot_values(folder: Path, number: int, slot: Slot) -> dict[str, object]:
     usual = {f.name: None if f.default is MISSING else f.default for f in fields(Generate)}
     request = {key: getattr(slot.request, key) for key in ATTRIBUTES}
     images = [_named_from(folder, image) for image in slot.request.images]
-    values = {"name": slot.name, "prompt": slot.request.prompt, "image": images}
+    values: dict[str, object] = {"name": slot.name, "prompt": slot.request.prompt, "image": images}
     values = {key: value for key, value in values.items() if value}
     values |= {key: value for key, value in request.items() if value != usual[key]}
-    extra = {"colour": slot.colour, "tags": list(slot.tags), "choke": slot.choke}
+    extra: dict[str, object] = {"colour": slot.colour, "tags": list(slot.tags), "choke": slot.choke}
     if slot.note != _usual_note(number):
         extra["note"] = slot.note
     return values | {key: value for key, value in extra.items() if value not in ("", [], None)}

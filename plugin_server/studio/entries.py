@@ -2,7 +2,7 @@
 
 import sqlite3
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePath
 
@@ -89,7 +89,7 @@ def read_clip_file(folder: Path, path: str) -> ClipFile:
             size=found.st_size,
             mtime_ns=found.st_mtime_ns,
             made=found.st_mtime,
-            seconds=float(recipe["seconds"]),
+            seconds=_number(recipe["seconds"]),
             take=_whole(recipe.get("take", 1)),
             seed=_whole(recipe["seed"]),
             model=_text(recipe["model"]),
@@ -106,6 +106,8 @@ def prompt_of(recipe: Mapping[str, object]) -> str:
     images = recipe.get("images")
     if recipe["prompt"] or not images:
         return _text(recipe["prompt"])
+    if not isinstance(images, Iterable):
+        raise TypeError(f"got {images!r}, expected paths of pictures")
     return ", ".join(PurePath(_text(image)).stem for image in images)
 
 
@@ -127,7 +129,8 @@ def put(connection: sqlite3.Connection, file: ClipFile) -> int:
         f"INSERT INTO clips ({columns}) VALUES ({marks}) "
         f"ON CONFLICT (path) WHERE state = 'here' DO UPDATE SET {renewed} RETURNING number"
     )
-    return connection.execute(statement, values).fetchone()[0]
+    number: int = connection.execute(statement, values).fetchone()[0]
+    return number
 
 
 def move(connection: sqlite3.Connection, number: int, folder: Path, path: str) -> None:
@@ -147,6 +150,12 @@ def _text(value: object) -> str:
         raise TypeError(f"got {value!r}, expected text")
     # What cannot be written to the index as UTF-8 must not cost the scan of a folder.
     return value.encode("utf-8", "replace").decode()
+
+
+def _number(value: object) -> float:
+    if not isinstance(value, str | int | float):
+        raise TypeError(f"got {value!r}, expected a number")
+    return float(value)
 
 
 def _whole(value: object) -> int:

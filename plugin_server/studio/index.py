@@ -234,7 +234,8 @@ def _statements(script: str) -> list[str]:
 
 
 def _version(connection: sqlite3.Connection) -> int:
-    return connection.execute("PRAGMA user_version").fetchone()[0]
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    return version
 
 
 def _in_transaction(connection: sqlite3.Connection, work: Work[T]) -> T:

@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from plugin_server.audio.files import rename_new
@@ -58,7 +59,7 @@ class Kept:
         for _ in range(100):
             place = unique_path(path.parent, path.stem, path.suffix)
             try:
-                _guarded(lambda place=place: _into(move_file, kept, place), place)
+                _guarded(partial(_into, move_file, kept, place), place)
             except FileExistsError:
                 continue
             self.drop(token)

@@ -249,7 +249,7 @@ class Library:
         clip = unicodedata.normalize("NFC", clip)
         best = "ORDER BY state = 'here' DESC, number DESC LIMIT 1"
         path = self._below(Path(clip))
-        queries = [(f"name = ? AND path = ? {best}", (name_of(path), path))]
+        queries: list[tuple[str, tuple[str, ...]]] = [(f"name = ? AND path = ? {best}", (name_of(path), path))]
         if "/" not in path:
             queries += [(f"id = ? {best}", (clip.lower(),)), (f"name = ? {best}", (name_of(path),))]
         return queries

@@ -58,14 +58,11 @@ class Pads:
 
     def need(self) -> Bank:
         """The loaded bank; the first time that of the settings is loaded. Raises what `load` raises."""
-        return self.bank or self.load(self._first)
+        return self._need().bank
 
     def load(self, name: str) -> Bank:
         """Take another bank, with its edits if it has any. Raises UnknownBank or BadFile; then the old one stays."""
-        bank = self._edited.get(name) or self._shelf.find(name)
-        self._loaded = _Loaded(bank)
-        self.look()
-        return bank
+        return self._load(name).bank
 
     def step(self, step: int) -> Bank:
         """The bank `step` places further in the list, which begins again at its end."""
@@ -102,9 +99,10 @@ class Pads:
 
     def set(self, number: int, request: Generate) -> Slot:
         """Give a slot another request, or add one at the end; kept until the daemon ends, or for good by `save`."""
-        bank = self.need().with_request(number, request)
+        loaded = self._need()
+        bank = loaded.bank.with_request(number, request)
         self._edited[bank.name] = bank
-        clips = dict(self._loaded.clips)
+        clips = dict(loaded.clips)
         clips.pop(number, None)
         self._loaded = _Loaded(bank, clips)
         self.look()
@@ -113,21 +111,22 @@ class Pads:
     def save(self, name: str = "") -> tuple[Bank, Path]:
         """Write the loaded bank into the person's own folder, under another name if one is given, which is the loaded
         one then. Raises BadArgument or FolderNotWritable."""
-        old = self.need()
+        loaded = self._need()
+        old = loaded.bank
         bank = replace(old, name=check_name(name)) if name else old
         path = self._shelf.save(bank)
         for saved in (old.name, bank.name):
             self._edited.pop(saved, None)
-        self._loaded = _Loaded(bank, self._loaded.clips)
+        self._loaded = _Loaded(bank, loaded.clips)
         return bank, path
 
     def look(self) -> list[int]:
         """Look for the clips of slots that have none; which have one now."""
-        bank, clips = self.need(), self._loaded.clips
+        loaded = self._need()
         found = []
-        for number, slot in enumerate(bank.slots):
-            if number not in clips and (clip := self._find(slot)):
-                clips[number] = clip
+        for number, slot in enumerate(loaded.bank.slots):
+            if number not in loaded.clips and (clip := self._find(slot)):
+                loaded.clips[number] = clip
                 found.append(number)
         return found
 
@@ -135,6 +134,14 @@ class Pads:
         """A slot's clip is not where it was."""
         if self._loaded:
             self._loaded.clips.pop(number, None)
+
+    def _need(self) -> _Loaded:
+        return self._loaded or self._load(self._first)
+
+    def _load(self, name: str) -> _Loaded:
+        loaded = self._loaded = _Loaded(self._edited.get(name) or self._shelf.find(name))
+        self.look()
+        return loaded
 
     def _find(self, slot: Slot) -> ClipMade | None:
         try:

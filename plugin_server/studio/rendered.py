@@ -38,8 +38,10 @@ USUAL = {"via": "text"}
 
 def find_rendered(library: Library, recipe: Mapping[str, object], sample_rate: int) -> ClipMade | None:
     """The newest clip of a recipe and a rate in Hertz, or None. Raises what the library raises."""
-    wanted = _deciding(recipe)
-    for entry in library.made_from(prompt_of(recipe), int(recipe["seed"]), str(recipe["model"])):
+    wanted, seed = _deciding(recipe), recipe["seed"]
+    if not isinstance(seed, int):
+        raise TypeError(f"got {seed!r}, expected a seed")
+    for entry in library.made_from(prompt_of(recipe), seed, str(recipe["model"])):
         if _is_of(entry.path, wanted, sample_rate):
             return _clip_of(entry)
     return None

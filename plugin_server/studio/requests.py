@@ -127,7 +127,8 @@ class Generate:
     @property
     def length_s(self) -> float | None:
         """Seconds that are asked for, by themselves or in bars; None for the model's choice."""
-        return self.seconds if self.bars is None else self.bars * BEATS_PER_BAR * 60 / self.bpm
+        # Bars come with a tempo, always.
+        return self.seconds if self.bars is None or self.bpm is None else self.bars * BEATS_PER_BAR * 60 / self.bpm
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -61,15 +62,14 @@ class Scan:
         # Files at a path that the index knows come first: of two copies, that one stays the clip.
         strange.sort(key=lambda path: path not in self._paths)
         displaced: list[ClipFile] = []
-        for batch in _batches(strange):
-            files = self._read(batch, stamps)
-            displaced += self._write(files, self._settle_at_its_path)
-        for batch in _batches(displaced):
-            self._write(batch, self._settle_by_id)
+        for paths in _batches(strange):
+            displaced += self._write(self._read(paths, stamps), self._settle_at_its_path)
+        for files in _batches(displaced):
+            self._write(files, self._settle_by_id)
         if not self._stopped():
             missing = [known for known in self._unsettled.values() if known.state == "here"]
-            for batch in _batches(missing):
-                self._write(batch, self._settle_missing)
+            for clips in _batches(missing):
+                self._write(clips, self._settle_missing)
         return Scanned(self._new, self._moved, self._gone)
 
     def _settle_known(self, stamps: dict[str, tuple[int, int]]) -> list[str]:
@@ -110,7 +110,7 @@ class Scan:
                 if path in self._paths:
                     known = self._paths[path]
                     self._unsettled.pop(known.number, None)
-                    self._index.write(lambda connection, path=path: _restamp(connection, path, stamps[path]))
+                    self._index.write(partial(_restamp, path=path, stamp=stamps[path]))
         return files
 
     def _write(self, batch: list[T], settle: Callable[[sqlite3.Connection, T], bool]) -> list[T]:

@@ -1,10 +1,11 @@
 """From a request to files: engine, finish, write."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from plugin_server import __version__
 from plugin_server.audio.about import About, short_key
@@ -153,7 +154,7 @@ class Studio:
             take = self._engine.run(card.name, order, report_take)
             report_take(1.0, "writing")
             recipe = asked | {"seed": order.seed, "take": i + 1}
-            self._announce(self._keep(request, order, take, recipe), take, step, on_clip)
+            self._announce(self._keep(request, order, take, recipe, i + 1), take, step, on_clip)
 
     def cancel(self) -> None:
         """Let the running `make` raise Cancelled soon."""
@@ -192,14 +193,15 @@ class Studio:
         self.n_clips += 1
         self.model_seconds += take.seconds_spent
 
-    def _keep(self, request: Generate, order: TakeOrder, take: Take, recipe: dict[str, object]) -> ClipMade:
+    def _keep(
+        self, request: Generate, order: TakeOrder, take: Take, recipe: dict[str, object], number: int
+    ) -> ClipMade:
         to_clip = finish_loop if order.loop else finish
         clip = to_clip(Clip(take.made.samples, take.sample_rate), order.seconds, self.settings.finish)
         # The id too: a file of 16 bits holds other samples than those that it is the fingerprint of.
         clip_id = clip.fingerprint()
         recipe |= {"model": take.model, "checksum": take.checksum, "id": clip_id}
         recipe |= _told(request)
-        number = int(recipe["take"])
         path = self._write(
             clip,
             file_stem(request, order, number),
@@ -286,10 +288,13 @@ def _about(request: Generate, order: TakeOrder, take: Take, clip_id: str) -> Abo
     )
 
 
-def _same_images(path: Path, recipe: dict) -> tuple[str, ...]:
+def _same_images(path: Path, recipe: Mapping[str, object]) -> tuple[str, ...]:
     """A recipe's images, when they still are what they were. Raises BadFile, TypeError, ValueError or KeyError."""
-    images = tuple(recipe["images"])
-    for image, known in zip(images, recipe["fingerprints"], strict=True):
+    named, fingerprints = recipe["images"], recipe["fingerprints"]
+    if not isinstance(named, Iterable) or not isinstance(fingerprints, Iterable):
+        raise TypeError(f"got {named!r} and {fingerprints!r}, expected images and their fingerprints")
+    images = tuple(named)
+    for image, known in zip(images, fingerprints, strict=True):
         if fingerprint(Path(image)) != known:
             raise BadFile(f"{path}: its image {image} was changed since")
     return images
@@ -315,13 +320,17 @@ def request_like(path: Path, images: tuple[str, ...] = ()) -> tuple[Generate, st
     recipe = read_recipe(path)
     names = ("prompt", "negative", "seconds", "seed", "steps", "guidance", "model")
     # Recipes of the first version know nothing of these, and later ones have them where they were asked for.
-    newer = {name: recipe[name] for name in ("loop", "stereo", "frames", "via", *TOLD) if name in recipe}
-    if "bars" in newer:
+    # Of any type, as the file has them: the request checks them.
+    values: dict[str, Any] = {
+        name: recipe[name] for name in ("loop", "stereo", "frames", "via", *TOLD) if name in recipe
+    }
+    if "bars" in values:
         recipe = recipe | {"seconds": None}
     try:
         if images or "images" in recipe:
-            newer["images"] = images or _same_images(path, recipe)
-            newer["blend"] = recipe.get("blend") if recipe["prompt"] else None
-        return Generate(**{name: recipe[name] for name in names}, **newer), str(recipe["checksum"])
+            values["images"] = images or _same_images(path, recipe)
+            values["blend"] = recipe.get("blend") if recipe["prompt"] else None
+        values |= {name: recipe[name] for name in names}
+        return Generate(**values), str(recipe["checksum"])
     except (KeyError, TypeError, ValueError, BadArgument) as error:
         raise BadFile(f"{path}: its recipe cannot be used: {error}") from error
