@@ -4,7 +4,7 @@ import asyncio
 import logging
 import re
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from plugin_server import __version__
 from plugin_server.protocol.guard import LOOPBACK, Guard
@@ -37,7 +37,7 @@ class Advertiser:
         self.state = "starts" if wanted else "off"
         """'off', 'starts', the name that the daemon is found by, or what went wrong."""
         self._zeroconf: AsyncZeroconf | None = None
-        self._task: asyncio.Task | None = None
+        self._task: asyncio.Task[None] | None = None
         self._wanted = wanted
 
     def start(self, osc_port: int, http_port: int) -> None:
@@ -133,7 +133,9 @@ def _hear_loopback_alone(zeroconf: "AsyncZeroconf") -> None:
     # Whatever its interfaces are, zeroconf hears port 5353 of all of them, and would answer a question that comes to
     # that port from the network.
     for reader in zeroconf.zeroconf.engine.readers:
-        reader.transport.set_protocol(_LoopbackAlone(reader.transport.get_protocol()))
+        # Zeroconf's listener has a datagram protocol's methods, though it does not inherit from it.
+        listener = cast("asyncio.DatagramProtocol", reader.transport.get_protocol())
+        reader.transport.set_protocol(_LoopbackAlone(listener))
 
 
 def _addresses(lan: bool) -> list[str]:
@@ -142,8 +144,9 @@ def _addresses(lan: bool) -> list[str]:
         return [LOOPBACK]
     import ifaddr
 
-    found = [ip.ip for adapter in ifaddr.get_adapters() for ip in adapter.ips if ip.is_IPv4]
-    found = sorted({address for address in found if not address.startswith("127.")})
+    # Those of IPv4 are text, those of IPv6 are not.
+    ips = [ip.ip for adapter in ifaddr.get_adapters() for ip in adapter.ips]
+    found = sorted({address for address in ips if isinstance(address, str) and not address.startswith("127.")})
     if not found:
         raise OSError("this machine has no address on a network")
     return found

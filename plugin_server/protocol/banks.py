@@ -119,7 +119,7 @@ class BankCommands:
         for number in numbers:
             clip = self._pads.clip(number)
             row = slot_row(number, self._pads.slot(number), clip)
-            self._answers.later(lambda row=row: self._answers.announce(peers, *row))
+            self._answers.later(partial(self._answers.announce, peers, *row))
             if clip:
                 # Decoded before it is fired for the first time.
                 self._player.submit(self._player.prepare, clip.path)

@@ -4,6 +4,7 @@ which it was asked."""
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Protocol
 
 from plugin_server.errors import ClipsonicError, QueueFull
@@ -15,7 +16,7 @@ log = logging.getLogger(__name__)
 MAX_WAITING = 256
 """Commands that may wait for a clerk."""
 
-Reply = tuple[str | int | float, ...]
+Reply = tuple[str, *tuple[str | int | float, ...]]
 """Address and arguments."""
 Handler = Callable[[Peer, Sequence[Atom]], None]
 Work = Callable[[Peer, Sequence[Atom]], list[Reply]]
@@ -68,7 +69,7 @@ class Clerk:
         try:
             replies = work()
         except ClipsonicError as error:
-            self._answers.later(lambda error=error: self._refuse(peer, address, error))
+            self._answers.later(partial(self._refuse, peer, address, error))
         except Exception as error:
             log.exception("%s", address)
             told = ClipsonicError(f"something unforeseen went wrong: {error!r}")

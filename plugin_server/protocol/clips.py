@@ -55,8 +55,8 @@ class ClipCommands:
 
     def _list(self, peer: Peer, arguments: Sequence[Atom]) -> list[Reply]:
         at_most(2, "how many, and from where", arguments)
-        count, first = (*arguments, *(USUAL_COUNT, 0)[len(arguments) :])
-        count, first = _count(count), _first(first)
+        count = _count(arguments[0] if arguments else USUAL_COUNT)
+        first = _first(arguments[1] if len(arguments) > 1 else 0)
         return _page("/clip/list", self._library.newest(count, first), first)
 
     def _search(self, peer: Peer, arguments: Sequence[Atom]) -> list[Reply]:

@@ -66,9 +66,10 @@ class TcpPeer:
 class _Udp(asyncio.DatagramProtocol):
     def __init__(self, service: Service, guard: Guard) -> None:
         self._service, self._guard = service, guard
-        self._transport: asyncio.DatagramTransport | None = None
+        self._transport: asyncio.DatagramTransport
 
-    def connection_made(self, transport: asyncio.DatagramTransport) -> None:
+    def connection_made(self, transport: asyncio.DatagramTransport) -> None:  # type: ignore[override]
+        # typeshed types the argument as BaseTransport; asyncio gives a datagram protocol a DatagramTransport.
         self._transport = transport
         self._service.reach_ports_by(lambda peer, port: UdpPeer(peer.host, port, transport))
 
@@ -77,9 +78,10 @@ class _Udp(asyncio.DatagramProtocol):
             return
         self._service.receive(data, UdpPeer(address[0], address[1], self._transport))
 
-    def error_received(self, error: OSError) -> None:
+    def error_received(self, error: Exception) -> None:
         # A client that went away answers by ICMP; others must not suffer from it.
-        level = logging.WARNING if error.errno == errno.EMSGSIZE else logging.DEBUG
+        is_too_long = isinstance(error, OSError) and error.errno == errno.EMSGSIZE
+        level = logging.WARNING if is_too_long else logging.DEBUG
         log.log(level, "UDP: %s", error)
 
 
@@ -88,7 +90,8 @@ class _Tcp(asyncio.Protocol):
         self._service, self._guard, self._peers = service, guard, peers
         self._peer: TcpPeer | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        # typeshed types the argument as BaseTransport; asyncio gives a stream protocol a Transport.
         # A client that is gone already has no name, and gets nothing.
         host, *_ = transport.get_extra_info("peername") or (LOOPBACK,)
         if not self._guard.admits(host):
@@ -98,13 +101,17 @@ class _Tcp(asyncio.Protocol):
         self._peers.add(self._peer)
 
     def data_received(self, data: bytes) -> None:
+        peer = self._peer
+        if peer is None:
+            # Was not admitted; an aborted transport brings nothing.
+            return
         try:
-            for packet in self._peer.framing.feed(data):
-                self._service.receive(packet, self._peer)
+            for packet in peer.framing.feed(data):
+                self._service.receive(packet, peer)
         except BadPacket as error:
-            self._service.refuse(self._peer, error)
+            self._service.refuse(peer, error)
             # After what was just said, which goes by way of the loop too.
-            asyncio.get_running_loop().call_soon(self._peer.transport.close)
+            asyncio.get_running_loop().call_soon(peer.transport.close)
 
     def connection_lost(self, error: Exception | None) -> None:
         if self._peer is None:
@@ -150,7 +157,8 @@ async def open_endpoints(service: Service, port: int, guard: Guard | None = None
 
 
 async def _open_both(service: Service, port: int, guard: Guard) -> Endpoints:
-    loop, peers = asyncio.get_running_loop(), set()
+    loop = asyncio.get_running_loop()
+    peers: set[TcpPeer] = set()
     tcp = await loop.create_server(lambda: _Tcp(service, guard, peers), guard.bind, port)
     number = tcp.sockets[0].getsockname()[1]
     try:

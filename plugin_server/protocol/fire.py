@@ -60,7 +60,7 @@ class Fire:
         """Fire the slots of a MIDI note, if there are any."""
 
         def fire() -> None:
-            for number, slot in enumerate(self._pads.bank.slots):
+            for number, slot in enumerate(self._pads.need().slots):
                 if slot.note == note:
                     self._fire_slot(peer, number, velocity)
 
@@ -88,7 +88,7 @@ class Fire:
             self._in_thread(peer, self._pads.need, fire)
 
     def _fire_slot(self, peer: Peer, number: int, velocity: float) -> None:
-        bank = self._pads.bank
+        bank = self._pads.need()
         wish = _Fire(peer, bank.name, number, bank.slot(number), velocity)
         clip = self._pads.clip(number)
         if clip:
@@ -112,7 +112,7 @@ class Fire:
         self._in_thread(wish.peer, search, lambda: self._sound_or_make(wish))
 
     def _sound_or_make(self, wish: _Fire) -> None:
-        bank = self._pads.bank
+        bank = self._pads.need()
         # Another bank may have been loaded meanwhile.
         clip = self._pads.clip(wish.number) if bank.name == wish.bank else None
         if clip:
@@ -144,9 +144,10 @@ class Fire:
 
     def _hear(self, job: Job, event: Event) -> None:
         """From any thread. Not at the clip itself: those who asked hear of it a moment after this."""
-        if isinstance(job.request, RenderSlot) and isinstance(event, Done | Failed):
+        request = job.request
+        if isinstance(request, RenderSlot) and isinstance(event, Done | Failed):
             clip = next((event for event in job.events if isinstance(event, ClipMade)), None)
-            self._answers.later(lambda: self._made(job.request, clip))
+            self._answers.later(lambda: self._made(request, clip))
 
     def _made(self, request: RenderSlot, clip: ClipMade | None) -> None:
         making = self._making.pop(request.id, None)
@@ -163,11 +164,10 @@ class Fire:
     def _sound(self, wish: _Fire, clip: ClipMade, told: Callable[[ClipsonicError | None], None]) -> None:
         """Give a clip to the player; `told` hears on the loop what came of it."""
 
-        def played(future: Future) -> None:
+        def played(future: Future[None]) -> None:
             error = future.exception()
-            if error and not isinstance(error, ClipsonicError):
-                error = ClipsonicError(f"something unforeseen went wrong: {error!r}")
-            self._answers.later(lambda: told(error))
+            known = error if error is None or isinstance(error, ClipsonicError) else _unforeseen(error)
+            self._answers.later(lambda: told(known))
 
         cue = cue_of(wish.slot, clip, wish.velocity)
         self._player.submit(self._player.play, cue).add_done_callback(played)
@@ -202,6 +202,10 @@ def cue_of(slot: Slot, clip: ClipMade, velocity: float) -> Cue:
     """
     choke = slot.choke or (str(clip.path) if slot.request.loop else "")
     return Cue(clip.path, gain=(velocity / FULL_VELOCITY) ** 2, loop=slot.request.loop, choke=choke)
+
+
+def _unforeseen(error: BaseException) -> ClipsonicError:
+    return ClipsonicError(f"something unforeseen went wrong: {error!r}")
 
 
 def _velocity(atom: Atom) -> float:

@@ -3,6 +3,7 @@
 import asyncio
 import math
 from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from plugin_server.audio.player import BEATS, Cue, Player
 from plugin_server.errors import BadArgument, ClipsonicError, shown
@@ -19,6 +20,7 @@ RANGES = {
     "release": (0.0, 30.0),
 }
 ATTRIBUTES = (*RANGES, "loop", "at", "choke")
+T = TypeVar("T")
 Reply = Callable[..., None]
 Handler = Callable[[Peer, Sequence[Atom]], None]
 
@@ -31,7 +33,7 @@ class LiveOutput:
     ) -> None:
         self._player, self._library, self._loop = player, library, loop
         self._reply, self._fail = reply, fail
-        self._tasks: set[asyncio.Task] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def handlers(self) -> dict[str, Handler]:
         """By address."""
@@ -111,7 +113,7 @@ class LiveOutput:
             lambda opened: self._reply(peer, "/done", "/device/set", opened),
         )
 
-    def _do(self, peer: Peer, address: str, work: Callable[[], object], answer: Callable[[object], None]) -> None:
+    def _do(self, peer: Peer, address: str, work: Callable[[], T], answer: Callable[[T], None]) -> None:
         """Work in the player's thread, then answer, or tell what went wrong, on the loop."""
 
         async def follow() -> None:
@@ -128,10 +130,10 @@ class LiveOutput:
         task.add_done_callback(self._tasks.discard)
 
 
-def parse_play(arguments: Sequence[Atom]) -> tuple[str, dict[str, object]]:
+def parse_play(arguments: Sequence[Atom]) -> tuple[str, dict[str, Any]]:
     """Clip and the checked attributes of `/play`, by the names of `Cue`. Raises BadArgument."""
     positional, attributes = split_attributes(arguments)
-    values: dict[str, object] = {}
+    values: dict[str, Any] = {}
     for name, atoms in attributes.items():
         if name not in ATTRIBUTES:
             known = " ".join(f"@{attribute}" for attribute in ATTRIBUTES)

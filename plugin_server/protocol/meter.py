@@ -47,7 +47,9 @@ class Meter:
 
     def _meter(self, peer: Peer, arguments: Sequence[Atom]) -> None:
         at_most(2, "0 or 1, and a port", arguments)
-        switch = as_switch("meter", arguments[0] if arguments else exactly(1, "0 or 1", arguments))
+        if not arguments:
+            exactly(1, "0 or 1", arguments)
+        switch = as_switch("meter", arguments[0])
         listener = self._peer_of(peer, arguments[1:])
         if switch:
             self._subscribers.add(listener)

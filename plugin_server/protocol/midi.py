@@ -1,6 +1,7 @@
 """MIDI in: notes fire slots of the loaded bank, program changes load banks. Needs the extra `midi`."""
 
 from collections.abc import Callable
+from types import ModuleType
 from typing import Protocol
 
 from plugin_server.errors import MidiUnavailable, shown
@@ -13,9 +14,13 @@ SOUND_OFF, NOTES_OFF = 120, 123
 
 
 class Message(Protocol):
-    """What is used of mido's messages."""
+    """What is used of mido's messages; all but the type only where the type has it."""
 
     type: str
+    note: int
+    velocity: int
+    program: int
+    control: int
 
 
 class Pads(Protocol):
@@ -39,7 +44,7 @@ class MidiIn:
         mido = _mido()
         try:
             # The driver speaks up only when a port is asked for; mido raises whatever it raises.
-            names = [] if name == VIRTUAL else mido.get_input_names()
+            names: list[str] = [] if name == VIRTUAL else mido.get_input_names()
             chosen = PORT if name == VIRTUAL else find_input(name, names)
             self._port = mido.open_input(chosen, virtual=name == VIRTUAL, client_name=PORT, callback=self._hear)
         except (OSError, SystemError, ValueError, RuntimeError, NotImplementedError) as error:
@@ -82,12 +87,13 @@ def find_input(name: str, names: list[str]) -> str:
 def list_inputs() -> list[str]:
     """Names of the inputs that there are. Raises MidiUnavailable."""
     try:
-        return _mido().get_input_names()
+        names: list[str] = _mido().get_input_names()
     except (OSError, SystemError, RuntimeError) as error:
         raise MidiUnavailable(f"midi: inputs cannot be listed: {error}") from error
+    return names
 
 
-def _mido():  # noqa: ANN202
+def _mido() -> ModuleType:
     # Imported late: an extra, which only those who play by MIDI have installed.
     try:
         import mido
@@ -95,4 +101,5 @@ def _mido():  # noqa: ANN202
     except ImportError as error:
         told = 'midi: python-rtmidi is not installed; pip install "clipsonic-live[midi]" brings it'
         raise MidiUnavailable(told) from error
-    return mido
+    module: ModuleType = mido
+    return module

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
+from typing import Any, TypeGuard
 
 from plugin_server.engine.card import Lengths
 from plugin_server.errors import BadArgument, UnknownAddress, shown
@@ -253,7 +254,8 @@ def parse_generate(
     """A checked request from what came after `/generate`; `lengths_of` a model's name tells which numbers can be
     lengths, `tempo` how long bars are that came without @bpm. Raises BadArgument, and what `lengths_of` raises."""
     positional, attributes = split_attributes(arguments)
-    values: dict[str, object] = {}
+    # Of any type: the request checks them.
+    values: dict[str, Any] = {}
     for name, atoms in attributes.items():
         if name not in ATTRIBUTES:
             known = " ".join(f"@{attribute}" for attribute in ATTRIBUTES)
@@ -262,10 +264,11 @@ def parse_generate(
     if "bars" in values:
         values.setdefault("bpm", float(tempo()))
     images = values.pop("image", ())
-    if images and len(positional) <= 1 and all(is_number(atom) for atom in positional):
+    prompt, seconds = "", None
+    if images and len(positional) == 1 and is_number(positional[0]):
         # No words: a number is the length then.
-        prompt, seconds = "", float(positional[0]) if positional else None
-    else:
+        seconds = float(positional[0])
+    elif positional or not images:
         prompt, seconds = _prompt_and_seconds(positional, lambda: lengths_of(str(values.get("model", ""))))
     return Generate(prompt=prompt, seconds=seconds, images=images, **values)
 
@@ -299,9 +302,9 @@ def _prompt_and_seconds(atoms: list[Atom], lengths: Callable[[], Lengths]) -> tu
     if not atoms:
         raise BadArgument('prompt: got nothing, expected words, as in /generate "sea waves" 5')
     words = [as_text("prompt", atom) for atom in atoms]
-    seconds = None
-    if len(atoms) > 1 and is_number(atoms[-1]) and is_length(words[:-1], float(atoms[-1]), lengths()):
-        seconds = float(atoms[-1])
+    seconds, last = None, atoms[-1]
+    if len(atoms) > 1 and is_number(last) and is_length(words[:-1], float(last), lengths()):
+        seconds = float(last)
         atoms, words = atoms[:-1], words[:-1]
     if all(is_number(atom) for atom in atoms):
         raise BadArgument(f"prompt: got the number {' '.join(words)}, expected words")
@@ -352,7 +355,7 @@ def _plain_path(path: str) -> str:
     return os.path.expanduser(path)  # noqa: PTH111
 
 
-def is_number(atom: Atom) -> bool:
+def is_number(atom: Atom) -> TypeGuard[int | float]:
     """True for ints and floats; Python's bools, which are OSC's T and F, are none."""
     return isinstance(atom, int | float) and not isinstance(atom, bool)
 
@@ -383,9 +386,10 @@ def _float_text(number: float) -> str:
 
 def _as_float32(number: float) -> float:
     try:
-        return struct.unpack("f", struct.pack("f", number))[0]
+        rounded: float = struct.unpack("f", struct.pack("f", number))[0]
     except OverflowError:
         return math.inf
+    return rounded
 
 
 def as_number(name: str, atom: Atom) -> float:

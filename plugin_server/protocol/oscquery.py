@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import TypedDict
 
 from plugin_server.protocol.osc import REPLIES, TABLE, Range, Row
 from plugin_server.protocol.signatures import Argument, arguments_of, replies
@@ -18,6 +19,21 @@ PUSHED = {"LISTEN": True, "PATH_CHANGED": False, "PATH_ADDED": False, "PATH_REMO
 NAME = "Clipsonic Live"
 
 Json = dict[str, object]
+
+
+class Node(TypedDict, total=False):
+    """One node of the address space, with the attributes that it has."""
+
+    FULL_PATH: str
+    ACCESS: int
+    DESCRIPTION: str
+    TYPE: str
+    """OSC type tags."""
+    RANGE: list[Json | None]
+    """One for each argument; None where it has no range."""
+    OVERLOADS: list["Node"]
+    CONTENTS: dict[str, "Node"]
+    """By the next part of the address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +65,8 @@ class Query:
             return Answer(HTTPStatus.BAD_REQUEST)
         if any(attribute in UNSUPPORTED for attribute in attributes):
             return Answer(HTTPStatus.NO_CONTENT)
-        return Answer(HTTPStatus.OK, {a: node[a] for a in attributes if a in node} if attributes else node)
+        whole: Json = dict(node)
+        return Answer(HTTPStatus.OK, {a: whole[a] for a in attributes if a in whole} if attributes else whole)
 
     def _host_info(self) -> Json:
         extensions = {**dict.fromkeys(SUPPORTED, True), **dict.fromkeys(UNSUPPORTED, False), **PUSHED}
@@ -57,9 +74,9 @@ class Query:
         return {"NAME": NAME, "OSC_PORT": self._osc_port, "OSC_TRANSPORT": "UDP", "EXTENSIONS": extensions}
 
 
-def address_space(live: Mapping[str, Range]) -> Json:
+def address_space(live: Mapping[str, Range]) -> Node:
     """The tree of all addresses, those that are answered and those that are sent."""
-    root: Json = {"FULL_PATH": "/", "ACCESS": NONE, "DESCRIPTION": NAME}
+    root: Node = {"FULL_PATH": "/", "ACCESS": NONE, "DESCRIPTION": NAME}
     for address, askers in replies().items():
         _place(root, address).update(_sent(address, askers))
     for row in TABLE:
@@ -69,7 +86,7 @@ def address_space(live: Mapping[str, Range]) -> Json:
     return root
 
 
-def _place(root: Json, address: str) -> Json:
+def _place(root: Node, address: str) -> Node:
     """The node of an address, made with the containers above it where it is not there yet."""
     node, path = root, ""
     for name in address.split("/")[1:]:
@@ -78,33 +95,33 @@ def _place(root: Json, address: str) -> Json:
     return node
 
 
-def _find(node: Json | None, path: str) -> Json | None:
+def _find(node: Node | None, path: str) -> Node | None:
     for name in path.strip("/").split("/") if path.strip("/") else ():
-        node = node and node.get("CONTENTS", {}).get(name)
+        node = node.get("CONTENTS", {}).get(name) if node else None
     return node
 
 
-def _sent(address: str, askers: Sequence[str]) -> Json:
-    node: Json = {"ACCESS": READ, "DESCRIPTION": f"sent in answer to {' '.join(askers)}"}
+def _sent(address: str, askers: Sequence[str]) -> Node:
+    node: Node = {"ACCESS": READ, "DESCRIPTION": f"sent in answer to {' '.join(askers)}"}
     if reply := REPLIES.get(address):
         node |= {"TYPE": reply.types, "DESCRIPTION": f"{reply.arguments}; {node['DESCRIPTION']}"}
     return node
 
 
-def _asked(row: Row, live: Mapping[str, Range]) -> Json:
+def _asked(row: Row, live: Mapping[str, Range]) -> Node:
     """TYPE and RANGE of what must come; an overload for every optional argument more."""
     arguments = arguments_of(row, live)
     n_required = next((i for i, argument in enumerate(arguments) if argument.optional), len(arguments))
-    node: Json = _typed(arguments[:n_required])
+    node = _typed(arguments[:n_required])
     node["DESCRIPTION"] = f"{row.help}; arguments: {row.arguments}" if row.arguments else row.help
     if n_required < len(arguments):
         node["OVERLOADS"] = [_typed(arguments[: n + 1]) for n in range(n_required, len(arguments))]
     return node
 
 
-def _typed(arguments: Sequence[Argument]) -> Json:
+def _typed(arguments: Sequence[Argument]) -> Node:
     # A command that needs nothing has no TYPE, as the proposal has it.
-    node: Json = {"TYPE": "".join(argument.tag for argument in arguments)} if arguments else {}
+    node: Node = {"TYPE": "".join(argument.tag for argument in arguments)} if arguments else {}
     if any(argument.range for argument in arguments):
         node["RANGE"] = [argument.range.as_json() if argument.range else None for argument in arguments]
     return node

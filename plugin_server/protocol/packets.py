@@ -17,7 +17,7 @@ MAX_DEPTH = 8
 """Bundles within bundles."""
 SLIP_END = 0xC0
 
-Atom = str | int | float | bytes | bool | None | list
+Atom = str | int | float | bytes | bool | None | list["Atom"]
 """What an OSC argument can be."""
 
 

@@ -10,9 +10,9 @@ def repair_strings(packet: bytes) -> bytes:
     Only the address, the type tags and string arguments are touched, never the bytes of numbers and blobs. What
     cannot be followed stays as it is: the parser has the last word.
     """
-    packet = bytearray(packet)
-    _repair(packet, 0, len(packet))
-    return bytes(packet)
+    repaired = bytearray(packet)
+    _repair(repaired, 0, len(repaired))
+    return bytes(repaired)
 
 
 def _repair(packet: bytearray, start: int, end: int) -> None:

@@ -14,7 +14,10 @@ MAX_SUBSCRIBERS = 64
 class Peer(Protocol):
     """Someone who can be answered: a UDP address and port, or a TCP connection."""
 
-    host: str
+    @property
+    def host(self) -> str:
+        """The address that packets come from, without a port; "" for nobody."""
+        ...
 
     def send(self, packet: bytes) -> None:
         """Send now, or not at all when the peer is gone."""

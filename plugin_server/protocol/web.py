@@ -7,7 +7,7 @@ import ipaddress
 import json
 import logging
 import socket
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 MAX_UNSENT = 1000
 """Packets that may wait for a slow WebSocket before it is dropped."""
 MAX_CONNECTIONS = 100
-STOP_S = 1.0
+STOP_S = 1
 """Seconds that connections have to end by themselves when the daemon stops."""
 
 
@@ -107,7 +107,7 @@ class Pages:
         return Response(status_code=answer.status) if answer.body is None else JSONResponse(answer.body)
 
     async def _talk(self, websocket: "WebSocket") -> None:
-        if not self.is_ours(websocket):
+        if websocket.client is None or not self.is_ours(websocket):
             await websocket.close()
             return
         await websocket.accept()
@@ -168,7 +168,7 @@ class WebServer:
         self.state = "starts"
         """'starts', 'listens', or what went wrong."""
         self._server: uvicorn.Server | None = None
-        self._task: asyncio.Task | None = None
+        self._task: asyncio.Task[None] | None = None
 
     def start(self, pages: Pages) -> None:
         """Take the port, or a free one where another program has it, which the log tells; answer soon. Clients that
@@ -211,7 +211,8 @@ def _server(pages: Pages, guard: Guard) -> "uvicorn.Server":
     class Guarded(H11Protocol):
         """Hears nobody that the guard does not admit."""
 
-        def connection_made(self, transport: asyncio.Transport) -> None:
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            # typeshed types the argument as BaseTransport; asyncio gives a stream protocol a Transport.
             super().connection_made(transport)
             if self.client and not guard.admits(self.client[0]):
                 transport.abort()
@@ -219,8 +220,9 @@ def _server(pages: Pages, guard: Guard) -> "uvicorn.Server":
     class Server(uvicorn.Server):
         """Leaves signals to the daemon."""
 
-        def capture_signals(self) -> contextlib.AbstractContextManager[None]:
-            return contextlib.nullcontext()
+        @contextlib.contextmanager
+        def capture_signals(self) -> Generator[None, None, None]:
+            yield
 
     config = uvicorn.Config(
         pages.app(),
