@@ -1,0 +1,365 @@
+"""README and the pages of docs/ say what the code says, and every link leads somewhere."""
+
+import importlib.util
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from plugin_server import errors
+from plugin_server.errors import BadArgument, BadSettings, ClipsonicError
+from plugin_server.protocol.live import parse_play
+from plugin_server.protocol.osc import REPLIES, TABLE
+from plugin_server.settings import SHIPPED_BUNDLES, Settings, load_settings
+from plugin_server.studio.requests import Generate
+
+ROOT = Path(__file__).parent.parent
+BASE = "https://github.com/clipsonic-live/clipsonic-live"
+RAW = "https://raw.githubusercontent.com/clipsonic-live/clipsonic-live/main/"
+README = (ROOT / "README.md").read_text("utf-8")
+PAGES = {path.name: path.read_text("utf-8") for path in sorted((ROOT / "docs").glob("*.md"))}
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+OSC, SETTINGS = PAGES["osc.md"], PAGES["settings.md"]
+ALL = {"README.md": README, "CONTRIBUTING.md": CONTRIBUTING, **{f"docs/{name}": text for name, text in PAGES.items()}}
+
+
+def section(page, heading):
+    """Return what stands below one heading, up to the next of its level."""
+    mark = heading.split(" ")[0]
+    return re.split(rf"^{mark} ", page.split(f"\n{heading}\n")[1], flags=re.MULTILINE)[0]
+
+
+def rows(text):
+    """Return the cells of a section's table rows, without its head."""
+    cells = [re.split(r"(?<!\\)\|", line)[1:-1] for line in text.splitlines() if line.startswith("| `")]
+    return [[cell.strip().replace("\\|", "|") for cell in row] for row in cells]
+
+
+def links(text):
+    """Return the targets of links and images, outside of code."""
+    text = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    return re.findall(r"\]\(([^)\s]+)\)", text)
+
+
+def anchors(text):
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    text = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def in_checkout(link):
+    """Return the path in the checkout that an absolute link of README names, or None for other sites."""
+    match = re.fullmatch(rf"{re.escape(BASE)}/(?:blob|tree)/main/([^#]+)(?:#.*)?|{re.escape(RAW)}(.+)", link)
+    return ROOT / (match[1] or match[2]) if match else None
+
+
+# The reference of OSC
+
+
+def test_every_address_has_its_row():
+    for row in TABLE:
+        arguments = re.escape(row.arguments.replace("|", "\\|"))
+        pattern = rf"\| `{re.escape(row.address)}` \| {f'`{arguments}`' if row.arguments else ''} ?\| "
+        assert re.search(pattern, OSC), f"docs/osc.md lacks {row.address} {row.arguments}"
+
+
+def test_no_row_is_about_an_address_that_is_not_there():
+    known = {row.address for row in TABLE}
+    asked = section(OSC, "## Addresses")
+    assert set(re.findall(r"^\| `(/[\w/]+)`", asked, re.MULTILINE)) == known
+
+
+def test_every_reply_has_its_row():
+    listed = set(re.findall(r"^\| `(/[\w./]+)` \|", section(OSC, "## Replies").split("\n### ")[0], re.MULTILINE))
+    assert listed == {*REPLIES, "/done"}
+
+
+def test_what_done_tells_is_listed_for_every_address_that_it_ends():
+    table = section(section(OSC, "## Replies") + "\n", "### Arguments of /done")
+    listed = set(re.findall(r"`(/[\w/]+)[^`]*`", table))
+    known = {row.address for row in TABLE}
+    assert {row.address for row in TABLE if "/done" in row.replies.split()} <= listed <= known
+
+
+def test_every_error_code_of_a_reply_is_listed():
+    kinds = {kind.code for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, ClipsonicError)}
+    before_serving = {"port_taken", "bad_settings", "midi_unavailable"}
+    assert {row[0].strip("`") for row in rows(section(OSC, "## Errors"))} == kinds - before_serving
+
+
+def attributes(heading):
+    return {row[0].strip("`@"): row[1] for row in rows(section(OSC, heading))}
+
+
+def named_in(address):
+    """Return the attributes that the table's row of an address names."""
+    return re.findall(r"@(\w+)", next(row.arguments for row in TABLE if row.address == address))
+
+
+def test_every_attribute_has_its_row():
+    assert list(attributes("## Attributes of /generate")) == ["seconds", *named_in("/generate")]
+    assert list(attributes("## Attributes of /play")) == named_in("/play")
+
+
+BOUNDS = r"(-?[\d.]+)(?: \([a-z]+\))? to (-?[\d.]+)"
+BESIDE = {
+    "blend": {"images": (str(ROOT / "a.png"),)},
+    "bars": {"bpm": 120},
+}
+"""Attributes that only go together with others."""
+
+
+def number(text):
+    return float(text) if "." in text else int(text)
+
+
+def ask(name, value):
+    return Generate("sea", **BESIDE.get(name, {}), **{name: value})
+
+
+GENERATE_BOUNDS = {
+    name: re.match(BOUNDS, span).groups()
+    for name, span in attributes("## Attributes of /generate").items()
+    if re.match(BOUNDS, span) and name != "seconds"
+}
+
+
+def step_of(name):
+    """Return how far outside of a range is outside: 1 where only whole numbers are taken."""
+    return 1 if name in ("frames", "seed", "steps", "variations") else 0.001
+
+
+@pytest.mark.parametrize("name", GENERATE_BOUNDS)
+def test_a_range_of_generate_is_the_code_s(name):
+    low, high = map(number, GENERATE_BOUNDS[name])
+    for inside in (low, high):
+        assert getattr(ask(name, inside), name) == inside
+    for outside in (low - step_of(name), high + step_of(name)):
+        with pytest.raises(BadArgument, match=f"{low:g} to {high:g}|{low} to {high}"):
+            ask(name, outside)
+
+
+def test_ranges_are_given_for_all_numbers_of_generate():
+    expected = {"blend", "frames", "bars", "bpm", "seed", "steps", "guidance", "stereo", "variations"}
+    assert set(GENERATE_BOUNDS) == expected
+
+
+@pytest.mark.parametrize("name", ["via", "format"])
+def test_choices_of_generate_are_the_code_s(name):
+    choices = re.findall(r"`(\w+)`", attributes("## Attributes of /generate")[name])
+    for choice in choices:
+        assert getattr(ask(name, choice), name) == choice
+    with pytest.raises(BadArgument, match=f"expected one of {', '.join(choices)}$"):
+        ask(name, "other")
+
+
+def test_keys_of_the_table_are_keys():
+    for key in re.findall(r"`([^`]+)`", attributes("## Attributes of /generate")["key"]):
+        assert ask("key", key).key
+
+
+def test_lengths_are_those_of_the_shipped_model():
+    lengths = json.loads((SHIPPED_BUNDLES / Settings().model / "card.json").read_text("utf-8"))["lengths"]
+    span, usual = rows(section(OSC, "## Attributes of /generate"))[0][1:3]
+    assert re.fullmatch(BOUNDS, span).groups() == (f"{lengths['least']:g}", f"{lengths['most']:g}")
+    assert usual == f"{lengths['usual']:g}"
+
+
+PLAY_BOUNDS = {
+    name: re.match(BOUNDS, span).groups()
+    for name, span in attributes("## Attributes of /play").items()
+    if re.match(BOUNDS, span)
+}
+
+
+@pytest.mark.parametrize("name", PLAY_BOUNDS)
+def test_a_range_of_play_is_the_code_s(name):
+    low, high = map(float, PLAY_BOUNDS[name])
+    for inside in (low, high):
+        assert parse_play(["last", f"@{name}", inside])[1] == {name: inside}
+    for outside in (low - 0.001, high + 0.001):
+        with pytest.raises(BadArgument, match=f"{low:g} to {high:g}"):
+            parse_play(["last", f"@{name}", outside])
+
+
+def test_ranges_are_given_for_all_numbers_of_play():
+    assert set(PLAY_BOUNDS) == {"gain", "pan", "rate", "attack", "release"}
+
+
+def test_choices_of_play_are_the_code_s():
+    choices = re.findall(r"`(\w+)`", attributes("## Attributes of /play")["at"])
+    for choice in choices:
+        assert parse_play(["last", "@at", choice])[1] == {"at": choice}
+    with pytest.raises(BadArgument, match=f"expected one of {', '.join(choices)}$"):
+        parse_play(["last", "@at", "other"])
+
+
+# Settings
+
+SETTING_ROWS = rows(section(SETTINGS, "## All settings"))
+
+
+def test_the_ports_are_those_of_the_settings():
+    for page in (README, OSC + PAGES["network.md"], SETTINGS):
+        assert str(Settings().osc_port) in page and str(Settings().http_port) in page
+
+
+def test_every_setting_has_its_row_with_its_default():
+    listed = {row[0].strip("`"): row[1].strip("`") for row in SETTING_ROWS}
+    defaults = {}
+    for field in fields(Settings):
+        default = field.default
+        defaults[field.name] = "" if default in (None, "", ()) else str(default)
+    defaults |= {name: value.lower() for name, value in defaults.items() if value in ("True", "False")}
+    assert listed == defaults
+
+
+def test_a_range_of_a_setting_is_the_code_s():
+    bounds = {row[0].strip("`"): re.fullmatch(BOUNDS, row[2]) for row in SETTING_ROWS}
+    bounds = {name: match.groups() for name, match in bounds.items() if match}
+    assert set(bounds) == {"osc_port", "http_port", "latency_ms", "loudness_lufs", "queue_size", "threads"}
+    for name, span in bounds.items():
+        low, high = map(number, span)
+        assert Settings(**{name: low}) and Settings(**{name: high})
+        for outside in (low - 1, high + 1):
+            with pytest.raises(BadSettings, match=f"expected {low} to {high}"):
+                Settings(**{name: outside})
+
+
+def test_the_settings_file_of_the_page_is_read_and_has_all_settings(tmp_path):
+    text = re.search(r"^```toml\n(.*?)^```", SETTINGS, re.MULTILINE | re.DOTALL)[1]
+    path = tmp_path / "settings.toml"
+    path.write_text(text, "utf-8")
+    assert set(tomllib.loads(text)) == {field.name for field in fields(Settings)}
+    assert load_settings(environ={"CLIPSONIC_SETTINGS": str(path)}).queue_size == Settings().queue_size
+
+
+def test_flags_of_settings_are_those_of_serve():
+    command = [sys.executable, "-m", "plugin_server", "serve", "--help"]
+    told = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True).stdout
+    own = set(re.findall(r"^  (?:-\w, )?(--[\w-]+)", told, re.MULTILINE)) - {"--help"}
+    assert {flag for row in SETTING_ROWS for flag in re.findall(r"`(--[\w-]+)`", row[3])} == own
+
+
+def test_extras_are_those_of_the_package():
+    extras = set(tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"])
+    listed = set(re.findall(r"^\| `\.\[(\w+)\]` \|", SETTINGS, re.MULTILINE))
+    assert {"cuda", "link", "midi", "pictures", "train"} <= listed <= extras
+
+
+# Commands
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_module_that_is_to_be_run_is_there(name):
+    for module in set(re.findall(r"python(?:\.exe)? -m ([\w.]+)", ALL[name])) - {"build", "pytest", "venv"}:
+        assert importlib.util.find_spec(module.rstrip(".")), f"{name}: python -m {module}"
+
+
+def test_benchmarks_are_named():
+    named = set(re.findall(r"python -m (plugin_server\.bench\w*(?:[ .]\w+)?)", PAGES["performance.md"]))
+    assert len(named) == 3
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_command_of_clipsonic_is_there(name):
+    from plugin_server.cli import _parser
+
+    commands = next(action.choices for action in _parser()._actions if action.choices)
+    for line in re.findall(r"(?:^|`)clipsonic ((?:\w+ ?)+)", ALL[name], re.MULTILINE):
+        command, *rest = line.split()
+        assert command in commands, f"{name}: clipsonic {line}"
+        actions = [action.choices for action in commands[command]._actions if isinstance(action.choices, dict)]
+        if actions and rest:
+            assert rest[0] in actions[0], f"{name}: clipsonic {line}"
+
+
+# Links, and the front door
+
+
+def test_readme_is_short():
+    assert len(README.splitlines()) <= 150
+
+
+def test_readme_tells_how_to_hear_and_to_test():
+    assert "make demo" in README and "make test" in README
+    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+    assert {"demo", "test"} <= set(targets)
+
+
+@pytest.mark.parametrize("link", sorted(set(links(README))))
+def test_a_link_of_readme_works_outside_the_repository(link):
+    # A package index shows README without the files beside it.
+    assert link.startswith("https://"), link
+    path = in_checkout(link)
+    if path is None:
+        assert "clipsonic-live/clipsonic-live" not in link, link
+        return
+    assert path.exists(), link
+    assert path.is_dir() == ("/tree/" in link), link
+    if "#" in link:
+        assert link.split("#")[1] in anchors(path.read_text("utf-8")), link
+
+
+def test_readme_links_to_every_client():
+    clients = {path.parent for path in (ROOT / "presets" / "clients").glob("*/README.md")}
+    assert clients <= {in_checkout(link) for link in links(README)}
+
+
+def test_every_page_can_be_reached_from_readme():
+    reached, todo = set(), {in_checkout(link) for link in links(README)} - {None}
+    while todo:
+        path = todo.pop()
+        reached.add(path)
+        if path.suffix == ".md":
+            files = {(path.parent / link.split("#")[0]).resolve() for link in links(path.read_text("utf-8"))}
+            todo |= {file for file in files if file.exists()} - reached
+    assert {ROOT / "docs" / name for name in PAGES} <= reached
+
+
+@pytest.mark.parametrize("name", [*(name for name in ALL if name != "README.md"), "CHANGELOG.md"])
+def test_links_of_a_page_lead_to_files_and_headings(name):
+    path = ROOT / name
+    for link in links(path.read_text("utf-8")):
+        if link.startswith("https://"):
+            continue
+        file, _, anchor = link.partition("#")
+        target = path.parent / file if file else path
+        assert target.exists(), f"{name}: {link}"
+        if anchor:
+            assert anchor in anchors(target.read_text("utf-8")), f"{name}: {link}"
+
+
+def test_every_image_is_shown_somewhere():
+    shown = "\n".join([README, *PAGES.values()])
+    for image in (ROOT / "docs" / "images").iterdir():
+        assert f"images/{image.name}" in shown, image.name
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_begins_with_whom_it_is_for(name):
+    title, empty, first = PAGES[name].splitlines()[:3]
+    assert title.startswith("# ") and not empty and first.startswith("For ")
+
+
+def test_addresses_of_the_project_have_one_base():
+    urls = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"].get("urls", {})
+    assert all(url.startswith(BASE) for url in urls.values())
+    assert BASE in CONTRIBUTING
+
+
+def test_the_changelog_has_dates_and_the_newest_version_first():
+    changelog = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    assert re.findall(r"^## (.+)$", changelog, re.MULTILINE)[0] == "[Unreleased]"
+    versions = re.findall(r"^## \[(\d+)\.(\d+)\.(\d+)\] - (\d{4}-\d\d-\d\d)$", changelog, re.MULTILINE)
+    assert len(versions) == len(re.findall(r"^## ", changelog, re.MULTILINE)) - 1
+    order = [(*map(int, version[:3]), version[3]) for version in versions]
+    assert order == sorted(order, reverse=True)
+    for major, minor, patch, _ in versions:
+        assert f"[{major}.{minor}.{patch}]: {BASE}/" in changelog
