@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)?")
+TIME = re.compile(r"\b\d{4}-\d\d-\d\d([ T]?\d\d:\d\d(:\d\d)?)?")
 
 PARSER = re.compile(r"not OSC \(\('.*?ParseError\(.*\)\)\)")
 """Words of python-osc's, another version of which has others."""
@@ -31,7 +31,7 @@ class Names:
         for piece, name in self._known.items():
             text = text.replace(piece, name)
         text = PARSER.sub("not OSC (<reason>)", TIME.sub("<time>", text))
-        for kind, found in self._found.items():
+        for found in self._found.values():
             for value, name in found.items():
                 text = re.sub(rf"(?<![0-9A-Za-z]){re.escape(value)}(?![0-9A-Za-z])", name, text)
         return text

@@ -44,6 +44,9 @@ image = "not-there.png"
 prompt = "wind"
 """
 
+SLOW = ("slow", 20, "@steps", 100, "@model", "slow-toy", "@id", "slow", "@seed", 1)
+"""A job that takes long enough to be cancelled."""
+
 
 def write_banks(folder: Path) -> None:
     """Own banks that can be used, and one that cannot."""

@@ -101,7 +101,8 @@ class Web:
     """A WebSocket: a packet is a binary frame."""
 
     def __init__(self, port: int) -> None:
-        self._web = connect(f"ws://127.0.0.1:{port}/", proxy=None)
+        self._connection = connect(f"ws://127.0.0.1:{port}/", proxy=None)
+        self._web = self._connection.__enter__()
 
     def send(self, packet: bytes) -> None:
         self._web.send(packet)
@@ -114,7 +115,7 @@ class Web:
         return self._web.recv(timeout_s)
 
     def close(self) -> None:
-        self._web.close()
+        self._connection.__exit__(None, None, None)
 
 
 class Talk:
