@@ -20,6 +20,7 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed-test clients
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	$(BIN)/python -m pytest
 
 $(VENV)/.installed: pyproject.toml
