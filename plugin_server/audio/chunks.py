@@ -47,8 +47,9 @@ def smpl(about: About, n_frames: int, sample_rate: int) -> bytes:
 
 
 def bar_starts(about: About, n_frames: int) -> list[int]:
-    """Frames at which bars begin."""
-    return [round(bar * n_frames / about.bars) for bar in range(math.ceil(about.bars))]
+    """Frames at which bars begin; none where nothing is known of bars."""
+    bars = about.bars or 0
+    return [round(bar * n_frames / bars) for bar in range(math.ceil(bars))]
 
 
 def cue(starts: list[int]) -> bytes:

@@ -4,13 +4,14 @@ import hashlib
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
 class Clip:
     """Sound as a value. Raises ValueError when the parts do not make one."""
 
-    samples: np.ndarray
+    samples: NDArray[np.float32]
     """Float32 (frames, channels), C-contiguous, full scale at -1 and 1."""
     sample_rate: int
     """Hertz."""
@@ -26,19 +27,19 @@ class Clip:
             raise ValueError(f"sample_rate: got {self.sample_rate!r}, expected a whole number of Hertz above 0")
 
     @classmethod
-    def mono(cls, samples: np.ndarray, sample_rate: int) -> "Clip":
+    def mono(cls, samples: NDArray[np.floating], sample_rate: int) -> "Clip":
         """A clip of one channel from samples (frames,)."""
         return cls(np.ascontiguousarray(samples, np.float32)[:, None], sample_rate)
 
     @property
     def n_frames(self) -> int:
         """Samples in a channel."""
-        return self.samples.shape[0]
+        return len(self.samples)
 
     @property
     def n_channels(self) -> int:
         """1 for mono, 2 for stereo."""
-        return self.samples.shape[1]
+        return int(self.samples.shape[1])
 
     @property
     def seconds(self) -> float:
@@ -52,11 +53,13 @@ class Clip:
         return digest.hexdigest()
 
 
-def to_integers(samples: np.ndarray, bits: int) -> np.ndarray:
+def to_integers(samples: NDArray[np.floating], bits: int) -> NDArray[np.int32]:
     """Float samples rounded to integers of `bits` bits, int32 of the same shape, clipped at full scale.
 
     1.0 stands for 2 ** (bits - 1), as in libsndfile.
     """
     scale = 2 ** (bits - 1)
     # float64: a float32 has 24 bits, and rounding in it would touch the last one.
-    return np.clip(np.rint(samples.astype(np.float64) * scale), -scale, scale - 1).astype(np.int32)
+    rounded = np.rint(samples.astype(np.float64) * scale)
+    integers: NDArray[np.int32] = np.clip(rounded, -scale, scale - 1).astype(np.int32)
+    return integers

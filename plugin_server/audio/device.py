@@ -7,12 +7,17 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache
-from typing import Protocol
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from plugin_server.audio.mixer import Mixer
 from plugin_server.errors import DeviceUnavailable, shown
+
+if TYPE_CHECKING:
+    from sounddevice import CallbackFlags
 
 BLOCK = 256
 """Frames a callback is asked for."""
@@ -100,14 +105,14 @@ class PortAudioOutput:
     def frame_heard(self) -> float:
         """From the last callback: what it rendered is heard when all before it has been."""
         frame, when = self._rendered
-        return frame + (time.monotonic() - when - self._stream.latency) * self.mixer.sample_rate
+        return frame + (time.monotonic() - when - float(self._stream.latency)) * self.mixer.sample_rate
 
     def close(self) -> None:
         """Give the device back, with what it has not played yet."""
         self._stream.abort(ignore_errors=True)
         self._stream.close(ignore_errors=True)
 
-    def _callback(self, out: np.ndarray, n_frames: int, when: object, status: object) -> None:
+    def _callback(self, out: NDArray[np.float32], n_frames: int, when: object, status: "CallbackFlags") -> None:
         if status and status.output_underflow:
             self.n_underruns += 1
         if not self._rendered[0]:
@@ -140,8 +145,8 @@ def list_outputs(fresh: bool = True) -> list[tuple[str, int, int]]:
     ]
 
 
-def _rate(sounddevice, device: dict, wanted: int) -> int:  # noqa: ANN001
-    own = round(device["default_samplerate"])
+def _rate(sounddevice: ModuleType, device: dict[str, Any], wanted: int) -> int:
+    own: int = round(device["default_samplerate"])
     try:
         sounddevice.check_output_settings(device["index"], channels=2, dtype="float32", samplerate=wanted or own)
     except sounddevice.PortAudioError:
@@ -158,14 +163,15 @@ def _number_of(name: str) -> int:
     raise DeviceUnavailable(f"device: got {shown(name)}, expected one of {known}")
 
 
-def _sounddevice():  # noqa: ANN202
+def _sounddevice() -> ModuleType:
     # Imported late: without the library of PortAudio the import fails, and only playing needs it.
     _probe()
     try:
         import sounddevice
     except OSError as error:
         raise DeviceUnavailable(f"device: PortAudio is not installed, so nothing can be played: {error}") from error
-    return sounddevice
+    module: ModuleType = sounddevice
+    return module
 
 
 @lru_cache(maxsize=1)
@@ -187,7 +193,7 @@ def _probe() -> None:
         raise DeviceUnavailable(f"device: PortAudio crashes here (signal {-ended.returncode}): {last[:200]}")
 
 
-def _fresh_sounddevice():  # noqa: ANN202
+def _fresh_sounddevice() -> ModuleType:
     """PortAudio lists devices when it starts and never again: started anew it sees what was plugged in since."""
     sounddevice = _sounddevice()
     try:

@@ -5,6 +5,7 @@ from functools import lru_cache
 
 import numpy as np
 import soxr
+from numpy.typing import NDArray
 
 from plugin_server.audio.clip import Clip
 
@@ -146,7 +147,7 @@ def _power(lufs: float) -> float:
     return 10 ** ((lufs + 0.691) / 10)
 
 
-def _k_weighted(clip: Clip) -> np.ndarray:
+def _k_weighted(clip: Clip) -> NDArray[np.float32]:
     """Samples through the K-weighting filter, float32 (frames, channels), by their spectrum.
 
     The filter's memory is a few hundredths of a second; half a second of padding keeps its tail from the start.
@@ -169,7 +170,7 @@ def fast_length(n: int) -> int:
 
 
 @lru_cache(maxsize=4)
-def _k_response(n: int, sample_rate: int) -> np.ndarray:
+def _k_response(n: int, sample_rate: int) -> NDArray[np.complex64]:
     """Response of both K-weighting stages at the bins of a transform of `n` samples, complex64 (n // 2 + 1,)."""
     z = np.exp(-2j * np.pi * np.arange(n // 2 + 1) / n)
     shelf, high_pass = k_weighting(sample_rate)
@@ -179,7 +180,11 @@ def _k_response(n: int, sample_rate: int) -> np.ndarray:
     return response
 
 
-def k_weighting(sample_rate: int) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+Coefficients = tuple[NDArray[np.float64], NDArray[np.float64]]
+"""Of a filter of second order: (b, a), three numbers each."""
+
+
+def k_weighting(sample_rate: int) -> tuple[Coefficients, Coefficients]:
     """Coefficients (b, a) of the high shelf and the high pass at any rate.
 
     The analogue prototypes are those whose bilinear transform at 48 kHz gives BS.1770's table (De Man 2014).

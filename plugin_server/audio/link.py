@@ -30,7 +30,7 @@ class LinkSession:
     def bpm(self) -> float:
         """Beats a minute of the session; set for all who take part."""
         # Link keeps microseconds a beat: 140 comes back as 140.00014.
-        return round(self._link.tempo, 2)
+        return round(float(self._link.tempo), 2)
 
     @bpm.setter
     def bpm(self, bpm: float) -> None:
@@ -39,12 +39,12 @@ class LinkSession:
     @property
     def beat(self) -> float:
         """Beats now; a multiple of four is where a bar begins for everybody."""
-        return self._link.beat
+        return float(self._link.beat)
 
     @property
     def n_peers(self) -> int:
         """Others in the session."""
-        return self._link.num_peers
+        return int(self._link.num_peers)
 
     def close(self) -> None:
         """Leave the session."""

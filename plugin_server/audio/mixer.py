@@ -4,8 +4,10 @@ import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 MAX_VOICES = 64
 """Voices that sound at once; one more makes the oldest fade."""
@@ -25,7 +27,7 @@ QUICK_S = 0.0015
 class Voice:
     """One clip that sounds, or waits for its frame. Made by whoever asks, then left to the mixer."""
 
-    samples: np.ndarray
+    samples: NDArray[np.float32]
     """Float32 (2, frames), at least one frame."""
     tag: str = ""
     """What `stop` knows it by."""
@@ -66,6 +68,9 @@ class Levels:
     rms: tuple[float, float] = (0.0, 0.0)
 
 
+_Command = tuple[Literal["play"], Voice] | tuple[Literal["stop"], str | None] | tuple[Literal["volume"], float]
+
+
 class Mixer:
     """Renders voices. One thread sends commands, another calls `render`; a deque between them needs no lock."""
 
@@ -74,7 +79,7 @@ class Mixer:
         """Hertz."""
         self.frame = 0
         """The clock: frames rendered so far."""
-        self._commands: deque[tuple[str, object]] = deque()
+        self._commands: deque[_Command] = deque()
         self._retired: deque[Voice] = deque()
         self._voices: list[Voice] = []
         self._volume = self._target = 1.0
@@ -117,12 +122,13 @@ class Mixer:
     def take_levels(self) -> Levels:
         """Levels since the last call, of which a block may be missing that is being rendered; from any thread."""
         n_measured = max(1, self._n_measured)
-        levels = Levels(tuple(self._peaks), tuple(math.sqrt(energy / n_measured) for energy in self._energies))
+        left, right = (math.sqrt(energy / n_measured) for energy in self._energies)
+        levels = Levels((self._peaks[0], self._peaks[1]), (left, right))
         self._n_measured = 0
         self._peaks[:] = self._energies[:] = (0.0, 0.0)
         return levels
 
-    def render(self, block: np.ndarray) -> None:
+    def render(self, block: NDArray[np.float32]) -> None:
         """Fill float32 (frames, 2) with what comes next, between -1 and 1."""
         self._obey()
         for begin in range(0, len(block), _CHUNK):
@@ -132,17 +138,17 @@ class Mixer:
 
     def _obey(self) -> None:
         while self._commands:
-            name, value = self._commands.popleft()
-            if name == "play":
-                self._voices.append(value)
-            elif name == "stop":
-                self._stop(value)
+            command = self._commands.popleft()
+            if command[0] == "play":
+                self._voices.append(command[1])
+            elif command[0] == "stop":
+                self._stop(command[1])
             else:
-                self._target = value
+                self._target = command[1]
                 if not self._voices:
-                    self._volume = value
+                    self._volume = command[1]
 
-    def _stop(self, tag: object) -> None:
+    def _stop(self, tag: str | None) -> None:
         for voice in self._voices:
             if tag is None or voice.tag == tag:
                 self._release(voice, voice.release_s)
@@ -153,7 +159,7 @@ class Mixer:
         level 0."""
         voice.step = min(voice.step, -1.0 / max(1.0, seconds * self.sample_rate))
 
-    def _render_chunk(self, out: np.ndarray) -> None:
+    def _render_chunk(self, out: NDArray[np.float32]) -> None:
         n = len(out)
         self._start_due(n)
         mix = self._mix[:, :n]
@@ -198,7 +204,7 @@ class Mixer:
             if voice is not newer and voice.started and voice.choke == newer.choke:
                 self._release(voice, min(voice.release_s, RELEASE_S))
 
-    def _add(self, voice: Voice, mix: np.ndarray, n: int) -> None:
+    def _add(self, voice: Voice, mix: NDArray[np.float32], n: int) -> None:
         offset = max(0, voice.start - self.frame)
         n -= offset
         n = self._read(voice, n)
@@ -290,7 +296,7 @@ class Mixer:
             if voice.position == math.inf or (voice.step < 0 and voice.level <= 0.0):
                 self._retired.append(self._voices.pop(i))
 
-    def _apply_volume(self, mix: np.ndarray, n: int) -> None:
+    def _apply_volume(self, mix: NDArray[np.float32], n: int) -> None:
         if self._volume == self._target:
             if self._volume != 1.0:
                 mix *= np.float32(self._volume)
@@ -305,14 +311,14 @@ class Mixer:
         mix *= level
         self._volume = float(places[-1])
 
-    def _measure(self, mix: np.ndarray, n: int) -> None:
+    def _measure(self, mix: NDArray[np.float32], n: int) -> None:
         for channel in (0, 1):
             row = mix[channel]
             self._peaks[channel] = max(self._peaks[channel], float(row.max()), -float(row.min()))
             self._energies[channel] += float(np.dot(row, row))
         self._n_measured += n
 
-    def _limit(self, mix: np.ndarray) -> None:
+    def _limit(self, mix: NDArray[np.float32]) -> None:
         """Bend what is above the knee towards 1 without a kink: at once, so without delay, and without state."""
         for row in mix:
             if max(row.max(), -row.min()) <= _KNEE:
@@ -331,7 +337,7 @@ class Mixer:
             np.clip(row, -1.0, 1.0, out=row)
 
 
-def to_stereo(samples: np.ndarray) -> np.ndarray:
+def to_stereo(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     """Float32 (frames, channels) as (2, frames): mono on both sides, of more channels the first two."""
     channels: Sequence[int] = (0, 0) if samples.shape[1] == 1 else (0, 1)
     return np.ascontiguousarray(samples.T[list(channels)])

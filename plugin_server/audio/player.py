@@ -7,18 +7,22 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from plugin_server.audio.device import BLOCK, OpenOutput, Output, PortAudioOutput, list_outputs
 from plugin_server.audio.files import read_clip
 from plugin_server.audio.finish import resample
 from plugin_server.audio.link import LinkSession
-from plugin_server.audio.mixer import RELEASE_S, Levels, Mixer, Voice, to_stereo
+from plugin_server.audio.mixer import RELEASE_S, Levels, Voice, to_stereo
 from plugin_server.errors import BadArgument, BadFile
 
 CACHE_BYTES = 256 * 2**20
 """Decoded clips that are kept, so that playing one again starts at once."""
+P = ParamSpec("P")
+T = TypeVar("T")
 BEATS = {"beat": 1, "bar": 4}
 """Beats from one place where a clip may start to the next."""
 
@@ -55,7 +59,7 @@ class Player:
         self._device = ""
         self._volume = 1.0
         self._metering = False
-        self._clips: OrderedDict[tuple[Path, int, int], np.ndarray] = OrderedDict()
+        self._clips: OrderedDict[tuple[Path, int, int], NDArray[np.float32]] = OrderedDict()
         self._bpm = 120.0
         self._link: LinkSession | None = None
         self._anchor = 0.0
@@ -66,9 +70,9 @@ class Player:
         """Beats a minute, of the Link session where one is joined."""
         return self._link.bpm if self._link else self._bpm
 
-    def submit(self, work: Callable[..., object], *arguments: object) -> Future:
+    def submit(self, work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> Future[T]:
         """Do one of the methods below, after those asked for before; from any thread."""
-        return self._thread.submit(work, *arguments)
+        return self._thread.submit(work, *arguments, **named)
 
     def close(self) -> None:
         """Fall silent and give the device back. Waits for what the thread is at."""
@@ -78,12 +82,13 @@ class Player:
 
     def play(self, cue: Cue) -> None:
         """Sound. Raises BadFile or DeviceUnavailable."""
-        mixer = self._ready().mixer
+        output = self._ready()
+        mixer = output.mixer
         samples = self._samples(cue.path, mixer.sample_rate)
         loop = loop_points(cue.loop, samples.shape[1], mixer.sample_rate)
-        start = self._next_start(mixer, BEATS[cue.at]) if cue.at in BEATS else 0
-        shape = {"attack_s": cue.attack, "release_s": cue.release}
-        mixer.play(Voice(samples, str(cue.path), cue.gain, cue.pan, cue.rate, loop, start, cue.choke, **shape))
+        start = self._next_start(output, BEATS[cue.at]) if cue.at in BEATS else 0
+        tone = (cue.gain, cue.pan, cue.rate)
+        mixer.play(Voice(samples, str(cue.path), *tone, loop, start, cue.choke, cue.attack, cue.release))
 
     def prepare(self, path: Path) -> None:
         """Decode a clip that may be played soon, where a device is open. What is wrong with it `play` tells."""
@@ -165,17 +170,14 @@ class Player:
             output, self._output = self._output, None
             output.close()
 
-    def _next_start(self, mixer: Mixer, beats: int) -> int:
+    def _next_start(self, output: Output, beats: int) -> int:
+        sample_rate = output.mixer.sample_rate
         # A block ahead: what lies in the one that is being rendered would come late.
-        ahead, spacing = mixer.frame + BLOCK, beats * 60 * mixer.sample_rate / self.bpm
-        anchor = self._link_anchor(mixer.sample_rate) if self._link else self._anchor
+        ahead, spacing = output.mixer.frame + BLOCK, beats * 60 * sample_rate / self.bpm
+        anchor = _link_anchor(output, self._link) if self._link else self._anchor
         return next_on_grid(ahead, anchor, spacing)
 
-    def _link_anchor(self, sample_rate: int) -> float:
-        """Frame of the mixer's clock that is, or was, heard at the session's beat 0, where a bar begins."""
-        return self._output.frame_heard - self._link.beat * 60 * sample_rate / self._link.bpm
-
-    def _samples(self, path: Path, sample_rate: int) -> np.ndarray:
+    def _samples(self, path: Path, sample_rate: int) -> NDArray[np.float32]:
         """Float32 (2, frames) at the device's rate, decoded only where the file is new."""
         try:
             key = (path, path.stat().st_mtime_ns, sample_rate)
@@ -190,6 +192,11 @@ class Player:
         while len(self._clips) > 1 and sum(kept.nbytes for kept in self._clips.values()) > CACHE_BYTES:
             self._clips.popitem(last=False)
         return self._clips[key]
+
+
+def _link_anchor(output: Output, link: LinkSession) -> float:
+    """Frame of the mixer's clock that is, or was, heard at the session's beat 0, where a bar begins."""
+    return output.frame_heard - link.beat * 60 * output.mixer.sample_rate / link.bpm
 
 
 def loop_points(loop: bool | tuple[float, float], n_frames: int, sample_rate: int) -> tuple[int, int] | None:

@@ -7,8 +7,10 @@ the magnitude, clipped at 1e-5.
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 LOG_FLOOR = 1e-5
 OVERSHOOT = 1.6
@@ -43,20 +45,20 @@ class MelSettings:
         return -(-n_samples // self.hop)
 
 
-def hz_to_mel(hz: np.ndarray) -> np.ndarray:
+def hz_to_mel(hz: NDArray[np.floating]) -> NDArray[np.float64]:
     """Slaney's mel scale (Auditory Toolbox, 1998): linear below 1 kHz, logarithmic above."""
     hz = np.asarray(hz, np.float64)
     return np.where(hz < 1000.0, hz * 3 / 200, 15 + 27 * np.log(np.maximum(hz, 1000.0) / 1000) / np.log(6.4))
 
 
-def mel_to_hz(mel: np.ndarray) -> np.ndarray:
+def mel_to_hz(mel: NDArray[np.floating]) -> NDArray[np.float64]:
     """Inverse of `hz_to_mel`."""
     mel = np.asarray(mel, np.float64)
     return np.where(mel < 15.0, mel * 200 / 3, 1000 * np.exp((np.maximum(mel, 15.0) - 15) * np.log(6.4) / 27))
 
 
 @lru_cache(maxsize=8)
-def mel_filterbank(settings: MelSettings) -> np.ndarray:
+def mel_filterbank(settings: MelSettings) -> NDArray[np.float32]:
     """Triangular filters of equal area, float32 (n_mels, n_bins)."""
     bins = np.linspace(0, settings.sample_rate / 2, settings.n_bins)
     low, high = hz_to_mel(np.array([settings.f_min_hz, settings.f_max_hz]))
@@ -65,20 +67,20 @@ def mel_filterbank(settings: MelSettings) -> np.ndarray:
     rising = (bins - edges[:-2, None]) / width[:-1, None]
     falling = (edges[2:, None] - bins) / width[1:, None]
     triangles = np.maximum(0.0, np.minimum(rising, falling))
-    bank = (triangles * (2 / (edges[2:] - edges[:-2]))[:, None]).astype(np.float32)
+    bank: NDArray[np.float32] = (triangles * (2 / (edges[2:] - edges[:-2]))[:, None]).astype(np.float32)
     bank.setflags(write=False)
     return bank
 
 
 @lru_cache(maxsize=8)
-def hann_window(n_fft: int) -> np.ndarray:
+def hann_window(n_fft: int) -> NDArray[np.float32]:
     """Periodic Hann window, float32 (n_fft,)."""
     window = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n_fft) / n_fft)).astype(np.float32)
     window.setflags(write=False)
     return window
 
 
-def stft(samples: np.ndarray, settings: MelSettings) -> np.ndarray:
+def stft(samples: NDArray[np.floating], settings: MelSettings) -> NDArray[np.complex64]:
     """Spectrum of mono samples (n,) as complex64 (n_bins, n_frames); frame i is centred on hop * (i + 1/2).
 
     The ends are padded with reflections of (n_fft - hop) / 2 samples, as BigVGAN does, so that n samples give
@@ -87,19 +89,21 @@ def stft(samples: np.ndarray, settings: MelSettings) -> np.ndarray:
     n_frames = settings.n_frames(len(samples))
     side = (settings.n_fft - settings.hop) // 2
     whole = np.pad(samples.astype(np.float32, copy=False), (0, n_frames * settings.hop - len(samples)))
-    mode = "reflect" if len(whole) > side else "constant"
+    mode: Literal["reflect", "constant"] = "reflect" if len(whole) > side else "constant"
     padded = np.pad(whole, (side, side), mode=mode)
     frames = np.lib.stride_tricks.sliding_window_view(padded, settings.n_fft)[:: settings.hop]
-    return np.fft.rfft(frames * hann_window(settings.n_fft), axis=-1).astype(np.complex64).T
+    spectrum: NDArray[np.complex64] = np.fft.rfft(frames * hann_window(settings.n_fft), axis=-1).astype(np.complex64)
+    return spectrum.T
 
 
-def log_mel(samples: np.ndarray, settings: MelSettings) -> np.ndarray:
+def log_mel(samples: NDArray[np.floating], settings: MelSettings) -> NDArray[np.float32]:
     """Natural logarithm of the mel magnitudes of mono samples (n,), float32 (n_mels, n_frames)."""
     magnitude = np.sqrt(np.abs(stft(samples, settings)) ** 2 + 1e-9)
-    return np.log(np.maximum(mel_filterbank(settings) @ magnitude, LOG_FLOOR)).astype(np.float32)
+    mel: NDArray[np.float32] = np.log(np.maximum(mel_filterbank(settings) @ magnitude, LOG_FLOOR)).astype(np.float32)
+    return mel
 
 
-def istft(spectrum: np.ndarray, settings: MelSettings) -> np.ndarray:
+def istft(spectrum: NDArray[np.complexfloating], settings: MelSettings) -> NDArray[np.float32]:
     """Mono samples, float32 (n_frames * hop,), of a complex spectrum (n_bins, n_frames): inverse of `stft`.
 
     Windowed overlap-add divided by the summed squared windows (Griffin and Lim 1984), which is the least-squares
@@ -112,10 +116,12 @@ def istft(spectrum: np.ndarray, settings: MelSettings) -> np.ndarray:
     total = _overlap_add(frames.reshape(n_frames, overlap, hop))
     weight = _overlap_add(np.broadcast_to((window**2).reshape(1, overlap, hop), (n_frames, overlap, hop)))
     side = (n_fft - hop) // 2
-    return (total / np.maximum(weight, 1e-8))[side : side + n_frames * hop]
+    floored: NDArray[np.float32] = np.maximum(weight, 1e-8)
+    samples: NDArray[np.float32] = total / floored
+    return samples[side : side + n_frames * hop]
 
 
-def _overlap_add(pieces: np.ndarray) -> np.ndarray:
+def _overlap_add(pieces: NDArray[np.float32]) -> NDArray[np.float32]:
     """Sum of frames cut in hops, (n_frames, overlap, hop), each one hop later than the one before."""
     n_frames, overlap, hop = pieces.shape
     out = np.zeros((n_frames + overlap - 1, hop), np.float32)
@@ -124,7 +130,9 @@ def _overlap_add(pieces: np.ndarray) -> np.ndarray:
     return out.reshape(-1)
 
 
-def match_mel(samples: np.ndarray, target: np.ndarray, settings: MelSettings, rounds: int) -> np.ndarray:
+def match_mel(
+    samples: NDArray[np.float32], target: NDArray[np.float32], settings: MelSettings, rounds: int
+) -> NDArray[np.float32]:
     """Samples (n_frames * hop,) whose log-mel comes closer to `target` (n_mels, n_frames) with every round.
 
     Each bin is scaled by what the bands over it lack, phases stay, and the inverse transform makes the spectrum

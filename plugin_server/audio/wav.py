@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from plugin_server.audio.about import About
 from plugin_server.audio.chunks import chunk, host_chunks
@@ -92,7 +93,7 @@ def _parse_format(path: Path, content: bytes) -> _Format:
     return _Format(kind, n_channels, sample_rate, bits)
 
 
-def _from_pcm(path: Path, form: _Format, data: bytes) -> np.ndarray:
+def _from_pcm(path: Path, form: _Format, data: bytes) -> NDArray[np.float32]:
     """Float32 (frames * channels,), interleaved."""
     width = form.bits // 8
     whole = data[: len(data) // max(1, width) * width]
