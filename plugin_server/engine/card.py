@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from plugin_server.audio.spectral import MelSettings
 from plugin_server.engine.sampler import SOLVERS
@@ -194,7 +195,7 @@ def read_card(folder: Path) -> Card:
         raise BundleDamaged(f"{path} is not a card: {error}") from error
 
 
-def _parse(values: Mapping) -> Card:
+def _parse(values: Mapping[str, Any]) -> Card:
     if values["format"] != FORMAT:
         raise ValueError(f"format {values['format']!r}; this version reads format {FORMAT}")
     parts = dict(values)
@@ -213,15 +214,15 @@ def _parse(values: Mapping) -> Card:
     return card
 
 
-def _picture(values: Mapping) -> PictureSpec:
+def _picture(values: Mapping[str, Any]) -> PictureSpec:
     return PictureSpec(**{**values, "mean": tuple(values["mean"]), "std": tuple(values["std"])})
 
 
-def _prior(values: Mapping) -> PriorSpec:
+def _prior(values: Mapping[str, Any]) -> PriorSpec:
     return PriorSpec(**{**values, "mean": tuple(values.get("mean", ())), "std": tuple(values.get("std", ()))})
 
 
-def _graph(values: Mapping) -> GraphSpec:
+def _graph(values: Mapping[str, Any]) -> GraphSpec:
     inputs, outputs = (
         tuple(TensorSpec(t["name"], t["type"], tuple(t["shape"])) for t in values[side])
         for side in ("inputs", "outputs")

@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import IO
 
 from plugin_server.engine.bundles import Bundle, open_bundle
 from plugin_server.engine.card import CARD_NAME, Card, read_card
 from plugin_server.errors import BadArgument, BadFile, BundleDamaged, FolderNotWritable, UnknownModel, shown
 
-Files = Mapping[str, Callable[[], BinaryIO]]
+Files = Mapping[str, Callable[[], IO[bytes]]]
 """Names without folders, and how each file is opened."""
 PIECE = 1 << 20
 DOCUMENTS = (".md", ".txt")
@@ -78,7 +78,7 @@ def staging(home: Path) -> Iterator[Path]:
 @contextmanager
 def _opened(source: Path) -> Iterator[Files]:
     if source.is_dir():
-        yield {path.name: partial(path.open, "rb") for path in sorted(source.iterdir()) if path.is_file()}
+        yield {path.name: partial(_open_bytes, path) for path in sorted(source.iterdir()) if path.is_file()}
         return
     try:
         with zipfile.ZipFile(source) as archive:
@@ -87,6 +87,10 @@ def _opened(source: Path) -> Iterator[Files]:
         raise BadFile(f"{source} cannot be read as a zip file: {error}") from error
     except FileNotFoundError as error:
         raise BadFile(f"{source} is not there; expected a folder or a zip file with a bundle") from error
+
+
+def _open_bytes(path: Path) -> IO[bytes]:
+    return path.open("rb")
 
 
 def _members(archive: zipfile.ZipFile) -> Files:

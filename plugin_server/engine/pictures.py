@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NoReturn
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from plugin_server.engine.card import PictureSpec
@@ -45,7 +46,7 @@ CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,
 """Kinds of video files. Playlists and lists of files are none: they could name other files, or the network."""
 
 
-def read_pictures(path: Path, n_frames: int = 1) -> list[np.ndarray]:
+def read_pictures(path: Path, n_frames: int = 1) -> list[NDArray[np.uint8]]:
     """A picture, or `n_frames` frames of a video, uint8 (height, width, 3) each, at most 1024 pixels a side.
 
     JPEG, PNG, WebP, AVIF, HEIC with pillow-heif, and videos with PyAV: the first frame, or several spread over its
@@ -61,7 +62,7 @@ def read_pictures(path: Path, n_frames: int = 1) -> list[np.ndarray]:
             raise BadFile(f"image: {path} cannot be read: {error.strerror or error}") from error
 
 
-def fit(pixels: np.ndarray, spec: PictureSpec) -> np.ndarray:
+def fit(pixels: NDArray[np.uint8], spec: PictureSpec) -> NDArray[np.uint8]:
     """Pixels uint8 (height, width, 3) as the image tower takes them, uint8 (size, size, 3)."""
     picture, size = Image.fromarray(pixels), spec.size
     resampling = RESAMPLING[spec.filter]
@@ -74,10 +75,11 @@ def fit(pixels: np.ndarray, spec: PictureSpec) -> np.ndarray:
     return np.asarray(picture.resize((size, size), resampling, box=box))
 
 
-def normalise(pictures: list[np.ndarray], spec: PictureSpec) -> np.ndarray:
+def normalise(pictures: list[NDArray[np.uint8]], spec: PictureSpec) -> NDArray[np.float32]:
     """The image tower's input, float32 (n, 3, size, size)."""
-    pixels = np.stack([fit(picture, spec) for picture in pictures]).astype(np.float32) / 255
-    return ((pixels - np.float32(spec.mean)) / np.float32(spec.std)).transpose(0, 3, 1, 2)
+    pixels = np.stack([fit(picture, spec) for picture in pictures]).astype(np.float32) / np.float32(255)
+    mean, std = np.array(spec.mean, np.float32), np.array(spec.std, np.float32)
+    return ((pixels - mean) / std).transpose(0, 3, 1, 2)
 
 
 def _picture_format(head: bytes) -> str | None:
@@ -94,7 +96,7 @@ def _picture_format(head: bytes) -> str | None:
     return None
 
 
-def _read_picture(path: Path, file: BinaryIO, format_: str) -> np.ndarray:
+def _read_picture(path: Path, file: BinaryIO, format_: str) -> NDArray[np.uint8]:
     size = os.fstat(file.fileno()).st_size
     if size > MAX_PICTURE_BYTES:
         raise BadFile(f"image: {path} has {size / 1e6:.0f} MB, expected at most {MAX_PICTURE_BYTES / 1e6:.0f}")
@@ -119,7 +121,7 @@ def _read_picture(path: Path, file: BinaryIO, format_: str) -> np.ndarray:
         raise BadFile(f"image: {path} is no picture that can be read: {error}") from error
 
 
-def _decode(path: Path, picture: Image.Image) -> np.ndarray:
+def _decode(path: Path, picture: Image.Image) -> NDArray[np.uint8]:
     width, height = picture.size
     if width * height > MAX_PIXELS:
         raise BadFile(f"image: {path} is {width} x {height} pixels, expected at most {MAX_PIXELS / 1e6:.0f} million")
@@ -166,7 +168,7 @@ class _Timed:
         return self._file.read(size)
 
 
-def _read_video(path: Path, file: BinaryIO, n_frames: int) -> list[np.ndarray]:
+def _read_video(path: Path, file: BinaryIO, n_frames: int) -> list[NDArray[np.uint8]]:
     try:
         import av
     except ImportError as error:
@@ -175,7 +177,7 @@ def _read_video(path: Path, file: BinaryIO, n_frames: int) -> list[np.ndarray]:
     until = time.monotonic() + MAX_VIDEO_S
     options = {"format_whitelist": CONTAINERS, "protocol_whitelist": "none", "max_pixels": str(MAX_FRAME_PIXELS)}
     try:
-        with av.open(_Timed(file, until), options=options, io_open=_open_nothing) as container:
+        with av.open(_Timed(file, until), "r", options=options, io_open=_open_nothing) as container:
             frames = list(_frames(path, container, n_frames, until))
     except BadFile:
         raise
@@ -193,11 +195,11 @@ def _open_nothing(url: str, flags: int, options: object) -> NoReturn:
     raise PermissionError("a video may not name other files")
 
 
-def _frames(path: Path, container: "InputContainer", n_frames: int, until: float) -> Iterator[np.ndarray]:
+def _frames(path: Path, container: "InputContainer", n_frames: int, until: float) -> Iterator[NDArray[np.uint8]]:
     import av
 
     stream = container.streams.best("video")
-    if stream is None:
+    if not isinstance(stream, av.VideoStream):
         raise BadFile(f"image: {path} has no picture in it")
     # FFmpeg forgets sizes above its bound.
     if not 0 < stream.width * stream.height <= MAX_FRAME_PIXELS:
@@ -252,7 +254,7 @@ def _frame_at(frames: Iterator["VideoFrame"], place_s: float, until: float) -> "
     return found
 
 
-def _upright(frame: "VideoFrame") -> np.ndarray:
+def _upright(frame: "VideoFrame") -> NDArray[np.uint8]:
     scale = min(1.0, LARGEST_SIDE / max(frame.width, frame.height))
     picture = frame.to_image(width=max(1, round(frame.width * scale)), height=max(1, round(frame.height * scale)))
     return np.asarray(picture.rotate(frame.rotation, expand=True) if frame.rotation else picture)

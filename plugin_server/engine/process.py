@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from multiprocessing.connection import Connection
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +27,7 @@ class EngineProcess:
     def __init__(self, pipe: Connection, options: EngineOptions) -> None:
         self._pipe, self._options = pipe, options
         self._held: tuple[Model, Loaded] | None = None
-        self._work: deque[tuple] = deque()
+        self._work: deque[tuple[Any, ...]] = deque()
         self._arrived = threading.Condition()
         self._running: tuple[int, Cancellation] | None = None
         self._cancelled = 0
@@ -44,7 +45,7 @@ class EngineProcess:
             else:
                 self._answer(("failed",), self._run, *rest)
 
-    def _answer(self, failed: tuple, work: Callable[..., tuple], *arguments: object) -> None:
+    def _answer(self, failed: tuple[str, ...], work: Callable[..., tuple[str, object]], *arguments: object) -> None:
         try:
             self._pipe.send(work(*arguments))
         except ClipsonicError as error:
@@ -74,7 +75,7 @@ class EngineProcess:
         if self._running and self._running[0] <= count:
             self._running[1].cancel()
 
-    def _load(self, model: str) -> tuple:
+    def _load(self, model: str) -> tuple[str, Loaded]:
         bundle = find_bundle(self._options.bundle_folders, model)
         verify_bundle(bundle)
         if bundle.card.family not in LOADERS:
@@ -87,7 +88,7 @@ class EngineProcess:
         self._held = loaded, Loaded(model, bundle.checksum(), loaded.provider, loaded.sample_rate)
         return "loaded", self._held[1]
 
-    def _run(self, count: int, order: TakeOrder) -> tuple:
+    def _run(self, count: int, order: TakeOrder) -> tuple[str, Take]:
         if self._held is None:
             raise EngineFailed("the engine holds no model: it died, and could not load the model again")
         model, about = self._held

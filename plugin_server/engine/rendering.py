@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
 class Rendering:
     """What a model makes of an order."""
 
-    samples: np.ndarray
+    samples: NDArray[np.float32]
     """Float32 (frames, channels). For a loop whole frames of the model, nearest to the length; else at least it."""
     confidence: float = 1.0
     """0 to 1: how near the prompt lies to a sound that the model knows."""

@@ -8,24 +8,29 @@ import itertools
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
-Denoise = Callable[[np.ndarray, float], np.ndarray]
+Denoise = Callable[[NDArray[np.float32], float], NDArray[np.float32]]
 OnStep = Callable[[int], None]
 
 
-def flow_sigmas(n_steps: int, shift: float = 1.0) -> np.ndarray:
+def flow_sigmas(n_steps: int, shift: float = 1.0) -> NDArray[np.float64]:
     """Noise levels from 1 down to 0, float64 (n_steps + 1,). `shift` above 1 spends more steps at high noise."""
     sigmas = np.linspace(1.0, 0.0, n_steps + 1)
-    return shift * sigmas / (1 + (shift - 1) * sigmas)
+    shifted: NDArray[np.float64] = shift * sigmas / (1 + (shift - 1) * sigmas)
+    return shifted
 
 
-def guided(denoise_pair: Callable[[np.ndarray, float], tuple[np.ndarray, np.ndarray]], guidance: float) -> Denoise:
+def guided(
+    denoise_pair: Callable[[NDArray[np.float32], float], tuple[NDArray[np.float32], NDArray[np.float32]]],
+    guidance: float,
+) -> Denoise:
     """Classifier-free guidance (Ho and Salimans 2022).
 
     `denoise_pair` gives estimates with the prompt and without; 1 is the prompt alone, more follows it further.
     """
 
-    def denoise(x: np.ndarray, sigma: float) -> np.ndarray:
+    def denoise(x: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
         wanted, plain = denoise_pair(x, sigma)
         return plain + np.float32(guidance) * (wanted - plain)
 
@@ -40,7 +45,7 @@ def rolling(denoise: Denoise, frame_multiple: int, seed: int) -> Denoise:
     """
     rng = np.random.default_rng(seed)
 
-    def denoise_circle(x: np.ndarray, sigma: float) -> np.ndarray:
+    def denoise_circle(x: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
         frames = x.shape[-1]
         canvas = -(-frames // frame_multiple) * frame_multiple
         start = int(rng.integers(frames))
@@ -50,7 +55,7 @@ def rolling(denoise: Denoise, frame_multiple: int, seed: int) -> Denoise:
     return denoise_circle
 
 
-def channel_noise(shape: tuple[int, ...], stereo: float, seed: int) -> np.ndarray:
+def channel_noise(shape: tuple[int, ...], stereo: float, seed: int) -> NDArray[np.float32]:
     """Unit noise, float32: (1, *shape) for `stereo` 0, else (2, *shape) whose channels correlate by 1 - `stereo`."""
     rng = np.random.default_rng(seed)
     shared = rng.standard_normal((1, *shape), np.float32)
@@ -60,7 +65,9 @@ def channel_noise(shape: tuple[int, ...], stereo: float, seed: int) -> np.ndarra
     return np.float32((1 - stereo) ** 0.5) * shared + np.float32(stereo**0.5) * own
 
 
-def sample_euler(denoise: Denoise, noise: np.ndarray, sigmas: np.ndarray, on_step: OnStep) -> np.ndarray:
+def sample_euler(
+    denoise: Denoise, noise: NDArray[np.float32], sigmas: NDArray[np.float64], on_step: OnStep
+) -> NDArray[np.float32]:
     """First order: straight towards each estimate. `on_step(i)` is called after each step, counted from 1."""
     x = noise
     for i, (now, then) in enumerate(itertools.pairwise(sigmas)):
@@ -70,7 +77,9 @@ def sample_euler(denoise: Denoise, noise: np.ndarray, sigmas: np.ndarray, on_ste
     return x
 
 
-def sample_dpmpp_2m(denoise: Denoise, noise: np.ndarray, sigmas: np.ndarray, on_step: OnStep) -> np.ndarray:
+def sample_dpmpp_2m(
+    denoise: Denoise, noise: NDArray[np.float32], sigmas: NDArray[np.float64], on_step: OnStep
+) -> NDArray[np.float32]:
     """DPM-Solver++(2M), second order with one call a step (Lu et al. 2022, algorithm 2).
 
     First order where the half logarithmic signal-to-noise ratio is infinite: at the first two steps and the last.

@@ -4,12 +4,13 @@ import ctypes
 import logging
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import onnxruntime as ort
+from numpy.typing import NDArray
 
 from plugin_server.engine.card import GraphSpec
 from plugin_server.errors import BundleDamaged, Cancelled, EngineFailed
@@ -99,7 +100,7 @@ class GraphSession:
         """Raises BundleDamaged when the file cannot be opened or its inputs or outputs differ from `spec`, and
         EngineFailed when the machine has no room for it."""
         self._session = _open(path, options)
-        self.provider = self._session.get_providers()[0]
+        self.provider: str = self._session.get_providers()[0]
         self._outputs = [tensor.name for tensor in spec.outputs]
         self.input_names = tuple(tensor.name for tensor in spec.inputs)
         for side, tensors, found in (
@@ -111,14 +112,15 @@ class GraphSession:
             if has != wants:
                 raise BundleDamaged(f"{path}: {side} are {has}, the card says {wants}")
 
-    def run(self, feeds: Mapping[str, np.ndarray], cancellation: Cancellation) -> list[np.ndarray]:
+    def run(self, feeds: Mapping[str, NDArray[Any]], cancellation: Cancellation) -> list[NDArray[Any]]:
         """Outputs in the card's order. Raises Cancelled, or EngineFailed with onnxruntime's sentence."""
         cancellation.check()
         try:
-            return self._session.run(self._outputs, dict(feeds), cancellation.run_options)
+            outputs: list[NDArray[Any]] = self._session.run(self._outputs, dict(feeds), cancellation.run_options)
         except Exception as error:  # onnxruntime raises classes of its extension module that share no base
             cancellation.check()
             raise EngineFailed(f"onnxruntime: {_first_line(error)}") from error
+        return outputs
 
 
 def _open(path: Path, options: SessionOptions) -> ort.InferenceSession:
@@ -140,7 +142,7 @@ def _open(path: Path, options: SessionOptions) -> ort.InferenceSession:
         raise BundleDamaged(f"{path} cannot be opened: {_first_line(error)}") from error
 
 
-def _shape(shape: tuple | list) -> tuple[int | str, ...]:
+def _shape(shape: Sequence[int | str | None]) -> tuple[int | str, ...]:
     """Free sizes count as equal, however they are named."""
     return tuple(size if isinstance(size, int) else "free" for size in shape)
 

@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from plugin_server.errors import BundleDamaged
 
@@ -34,7 +35,7 @@ class Tokenizer:
         self._ranks = {pair: rank for rank, pair in enumerate(merges)}
         self._merge = lru_cache(maxsize=4096)(self._merge_word)
 
-    def __call__(self, prompt: str) -> np.ndarray:
+    def __call__(self, prompt: str) -> NDArray[np.int64]:
         """Ids, int64 (1, context_length): start, tokens, end, zeros. What does not fit is cut before the end mark."""
         ids = [self._ids[token] for piece in _pieces(prompt) for token in self._merge(self._spell(piece))]
         row = np.zeros((1, self.context_length), np.int64)
@@ -85,7 +86,7 @@ def _read_merges(path: Path) -> list[tuple[str, str]]:
         lines = gzip.decompress(path.read_bytes()).decode("utf-8").split("\n")
     except (OSError, EOFError, UnicodeDecodeError) as error:
         raise BundleDamaged(f"{path} cannot be read: {error}") from error
-    merges = [tuple(line.split()) for line in lines[1 : N_MERGES + 1]]
+    merges = [line.split() for line in lines[1 : N_MERGES + 1]]
     if len(merges) != N_MERGES or any(len(pair) != 2 for pair in merges):
         raise BundleDamaged(f"{path} holds {len(merges)} merges, expected {N_MERGES} pairs")
-    return merges
+    return [(first, second) for first, second in merges]

@@ -4,11 +4,12 @@ message."""
 
 import logging
 import multiprocessing
+import sys
 import threading
 import time
 from collections import deque
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
+from typing import Any
 
 from plugin_server.engine.entry import serve_engine
 from plugin_server.engine.order import EngineOptions, Report, TakeOrder
@@ -23,6 +24,11 @@ from plugin_server.errors import (
     UnknownModel,
     shown,
 )
+
+if sys.platform == "win32":
+    from multiprocessing.connection import PipeConnection as Connection
+else:
+    from multiprocessing.connection import Connection
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +84,7 @@ class Engine:
         self._pipe: Connection | None = None
         self._asked: str | None = None
         self._stopped = False
-        self._answers: deque[tuple] = deque()
+        self._answers: deque[tuple[Any, ...]] = deque()
         self._count = 0
         self.loaded: Loaded | None = None
         """What the process holds; None while it starts or loads."""
@@ -242,7 +248,7 @@ class Engine:
                 self._changed.notify_all()
         pipe.close()
 
-    def _take_in(self, message: tuple) -> None:
+    def _take_in(self, message: tuple[Any, ...]) -> None:
         if message[0] == "loaded":
             if message[1].model == self._asked:
                 self.loaded = message[1]
@@ -296,7 +302,8 @@ class Engine:
             elif kind == "made":
                 if refused:
                     raise refused
-                return rest[0]
+                take: Take = rest[0]
+                return take
 
 
 def _error(code: str, message: str) -> ClipsonicError:

@@ -13,10 +13,15 @@ from plugin_server.engine.sessions import Cancellation, SessionOptions
 class Model(Protocol):
     """A loaded bundle."""
 
-    provider: str
-    """Of onnxruntime, which runs the heaviest graph."""
-    sample_rate: int
-    """Hertz of what `run` gives."""
+    @property
+    def provider(self) -> str:
+        """Of onnxruntime, which runs the heaviest graph."""
+        ...
+
+    @property
+    def sample_rate(self) -> int:
+        """Hertz of what `run` gives."""
+        ...
 
     def run(self, order: TakeOrder, report: Report, cancellation: Cancellation) -> Rendering:
         """The sound of an order. Raises Cancelled or EngineFailed."""

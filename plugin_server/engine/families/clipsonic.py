@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from plugin_server.audio.spectral import istft, match_mel
 from plugin_server.engine.bundles import Bundle
@@ -19,7 +20,7 @@ from plugin_server.engine.rendering import Rendering
 from plugin_server.engine.sampler import SOLVERS, Denoise, channel_noise, flow_sigmas, guided, rolling
 from plugin_server.engine.sessions import Cancellation, GraphSession, SessionOptions
 from plugin_server.engine.tokenizer import Tokenizer
-from plugin_server.errors import BundleDamaged
+from plugin_server.errors import BundleDamaged, EngineFailed
 
 TOKENIZER_FILE = "merges.txt.gz"
 SPECTRUM, SAMPLES = "spectrum", "samples"
@@ -46,7 +47,9 @@ def load(bundle: Bundle, options: SessionOptions) -> "Clipsonic":
     graphs = {name: open_graph(name) for name in ("text_tower", "denoiser", "vocoder")}
     image_tower = open_graph("image_tower") if card.picture else None
     priors = {way: open_graph(spec.graph) for way, spec in card.priors.items()}
-    known = card.known and KnownSounds.read(bundle.folder / card.known.file, card.known, card.embedding.size)
+    known = None
+    if card.known:
+        known = KnownSounds.read(bundle.folder / card.known.file, card.known, card.embedding.size)
     tokenizer = Tokenizer(bundle.folder / TOKENIZER_FILE, card.context_length)
     return Clipsonic(card, tokenizer, known, image_tower=image_tower, priors=priors, **graphs)
 
@@ -55,9 +58,9 @@ def load(bundle: Bundle, options: SessionOptions) -> "Clipsonic":
 class Condition:
     """What the denoiser is steered by."""
 
-    wanted: np.ndarray
+    wanted: NDArray[np.float32]
     """Joint embedding, float32 (1, size)."""
-    unwanted: np.ndarray | None
+    unwanted: NDArray[np.float32] | None
     """The same of what to keep away from; None for nothing in particular."""
     guidance: float
     seconds: float
@@ -101,7 +104,7 @@ class Clipsonic:
         channels = [self.vocode(mel, cancellation, order.loop) for mel in mels]
         return Rendering(np.stack(channels, axis=1), confidence, nearest)
 
-    def condition(self, order: TakeOrder, cancellation: Cancellation) -> np.ndarray:
+    def condition(self, order: TakeOrder, cancellation: Cancellation) -> NDArray[np.float32]:
         """Joint embedding of an order's words, its pictures or a point between them, float32 (1, size), unit length.
 
         Raises BadFile for a picture that cannot be read, Cancelled, EngineFailed.
@@ -113,7 +116,7 @@ class Clipsonic:
             return pictures
         return slerp(self.words(order.prompt, order.via, order.seed, cancellation), pictures, order.blend)
 
-    def words(self, prompt: str, way: str, seed: int, cancellation: Cancellation) -> np.ndarray:
+    def words(self, prompt: str, way: str, seed: int, cancellation: Cancellation) -> NDArray[np.float32]:
         """Joint embedding of words by one of the card's ways, float32 (1, size), unit length."""
         if way not in self.priors:
             return self.embed(prompt, cancellation)
@@ -122,32 +125,38 @@ class Clipsonic:
         each = [self._prior_feeds(graph, text, cancellation) for text in texts]
         fixed = {name: np.concatenate([feeds[name] for feeds in each]) for name in each[0]}
 
-        def predict(x: np.ndarray, level: float) -> np.ndarray:
+        def predict(x: NDArray[np.float32], level: float) -> NDArray[np.float32]:
             cancellation.check()
             moving = {"noised": np.repeat(x, len(texts), axis=0), "timestep": np.full(len(texts), level, np.float32)}
             wanted, *plain = graph.run(moving | fixed, cancellation)[0][:, None]
-            return plain[0] + np.float32(spec.guidance) * (wanted - plain[0]) if plain else wanted
+            clean: NDArray[np.float32] = plain[0] + np.float32(spec.guidance) * (wanted - plain[0]) if plain else wanted
+            return clean
 
         return sample_prior(predict, spec, self.card.embedding.size, seed)
 
-    def embed(self, prompt: str, cancellation: Cancellation) -> np.ndarray:
+    def embed(self, prompt: str, cancellation: Cancellation) -> NDArray[np.float32]:
         """Where the text tower puts words, float32 (1, size), unit length."""
         return self.text_tower.run({"tokens": self.tokenizer(prompt)}, cancellation)[0]
 
-    def look(self, pictures: list[np.ndarray], cancellation: Cancellation) -> np.ndarray:
+    def look(self, pictures: list[NDArray[np.uint8]], cancellation: Cancellation) -> NDArray[np.float32]:
         """Where the image tower puts pictures uint8 (height, width, 3), float32 (n, size), unit length."""
+        if self.image_tower is None or self.card.picture is None:
+            raise EngineFailed(f"{self.card.name} takes no pictures")
         return self.image_tower.run({"pictures": normalise(pictures, self.card.picture)}, cancellation)[0]
 
-    def _see(self, order: TakeOrder, cancellation: Cancellation) -> np.ndarray:
+    def _see(self, order: TakeOrder, cancellation: Cancellation) -> NDArray[np.float32]:
         """The middle of an order's pictures: each file counts once, however many frames are taken of it."""
         files = []
         for path in order.images:
             cancellation.check()
             files.append(self.look(read_pictures(Path(path), order.frames), cancellation).mean(axis=0))
         middle = np.sum([file / np.linalg.norm(file) for file in files], axis=0, keepdims=True)
-        return (middle / np.linalg.norm(middle)).astype(np.float32)
+        unit: NDArray[np.float32] = (middle / np.linalg.norm(middle)).astype(np.float32)
+        return unit
 
-    def _prior_feeds(self, graph: GraphSession, text: str, cancellation: Cancellation) -> dict[str, np.ndarray]:
+    def _prior_feeds(
+        self, graph: GraphSession, text: str, cancellation: Cancellation
+    ) -> dict[str, NDArray[np.floating]]:
         """What a prior takes beside the noised embedding: outputs of the text tower by their names, and `mask`, float32
         (1, context), which is 1 for each token up to the end mark."""
         tokens = self.tokenizer(text)
@@ -161,11 +170,11 @@ class Clipsonic:
     def sample(
         self,
         order: TakeOrder,
-        wanted: np.ndarray,
-        unwanted: np.ndarray | None,
+        wanted: NDArray[np.float32],
+        unwanted: NDArray[np.float32] | None,
         report: Report,
         cancellation: Cancellation,
-    ) -> np.ndarray:
+    ) -> NDArray[np.float32]:
         """Log-mels, float32 (channels, n_mels, frames), from noise of the order's seed."""
         card, sampling = self.card, self.card.sampling
         frames = self._n_frames(order)
@@ -196,7 +205,9 @@ class Clipsonic:
         """The denoiser under its condition: one call a step where guidance is 1 or the graph's own, else two."""
         own_guidance = any(tensor.name == "guidance" for tensor in self.card.graphs["denoiser"].inputs)
 
-        def call(x: np.ndarray, sigma: float, embedding: np.ndarray, guidance: float = 1.0) -> np.ndarray:
+        def call(
+            x: NDArray[np.float32], sigma: float, embedding: NDArray[np.float32], guidance: float = 1.0
+        ) -> NDArray[np.float32]:
             n = len(x)
             feeds = {
                 "noised": x,
@@ -214,13 +225,13 @@ class Clipsonic:
             return lambda x, sigma: call(x, sigma, np.repeat(wanted, len(x), axis=0), guidance)
         plain = np.zeros_like(wanted) if unwanted is None else unwanted
 
-        def pair(x: np.ndarray, sigma: float) -> tuple[np.ndarray, np.ndarray]:
+        def pair(x: NDArray[np.float32], sigma: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
             both = call(np.concatenate([x, x]), sigma, np.repeat(np.concatenate([wanted, plain]), len(x), axis=0))
             return both[: len(x)], both[len(x) :]
 
         return guided(pair, guidance)
 
-    def vocode(self, mel: np.ndarray, cancellation: Cancellation, loop: bool = False) -> np.ndarray:
+    def vocode(self, mel: NDArray[np.float32], cancellation: Cancellation, loop: bool = False) -> NDArray[np.float32]:
         """Samples, float32 (frames * hop,), of a log-mel (n_mels, frames); a loop's end flows into its start."""
         margin = SEAM_FRAMES if loop else 0
         whole = np.pad(mel.astype(np.float32), ((0, 0), (margin, margin)), mode="wrap")
@@ -234,7 +245,9 @@ class Clipsonic:
         """True where the vocoder gives a spectrum, False where it gives samples."""
         return self.card.graphs["vocoder"].outputs[0].name == SPECTRUM
 
-    def _mended(self, parts: np.ndarray, mel: np.ndarray, cancellation: Cancellation) -> np.ndarray:
+    def _mended(
+        self, parts: NDArray[np.float32], mel: NDArray[np.float32], cancellation: Cancellation
+    ) -> NDArray[np.float32]:
         """Samples of a spectrum (2, n_bins, frames), brought closer to a log-mel (n_mels, frames)."""
         samples = istft(parts[0] + 1j * parts[1], self.card.mel)
         cancellation.check()
