@@ -11,7 +11,7 @@ from plugin_server.studio.banks import Bank, BankShelf, Slot, read_bank
 from plugin_server.studio.images import need_images
 from plugin_server.studio.instruments import export_bank
 from plugin_server.studio.jobs import ClipMade
-from plugin_server.studio.requests import RenderBank
+from plugin_server.studio.requests import RenderBank, Request
 from plugin_server.studio.studio import Studio
 from plugin_server.terminal import ProgressBar, plain, table_lines
 
@@ -47,9 +47,7 @@ def check_banks(settings: Settings, names: Sequence[str]) -> None:
     bad = 0
     with open_studio(settings) as (studio, _):
         for name in names or paths:
-            path = Path(name) if name not in paths and Path(name).suffix == ".toml" else paths.get(name)
-            if path is None:
-                shelf.find(name)
+            path = _path_of(name, shelf)
             problems = list(_problems(path, studio))
             bad += bool(problems)
             print("\n".join(problems) or f"{path.stem}: all is well")
@@ -61,14 +59,16 @@ def render_bank(settings: Settings, name: str) -> tuple[Bank, list[ClipMade]]:
     """Make the clips that a bank lacks, and print where all of them are."""
     bank = BankShelf(settings.bank_folders).find(name)
     with open_studio(settings) as (studio, _), ProgressBar() as bar:
-        rest = RenderBank(bank.name, tuple(slot.request for slot in bank.slots))
+        rest: Request | None = RenderBank(bank.name, tuple(slot.request for slot in bank.slots))
         made: list[ClipMade] = []
         while rest:
             rest = studio.make(rest, bar.show, made.append)
-        clips = [studio.find_made(slot.request) for slot in bank.slots]
-    for slot, clip in zip(bank.slots, clips, strict=True):
+        found = [studio.find_made(slot.request) for slot in bank.slots]
+    clips: list[ClipMade] = []
+    for slot, clip in zip(bank.slots, found, strict=True):
         if clip is None:
             raise BadFile(f"{slot.name}: its clip was taken away while the others were made")
+        clips.append(clip)
         print(f"{clip.path}  ({slot.name})")
     print(f"{bank.name}: {len(clips)} clips, {len(made)} of them new")
     return bank, clips
@@ -79,6 +79,18 @@ def export(settings: Settings, name: str, folder: Path | None) -> None:
     bank, clips = render_bank(settings, name)
     place = export_bank(bank, clips, folder or Path(bank.name))
     print(f"{place}: {len(clips)} files, {bank.name}.sfz and {bank.name}.dspreset")
+
+
+def _path_of(name: str, shelf: BankShelf) -> Path:
+    """File of the bank of a name, or the file that the name is. Raises UnknownBank."""
+    paths = shelf.paths()
+    if name in paths:
+        return paths[name]
+    if Path(name).suffix == ".toml":
+        return Path(name)
+    # Raises, unless somebody has put the bank there since.
+    shelf.find(name)
+    return shelf.paths()[name]
 
 
 def _row(name: str, path: Path, settings: Settings) -> tuple[str, ...]:

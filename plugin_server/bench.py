@@ -23,7 +23,7 @@ from PIL import Image
 from plugin_server.audio.clip import Clip
 from plugin_server.audio.files import read_clip, write_clip
 from plugin_server.audio.finish import Finish, finish
-from plugin_server.client import Client
+from plugin_server.client import Client, number_of
 from plugin_server.daemon_process import start_daemon
 from plugin_server.engine.bundles import find_bundle
 from plugin_server.engine.families.clipsonic import Clipsonic, load
@@ -34,6 +34,7 @@ from plugin_server.settings import Settings, bundle_folders, load_settings
 
 LENGTHS = (1.0, 5.0, 10.0, 30.0)
 N_SLOTS = 16
+CLIP_TIMEOUT_S = 120.0
 PROMPTS = (
     "sea waves", "rain", "crackling fire", "birds singing", "church bells", "dog barking", "thunder", "helicopter",
     "kick drum", "wind", "clock ticking", "train", "piano", "footsteps", "glass breaking", "stream",
@@ -88,7 +89,7 @@ class Figures:
                 *(f"bank of {N_SLOTS} slots of 5 s, {name}: {value:.2f} s" for name, value in self.bank.items()),
             ]
         if self.seams:
-            worst = max(self.seams, key=self.seams.get)
+            worst = max(self.seams, key=lambda prompt: self.seams[prompt])
             lines += [
                 f"seam of {len(self.seams)} loops, of the largest step inside: median "
                 f"{statistics.median(self.seams.values()):.3f}, largest {self.seams[worst]:.3f} ({worst})"
@@ -194,7 +195,7 @@ def _render_bank(client: Client) -> tuple[float, float]:
     while True:
         message = client.receive(60)
         if message.address == "/fail":
-            raise ClipsonicError(f"the daemon said: {message.arguments[2]}")
+            raise ClipsonicError("the daemon said: " + str(message.arguments[2]))
         now = time.perf_counter()
         pause, last = max(pause, now - last), now
         if message.address == "/done" and message.arguments[0] == "/bank/render":
@@ -202,11 +203,14 @@ def _render_bank(client: Client) -> tuple[float, float]:
 
 
 def _measure_seam(client: Client, prompt: str) -> float:
+    samples = None
     for message in client.generate(prompt, seed=1, bars=2, bpm=128):
         if message.address == "/fail":
-            raise ClipsonicError(f"the daemon said: {message.arguments[2]}")
+            raise ClipsonicError("the daemon said: " + str(message.arguments[2]))
         if message.address == "/clip":
-            samples = read_clip(Path(message.arguments[2])).samples[:, 0]
+            samples = read_clip(Path(str(message.arguments[2]))).samples[:, 0]
+    if samples is None:
+        raise ClipsonicError("the daemon said /done and sent no clip")
     return float(abs(samples[0] - samples[-1]) / np.abs(np.diff(samples)).max())
 
 
@@ -222,13 +226,16 @@ def _ask_once(
     client: Client, seconds: float, steps: int | None, prompt: str = "sea waves", **asked: str
 ) -> tuple[float, float]:
     """Time from the packet to /done, and what the model itself took of it, as the daemon says."""
-    before = float(client.ask("/status", reply="/status.reply")[13])
+    before = number_of(client.ask("/status", reply="/status.reply")[13])
     began = time.perf_counter()
-    for message in client.generate(prompt, seconds, seed=1, **({} if steps is None else {"steps": steps}), **asked):
+    attributes: dict[str, str | int] = {"seed": 1, **asked}
+    if steps is not None:
+        attributes["steps"] = steps
+    for message in client.generate(prompt, seconds, CLIP_TIMEOUT_S, **attributes):
         if message.address == "/fail":
-            raise ClipsonicError(f"the daemon said: {message.arguments[2]}")
+            raise ClipsonicError("the daemon said: " + str(message.arguments[2]))
     total = time.perf_counter() - began
-    return total, float(client.ask("/status", reply="/status.reply")[13]) - before
+    return total, number_of(client.ask("/status", reply="/status.reply")[13]) - before
 
 
 def _peak_memory_mib(pid: int) -> float:

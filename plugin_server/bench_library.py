@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,9 @@ WORDS = (
 """Each prompt has six of them, so that one word finds a sixth of all clips."""
 SEARCHES = ("sea", "s", "dark night", "sea rain wind", "thunder s4", "notthere")
 """From what a sixth of all clips have to what none has; a single letter finds nearly all."""
+
+Command = Callable[[int], tuple[str, *tuple[str | int, ...]]]
+"""Address and arguments of the command of a round."""
 
 
 @dataclass(slots=True)
@@ -142,10 +146,14 @@ def _measure_scans(figures: Figures, library: Library) -> None:
 def _measure_calls(figures: Figures, library: Library, rounds: int) -> None:
     draw = random.Random(1)
     new = _write_clips(library.folder, range(figures.clips, figures.clips + rounds), "new")
+
+    def search(words: str) -> Callable[[int], object]:
+        return lambda i: library.search(words, 20)
+
     calls: dict[str, Callable[[int], object]] = {
         "list of 20": lambda i: library.newest(20),
         "list of 20 from anywhere": lambda i: library.newest(20, draw.randrange(figures.clips - 20)),
-        **{f"search: {words}": lambda i, words=words: library.search(words, 20) for words in SEARCHES},
+        **{f"search: {words}": search(words) for words in SEARCHES},
         "info": lambda i: library.find(f"{draw.randrange(figures.clips):012x}"),
         "entering a clip": lambda i: library.add(new[i], f"request {i}"),
         "undo of a clip": lambda i: library.undo(),
@@ -154,25 +162,29 @@ def _measure_calls(figures: Figures, library: Library, rounds: int) -> None:
         "undo of a star": lambda i: library.undo(),
     }
     for name, call in calls.items():
-        figures.calls[name] = _spread([_time(lambda i=i, call=call: call(i)) for i in range(rounds)])
+        figures.calls[name] = _spread([_time(partial(call, i)) for i in range(rounds)])
 
 
 def _measure_daemon(figures: Figures, folder: Path, indexes: Path, rounds: int) -> None:
     """A daemon in its own process, asked as a patch asks; each command until its /done."""
+
+    def search(words: str) -> Command:
+        return lambda i: ("/clip/search", words)
+
     flags = ["--folder", str(folder)]
     variables = {"CLIPSONIC_INDEX_FOLDER": str(indexes)}
     with start_daemon(flags, lambda line: None, variables) as daemon, Client(daemon.port()) as client:
         daemon.wait_until_ready()
         # It compares index and folder when it starts; that has its own figure.
         client.ask("/clip/scan", reply="/done", timeout_s=600)
-        commands: dict[str, Callable[[int], tuple]] = {
+        commands: dict[str, Command] = {
             "list of 20": lambda i: ("/clip/list", 20),
-            **{f"search: {words}": lambda i, words=words: ("/clip/search", words) for words in SEARCHES},
+            **{f"search: {words}": search(words) for words in SEARCHES},
             "star": lambda i: ("/clip/star", f"{i:012x}", i % 2),
             "undo of a star": lambda i: ("/clip/undo",),
         }
         for name, command in commands.items():
-            times = [_time(lambda i=i, c=command: client.ask(*c(i), reply="/done")) for i in range(rounds)]
+            times = [_time(partial(client.ask, *command(i), reply="/done")) for i in range(rounds)]
             figures.osc[name] = _spread(times)
 
 

@@ -20,10 +20,11 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from plugin_server import server
 from plugin_server.audio.device import BLOCK, Output, PortAudioOutput
-from plugin_server.audio.mixer import MAX_VOICES
+from plugin_server.audio.mixer import MAX_VOICES, Mixer, Voice
 from plugin_server.audio.player import Player
 from plugin_server.client import Client
 from plugin_server.errors import ClipsonicError
@@ -43,6 +44,9 @@ loop = true
 """
 LOAD = ("/generate", "sea waves", 10.0, "@variations", 16, "@id")
 
+Latency = tuple[float, float, float]
+"""Median, a high percentile and the longest, in milliseconds."""
+
 
 @dataclass(slots=True)
 class Figures:
@@ -52,9 +56,9 @@ class Figures:
     sample_rate: int = 0
     block_ms: float = 0.0
     """Of the longest pause between two blocks that cannot be avoided: how long one lasts."""
-    latency: dict[str, tuple[float, float, float]] = field(default_factory=dict)
+    latency: dict[str, Latency] = field(default_factory=dict)
     """Median, 99th percentile and longest, from sending to the end of the callback with the first sample."""
-    latency_own: dict[str, tuple[float, float, float]] = field(default_factory=dict)
+    latency_own: dict[str, Latency] = field(default_factory=dict)
     """The same to the moment at which the voice lay ready for the next callback."""
     voices: int = 0
     minutes: float = 0.0
@@ -85,26 +89,28 @@ class Figures:
         return "\n".join(lines)
 
 
-class Probe:
-    """A PortAudio output that notes when it is asked for a block, and when the first sample is in one."""
+class Probe(Mixer):
+    """The mixer of a PortAudio output that notes when it is asked for a block, and when the first sample is in one."""
 
     def __init__(self, name: str, settings: Settings) -> None:
         self.output = PortAudioOutput(name, settings.sample_rate, settings.latency_ms / 1000)
+        super().__init__(self.output.mixer.sample_rate)
         self.heard = threading.Event()
         self.heard_at = self.ready_at = 0.0
         self.waiting = False
         self.durations: list[float] = []
-        mixer = self.output.mixer
-        self._render, self._play = mixer.render, mixer.play
-        mixer.render, mixer.play = self._timed_render, self._timed_play
+        # The stream runs already; from now on it asks this one.
+        self.output.mixer = self
 
-    def _timed_play(self, voice: object) -> None:
-        self._play(voice)
+    def play(self, voice: Voice) -> None:
+        """Sound at `voice.start`, and note when the voice lay ready."""
+        super().play(voice)
         self.ready_at = time.perf_counter()
 
-    def _timed_render(self, block: np.ndarray) -> None:
+    def render(self, block: NDArray[np.float32]) -> None:
+        """Fill float32 (frames, 2), and note how long it took."""
         began = time.perf_counter()
-        self._render(block)
+        super().render(block)
         ended = time.perf_counter()
         self.durations.append(ended - began)
         if self.waiting and block.any():
@@ -138,9 +144,16 @@ def measure(folder: Path, n_shots: int, minutes: float) -> Figures:
     """All figures of this machine."""
     (folder / "banks").mkdir()
     (folder / "banks" / "bench.toml").write_text(BANK)
-    own = {"osc_port": 0, "http_port": 0, "folder": folder / "clips", "bank": "bench", "advertise": False}
-    places = {"bank_folder": folder / "banks", "index_folder": folder / "library"}
-    settings = replace(load_settings(), **own, **places)
+    settings = replace(
+        load_settings(),
+        osc_port=0,
+        http_port=0,
+        folder=folder / "clips",
+        bank="bench",
+        advertise=False,
+        bank_folder=folder / "banks",
+        index_folder=folder / "library",
+    )
     figures = Figures()
     with _running(settings) as (port, probes), Client(port) as client:
         client.ask("/bank/render", reply="/done", timeout_s=120)
@@ -157,11 +170,19 @@ def measure(folder: Path, n_shots: int, minutes: float) -> Figures:
     return figures
 
 
+@dataclass(slots=True)
+class _Begun:
+    """What came of starting the daemon in its thread."""
+
+    port: int = 0
+    error: ClipsonicError | None = None
+
+
 @contextmanager
 def _running(settings: Settings) -> Iterator[tuple[int, list[Probe]]]:
     """A daemon in a thread, and the outputs that its player opened."""
     probes: list[Probe] = []
-    box: dict[str, object] = {}
+    begun, stop = _Begun(), asyncio.Event()
     ready, loop = threading.Event(), asyncio.new_event_loop()
 
     def open_output(name: str) -> Output:
@@ -169,29 +190,28 @@ def _running(settings: Settings) -> Iterator[tuple[int, list[Probe]]]:
         return probes[-1].output
 
     async def run() -> None:
-        box["stop"] = asyncio.Event()
         async with server.run_daemon(settings, Player(open_output)) as daemon:
-            box["port"] = daemon.endpoints.port
+            begun.port = daemon.endpoints.port
             ready.set()
-            await box["stop"].wait()
+            await stop.wait()
 
     def body() -> None:
         try:
             loop.run_until_complete(run())
         except ClipsonicError as error:
-            box["error"] = error
+            begun.error = error
             ready.set()
 
     thread = threading.Thread(target=body)
     thread.start()
     ready.wait()
-    if "error" in box:
+    if begun.error:
         thread.join()
-        raise box["error"]
+        raise begun.error
     try:
-        yield box["port"], probes
+        yield begun.port, probes
     finally:
-        loop.call_soon_threadsafe(box["stop"].set)
+        loop.call_soon_threadsafe(stop.set)
         thread.join()
         loop.close()
 
@@ -227,7 +247,7 @@ def _busy(port: int) -> Iterator[None]:
         thread.join()
 
 
-def _time_shots(client: Client, probe: Probe, n_shots: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _time_shots(client: Client, probe: Probe, n_shots: int) -> tuple[Latency, Latency]:
     own, heard = [], []
     for _ in range(n_shots):
         # At any place within a block, and after the last shot has faded.
@@ -278,7 +298,7 @@ def _until_done(client: Client, address: str) -> None:
             return
 
 
-def _spread(values: Sequence[float], percentile: float) -> tuple[float, float, float]:
+def _spread(values: Sequence[float], percentile: float) -> Latency:
     return float(np.median(values)), float(np.percentile(values, percentile)), max(values)
 
 

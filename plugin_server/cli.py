@@ -49,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_serve(commands: argparse._SubParsersAction) -> None:
+def _add_serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser("serve", help="run the daemon until Ctrl-C")
     parser.add_argument(
         "--osc-port", type=int, metavar="PORT", help="UDP and TCP port for OSC (default: 9460; 0: a free one)"
@@ -96,7 +96,7 @@ def _serve(options: argparse.Namespace) -> None:
         runner.run(serve(settings, lambda line: print(line, flush=True)))
 
 
-def _add_clips(commands: argparse._SubParsersAction) -> None:
+def _add_clips(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser("clips", help="list, search and mark the clips that were made")
     folder = argparse.ArgumentParser(add_help=False)
     # Without a default, so that the flag means the same before and after the action.
@@ -141,7 +141,7 @@ def _clips(options: argparse.Namespace) -> None:
     run_clips(settings_of(options), options.action, getattr(options, "clip", ""), words, options.count)
 
 
-def _add_banks(commands: argparse._SubParsersAction) -> None:
+def _add_banks(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser("banks", help="list, show, check, render or export prompt banks")
     parser.set_defaults(run=_list_banks)
     actions = parser.add_subparsers(title="instead of listing them", metavar="ACTION")
@@ -188,7 +188,7 @@ def _export_bank(options: argparse.Namespace) -> None:
     export(settings_of(options), options.name, options.to)
 
 
-def _add_demo(commands: argparse._SubParsersAction) -> None:
+def _add_demo(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser("demo", help="start a daemon, send it one prompt over OSC, show the clip")
     parser.add_argument("prompt", nargs="*", help="words for the sound (default: sea waves)")
     parser.add_argument("--seconds", type=float, help="length of the clip")
@@ -208,7 +208,7 @@ def _demo(options: argparse.Namespace) -> None:
     run_demo(prompt, seconds, options.folder)
 
 
-def _add_models(commands: argparse._SubParsersAction) -> None:
+def _add_models(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser("models", help="list, install, make or remove bundles")
     parser.add_argument("--verify", action="store_true", help="compare every file with its checksum")
     parser.set_defaults(run=_models)
@@ -222,7 +222,7 @@ def _add_models(commands: argparse._SubParsersAction) -> None:
     remove.set_defaults(run=_remove)
 
 
-def _add_import(actions: argparse._SubParsersAction) -> None:
+def _add_import(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = actions.add_parser("import", help="make a bundle out of another one and official weights")
     parser.add_argument("name", metavar="NAME", help="of the new bundle")
     for flag, (metavar, text) in _IMPORTED.items():
@@ -269,7 +269,7 @@ def _remove(options: argparse.Namespace) -> None:
     print(f"removed {options.name}")
 
 
-def _add_doctor(commands: argparse._SubParsersAction) -> None:
+def _add_doctor(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser("doctor", help="report what is installed and how fast it is here")
     add_settings(parser)
     parser.set_defaults(run=_doctor)

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from plugin_server.engine.bundles import list_bundles, verify_bundle
 from plugin_server.engine.card import Lengths
@@ -20,7 +21,7 @@ USUAL_BPM = 120.0
 NUMBER = re.compile(r"-?\d+(\.\d+)?")
 
 
-def generate_clips(settings: Settings, words: Sequence[str], like: Path | None, given: Mapping[str, object]) -> None:
+def generate_clips(settings: Settings, words: Sequence[str], like: Path | None, given: Mapping[str, Any]) -> None:
     """Make clips here and now and print a line for each: the daemon's studio and engine, without its sockets.
 
     `words` are the prompt and perhaps its length, `given` holds fields of Generate; with `like` both change the
@@ -29,11 +30,12 @@ def generate_clips(settings: Settings, words: Sequence[str], like: Path | None, 
     with open_studio(settings) as (studio, engine):
         if "images" in given and "seconds" not in given and len(words) == 1 and NUMBER.fullmatch(words[0]):
             # No words: a number is the length then, as over OSC.
-            given = {"seconds": float(words[0])} | given
+            given = {"seconds": float(words[0]), **given}
         elif words and "seconds" in given:
-            given = {"prompt": " ".join(words)} | given
+            given = {"prompt": " ".join(words), **given}
         elif words:
-            given = _read_words(words, lambda: studio.card(str(given.get("model", ""))).lengths) | given
+            model = str(given.get("model", ""))
+            given = {**_read_words(words, lambda: studio.card(model).lengths), **given}
         request, checksum = _request(like, given)
         card, _ = studio.resolve(request)
         if checksum and engine.load(card.name).checksum != checksum:
@@ -57,12 +59,12 @@ def prompt_and_seconds(words: Sequence[str], lengths: Callable[[], Lengths]) -> 
     return " ".join(words), None
 
 
-def _read_words(words: Sequence[str], lengths: Callable[[], Lengths]) -> dict[str, object]:
+def _read_words(words: Sequence[str], lengths: Callable[[], Lengths]) -> dict[str, str | float]:
     prompt, seconds = prompt_and_seconds(words, lengths)
-    return {"prompt": prompt} | ({} if seconds is None else {"seconds": seconds})
+    return {"prompt": prompt} if seconds is None else {"prompt": prompt, "seconds": seconds}
 
 
-def _request(like: Path | None, given: Mapping[str, object]) -> tuple[Generate, str]:
+def _request(like: Path | None, given: Mapping[str, Any]) -> tuple[Generate, str]:
     if like is not None:
         request, checksum = request_like(like, given.get("images", ()))
         if "model" in given:
@@ -74,7 +76,7 @@ def _request(like: Path | None, given: Mapping[str, object]) -> tuple[Generate, 
     return Generate(**_length(Generate("any"), given)), ""
 
 
-def _length(request: Generate, given: Mapping[str, object]) -> dict[str, object]:
+def _length(request: Generate, given: Mapping[str, Any]) -> dict[str, Any]:
     """The flags, with what they mean for a length that a request has already: seconds take the place of bars, and bars
     that of seconds."""
     values = dict(given)

@@ -13,7 +13,7 @@ from plugin_server.errors import ClipsonicError
 class DaemonProcess:
     """What `clipsonic serve` says on its way to being ready."""
 
-    def __init__(self, process: subprocess.Popen, hear: Callable[[str], None]) -> None:
+    def __init__(self, process: subprocess.Popen[str], hear: Callable[[str], None]) -> None:
         self._process, self._hear = process, hear
         self.pid = process.pid
 
@@ -26,7 +26,7 @@ class DaemonProcess:
         self._wait_for(r"^ready")
 
     def _wait_for(self, pattern: str) -> re.Match[str]:
-        for line in self._process.stdout:
+        for line in self._process.stdout or ():
             self._hear(line.rstrip("\n"))
             if found := re.search(pattern, line):
                 return found
@@ -43,7 +43,7 @@ def start_daemon(
     own = ["--osc-port", "0", "--http-port", "0", "--no-advertise"]
     command = [sys.executable, "-m", "plugin_server", "serve", *own, *flags]
     # Its lines are read as what this side can read, whatever the system's own encoding is.
-    environment = os.environ | {"PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"} | (variables or {})
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1", **(variables or {})}
     with subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8", env=environment) as process:
         try:
             yield DaemonProcess(process, hear)

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from plugin_server.audio.files import read_clip
-from plugin_server.client import Client
+from plugin_server.client import Client, number_of
 from plugin_server.daemon_process import start_daemon
 from plugin_server.errors import ClipsonicError
 from plugin_server.terminal import ProgressBar, draw_spectrogram
@@ -49,7 +49,7 @@ def _follow(port: int, prompt: str, seconds: float | None, bar: ProgressBar) -> 
     with Client(port) as client:
         for message in client.generate(prompt, seconds, timeout_s=SILENCE_S):
             if message.address == "/progress":
-                bar.show(float(message.arguments[1]), str(message.arguments[2]))
+                bar.show(number_of(message.arguments[1]), str(message.arguments[2]))
             elif message.address == "/clip":
                 path = Path(str(message.arguments[2]))
             elif message.address == "/fail":

@@ -5,10 +5,11 @@ import platform
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 
 from plugin_server import __version__
 from plugin_server.client import Client
-from plugin_server.engine.bundles import list_bundles, verify_bundle
+from plugin_server.engine.bundles import Bundle, list_bundles, verify_bundle
 from plugin_server.engine.order import TakeOrder
 from plugin_server.errors import ClipsonicError, MidiUnavailable
 from plugin_server.server import PROVIDERS, build_engine, build_library
@@ -47,7 +48,7 @@ def _subjects(settings: Settings) -> Iterator[tuple[str, Callable[[], str]]]:
     yield "network", lambda: _network(settings)
     yield "running daemon", lambda: _daemon(settings)
     for name, bundle in sorted(list_bundles(bundle_folders()).items()):
-        yield f"bundle {name}", lambda bundle=bundle: verify_bundle(bundle) or bundle.checksum()
+        yield f"bundle {name}", partial(_bundle, bundle)
     yield "speed", lambda: _speed(settings)
 
 
@@ -127,9 +128,14 @@ def _daemon(settings: Settings) -> str:
             told = client.ask("/network", reply="/network.reply", timeout_s=1.0)
         except TimeoutError:
             return f"none on port {settings.osc_port}"
-    port, web, zeroconf, _lan, hosts, packets = told
-    refused = f"; refused {packets} packets and connections of {hosts} hosts" if hosts else ""
+    port, web, zeroconf, _lan, hosts, packets = map(str, told)
+    refused = f"; refused {packets} packets and connections of {hosts} hosts" if int(hosts) else ""
     return f"OSC on {settings.osc_port}, HTTP on {port} ({web}), zeroconf: {zeroconf}{refused}"
+
+
+def _bundle(bundle: Bundle) -> str:
+    verify_bundle(bundle)
+    return bundle.checksum()
 
 
 def _speed(settings: Settings) -> str:

@@ -45,7 +45,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
     return load_settings({name: getattr(options, name, None) for name in names})
 
 
-def add_generate(commands: argparse._SubParsersAction) -> None:
+def add_generate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """The command `generate`."""
     parser = commands.add_parser("generate", help="make clips without a daemon")
     parser.add_argument(

@@ -10,7 +10,8 @@ from plugin_server.audio.device import PortAudioOutput
 from plugin_server.audio.finish import Finish
 from plugin_server.audio.player import Player
 from plugin_server.engine.bundles import Shelf, find_bundle
-from plugin_server.engine.worker import Engine, EngineOptions
+from plugin_server.engine.order import EngineOptions
+from plugin_server.engine.worker import Engine
 from plugin_server.protocol.advertise import Advertiser, host_name
 from plugin_server.protocol.endpoints import Endpoints, open_endpoints
 from plugin_server.protocol.guard import LOOPBACK, Guard
@@ -106,12 +107,16 @@ async def run_daemon(settings: Settings, player: Player | None = None) -> AsyncI
     pads = Pads(BankShelf(settings.bank_folders), studio.find_made, settings.bank)
     parts = Parts(jobs, studio, engine, shelf, settings.sample_rate, library, network, player, pads)
     loop = asyncio.get_running_loop()
+
+    def later(work: Callable[[], None]) -> None:
+        loop.call_soon_threadsafe(work)
+
     service = OscService(parts, Subscribers(), loop)
     endpoints = await open_endpoints(service, settings.osc_port, guard)
     midi = None
     try:
         if settings.midi:
-            midi = MidiIn(settings.midi, service.midi, loop.call_soon_threadsafe)
+            midi = MidiIn(settings.midi, service.midi, later)
         network.start(_pages(service, guard, endpoints.port, studio, shelf), endpoints.port)
         engine.start(settings.model)
         jobs.start()
@@ -154,11 +159,10 @@ async def serve(settings: Settings, say: Callable[[str], None]) -> None:
         if daemon.midi:
             say(f"MIDI comes in through {daemon.midi.name!r}")
         say(f"clips go to {settings.clip_folder}")
-        while not (daemon.engine.loaded or daemon.engine.load_error):
+        while (loaded := daemon.engine.loaded) is None:
+            if daemon.engine.load_error:
+                raise daemon.engine.load_error
             await asyncio.sleep(0.02)
-        if daemon.engine.load_error:
-            raise daemon.engine.load_error
-        loaded = daemon.engine.loaded
         say(f"{loaded.model} runs on {PROVIDERS.get(loaded.provider, loaded.provider)}")
         say("ready; Ctrl-C stops it")
         await _sleep_for_ever()

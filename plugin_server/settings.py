@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 
@@ -103,7 +104,7 @@ def _between(name: str, value: float, low: float, high: float) -> None:
         raise BadSettings(f"{name}: got {value}, expected {low} to {high}")
 
 
-def _one_of(name: str, value: object, allowed: tuple) -> None:
+def _one_of(name: str, value: object, allowed: tuple[object, ...]) -> None:
     if value not in allowed:
         raise BadSettings(f"{name}: got {value!r}, expected one of {', '.join(map(str, allowed))}")
 
@@ -126,7 +127,9 @@ def load_settings(flags: Mapping[str, object] | None = None, environ: Mapping[st
     values = _from_file(path)
     values |= {f.name: environ[_variable(f.name)] for f in fields(Settings) if environ.get(_variable(f.name))}
     values |= {name: value for name, value in (flags or {}).items() if value is not None}
-    return Settings(**{name: _READ.get(name, _typed)(name, value) for name, value in values.items()})
+    # Each reader gives what its setting is declared as.
+    read: dict[str, Any] = {name: _READ.get(name, _typed)(name, value) for name, value in values.items()}
+    return Settings(**read)
 
 
 def _variable(name: str) -> str:
