@@ -4,6 +4,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -66,7 +67,8 @@ def ask(cache: Cache, labels: Sequence[str], photos: dict[str, list[Picture]]) -
     for picture in [picture for kind in photos.values() for picture in kind]:
         for label in groups.get(picture.group, ()):
             showing[label].append(picture)
-    asked, turns = [], defaultdict(int)
+    asked: list[Asked] = []
+    turns: dict[str, int] = defaultdict(int)
     for clip in of_cache(cache, pick_test_clips(cache, labels)):
         if clip.label in showing:
             row = showing[clip.label]
@@ -82,19 +84,19 @@ def rows(models: dict[str, Clipsonic]) -> Iterator[tuple[str, Row]]:
     """The table's rows with what makes their clips, as the paper names them."""
     if "clipsonic-iq" in models:
         iq = models["clipsonic-iq"]
-        yield "CLIPSonic-IQ, from pictures", lambda asked: from_pictures(iq, asked)
+        yield "CLIPSonic-IQ, from pictures", partial(from_pictures, iq)
         for way, name in (("zs", "ZS"), ("pd", "PD"), ("sd", "SD")):
             if way in iq.card.ways:
-                yield f"CLIPSonic-{name}", lambda asked, way=way: from_words(iq, asked, way)
+                yield f"CLIPSonic-{name}", partial(from_words, iq, way=way)
     for name, title in (("clipsonic-tta", "CLIP-TTA"), ("clipsonic-clap-tta", "CLAP-TTA")):
         if name in models:
-            yield title, lambda asked, model=models[name]: from_words(model, asked)
+            yield title, partial(from_words, models[name])
     if SHIPPED in models:
         mini = models[SHIPPED]
         for way in mini.card.ways:
-            yield f"as shipped, from words by {way}", lambda asked, way=way: from_words(mini, asked, way)
+            yield f"as shipped, from words by {way}", partial(from_words, mini, way=way)
         if mini.card.picture:
-            yield "as shipped, from pictures", lambda asked: from_pictures(mini, asked)
+            yield "as shipped, from pictures", partial(from_pictures, mini)
 
 
 def from_words(model: Clipsonic, asked: Sequence[Asked], way: str = "") -> list[Heard]:
@@ -107,10 +109,10 @@ def from_pictures(model: Clipsonic, asked: Sequence[Asked]) -> list[Heard]:
     return [_heard(model, one, seed, "", images=(str(one.picture.path),)) for seed, one in enumerate(asked)]
 
 
-def _heard(model: Clipsonic, one: Asked, seed: int, prompt: str, **asked: object) -> Heard:
+def _heard(model: Clipsonic, one: Asked, seed: int, prompt: str, images: tuple[str, ...] = (), via: str = "") -> Heard:
     clip, lengths = one.clip, model.card.lengths
     seconds = float(np.clip(len(clip.wave) / model.sample_rate, lengths.least, min(LONGEST_S, lengths.most)))
-    wave = make(model, prompt, seconds, seed, **asked)
+    wave = make(model, prompt, seconds, seed, images, via)
     return Heard(wave, clip.label, clip.prompt, clip.category)
 
 

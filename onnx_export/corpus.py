@@ -100,7 +100,10 @@ def normalise_level(samples: np.ndarray, rms: float = 0.08, peak: float = 0.95) 
 class Clips(Protocol):
     """Sounds to teach with, in splits."""
 
-    sounds: Sequence[Sound]
+    @property
+    def sounds(self) -> Sequence[Sound]:
+        """One row a clip."""
+        ...
 
     def mel(self, index: int) -> np.ndarray:
         """Log-mel, float16 (frames, n_mels), of one sound."""

@@ -23,7 +23,7 @@ class Value:
         return f"{self.mean:.2f} ({self.low:.2f} to {self.high:.2f})"
 
 
-def mean_of(values: Sequence[float]) -> Value:
+def mean_of(values: Sequence[float] | np.ndarray) -> Value:
     """Percentile bootstrap (Efron 1979) of a mean. Raises ValueError for no values."""
     x = np.asarray(values, np.float64)
     if not len(x):

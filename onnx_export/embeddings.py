@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -42,8 +42,8 @@ class JointEmbedding:
 class OpenClip:
     """One of open_clip's models, ready to be asked or exported."""
 
-    model: "torch.nn.Module"
-    """With `encode_image`, `encode_text`, `visual` and whatever else its class has."""
+    model: Any
+    """A `torch.nn.Module` with `encode_image`, `encode_text`, `visual` and whatever else its class has."""
     tokenize: Callable[[Sequence[str]], "torch.Tensor"]
     picture: PictureSpec
 
@@ -106,6 +106,7 @@ def load_open_clip(tag: str, device: str = "cpu") -> OpenClip:
     declared = declare_missing_operators()
     import open_clip
 
+    weights: str | None
     model_name, _, weights = tag.partition(":")
     if model_name in SCHEMES:
         model_name, weights = tag, None

@@ -64,7 +64,7 @@ def evaluate_bundle(folder: Path, sources: Sources, weights: Weights, n_takes: i
     log.info("text tower")
     report.tower = judge_tower(model, sorted({sound.label for sound in cache.sounds}))
     log.info("vocoder")
-    crepe = weights.crepe and load_crepe(weights.crepe)
+    crepe = load_crepe(weights.crepe) if weights.crepe else None
     report.vocoder = compare_vocoders(model, cache, weights.hifigan, crepe)
     labels = concepts(cache)
     report.n_concepts = len(labels)
@@ -72,7 +72,7 @@ def evaluate_bundle(folder: Path, sources: Sources, weights: Weights, n_takes: i
     played, takes = playlists(model, cache, labels, embed, n_takes)
     if sheet:
         draw_sheet(played[REAL], played[MADE], model.card.mel, sheet)
-    shown = {}
+    shown: dict[str, list[Shown]] = {}
     if sources.images and model.card.picture:
         log.info("pictures")
         shown = look(model, sources, labels, report)
@@ -147,7 +147,7 @@ def look(model: Clipsonic, sources: Sources, labels: Sequence[str], report: Repo
     photos = held_out(read_pictures(sources.need("images")))
     groups = sorted({picture.group for rows in photos.values() for picture in rows})
     report.pictures = {name: judge_image_tower(model, rows, groups) for name, rows in photos.items()}
-    shown = {}
+    shown: dict[str, list[Shown]] = {}
     for name, rows in photos.items():
         made = show(model, judged_pictures(rows, labels), model.card.ways)
         shown |= {f"{row}, {name}": clips for row, clips in made.items()}
@@ -184,7 +184,7 @@ def judge_by(
         figures[name] = {f"top-{k}": mean_of(hits[k]) for k in (1, 5)}
         if name in windows and name != REAL:
             figures[name]["FAD"] = frechet_of_clips(windows[name], windows[REAL])
-        if judge.to_sentence is not None:
+        if judge.to_sentence is not None and embed:
             figures[name]["text-audio"] = mean_of(judge.text_scores(rows[name], clips, embed))
         if not any(clip.recording_id and name != REAL for clip in clips):
             figures[name]["nearest"] = mean_of(nearest(judge.place(rows[name]), judge.training) / ordinary)
@@ -235,9 +235,12 @@ class Judge:
         scale = Scale.measure(pieces)
         scaled = listeners.scale(rows)
         of_clips = Components.measure(scaled)
-        vectors = embed([cache.sounds[i].caption for i in mine]) if embed else None
-        mean = vectors.mean(axis=0) if embed else None
-        to_sentence = _ridge(scaled, vectors - mean) if embed else None
+        mean: np.ndarray | None = None
+        to_sentence: np.ndarray | None = None
+        if embed:
+            vectors = embed([cache.sounds[i].caption for i in mine])
+            mean = vectors.mean(axis=0)
+            to_sentence = _ridge(scaled, vectors - mean)
         return cls(
             ear, listeners, scale, Components.measure(scale(pieces)), of_clips, of_clips(scaled), to_sentence, mean
         )

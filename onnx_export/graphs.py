@@ -75,6 +75,8 @@ def _make_graph(what: Exported) -> onnx.ModelProto:
         dynamo=True,
         verbose=False,
     )
+    # Only PyTorch's former exporter gives back nothing.
+    assert program is not None
     return program.model_proto
 
 
@@ -148,6 +150,9 @@ def halve_weights(model: onnx.ModelProto, whole: tuple[str, ...] = ()) -> onnx.M
 
 class ByteEmbedding(nn.Module):
     """An embedding table in signed bytes with a scale a row: a quarter of the size, looked up without unpacking."""
+
+    scale: torch.Tensor
+    table: torch.Tensor
 
     def __init__(self, table: torch.Tensor):
         super().__init__()

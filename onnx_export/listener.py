@@ -25,7 +25,10 @@ WINDOW_S = 1.0
 class Ear(Protocol):
     """Describes sounds by numbers."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What reports call it."""
+        ...
 
     def clip(self, wave: np.ndarray) -> np.ndarray:
         """Float32 (n,) of a whole mono sound."""

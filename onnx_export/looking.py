@@ -82,8 +82,8 @@ def show(
 ) -> dict[str, list[Shown]]:
     """A clip of each picture, and of each picture's group by name alone, by each of `ways`."""
 
-    def clip(right: tuple[str, ...], prompt: str, seed: int, **asked: object) -> Shown:
-        wave = make(model, prompt, TAKE_SECONDS, 500 + seed, **asked)
+    def clip(right: tuple[str, ...], prompt: str, seed: int, images: tuple[str, ...] = (), via: str = "") -> Shown:
+        wave = make(model, prompt, TAKE_SECONDS, 500 + seed, images, via)
         return Shown(Heard(wave, right[0], prompt, ""), right)
 
     shown = {
@@ -97,7 +97,7 @@ def show(
 
 def hits(listeners: Listeners, rows: np.ndarray, shown: Sequence[Shown]) -> dict[str, Value]:
     """Share of the listeners that have a right label first, and among their first five."""
-    found = {1: [], 5: []}
+    found: dict[int, list[float]] = {1: [], 5: []}
     for row, clip in zip(rows, shown, strict=True):
         n = len(clip.right)
         ranks = listeners.ranks(np.repeat(row[None], n, axis=0), clip.right, [None] * n).min(axis=0)

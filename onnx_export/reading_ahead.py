@@ -21,7 +21,8 @@ def read_ahead(videos: Iterable[Video], read: Callable[[Video], Read], workers: 
     if workers <= 1:
         yield from map(read, videos)
         return
-    source, pool, under_way = iter(videos), _pool(workers), deque()
+    source, pool = iter(videos), _pool(workers)
+    under_way: deque[tuple[Video, Future[Read]]] = deque()
     try:
         while True:
             for video in islice(source, READ_AHEAD * workers - len(under_way)):
@@ -46,12 +47,12 @@ def _pool(workers: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"))
 
 
-def _submitted(pool: ProcessPoolExecutor, read: Callable[[Video], Read], video: Video) -> Future:
+def _submitted(pool: ProcessPoolExecutor, read: Callable[[Video], Read], video: Video) -> Future[Read]:
     """A pool that broke meanwhile is told by the result, as one that breaks later."""
     try:
         return pool.submit(read, video)
     except BrokenProcessPool as error:
-        broken = Future()
+        broken: Future[Read] = Future()
         broken.set_exception(error)
         return broken
 

@@ -76,7 +76,7 @@ def choose(clips: Sequence[Heard]) -> list[int]:
         if clip.label not in seen:
             seen.add(clip.label)
             waiting.setdefault(clip.category, []).append(i)
-    chosen = []
+    chosen: list[int] = []
     while waiting and len(chosen) < N_PROMPTS:
         for category in list(waiting):
             chosen.append(waiting[category].pop(0))

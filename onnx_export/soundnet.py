@@ -54,14 +54,15 @@ def load_soundnet(path: Path) -> SoundNet:
 
 
 @torch.no_grad()
-def _fill(stage: nn.Sequential, weights: dict[str, np.ndarray]) -> None:
-    convolution, norm = stage[0], stage[1]
-    convolution.weight.copy_(torch.from_numpy(weights["weights"][:, 0].transpose(2, 1, 0).copy()))
-    convolution.bias.copy_(torch.from_numpy(weights["biases"]))
-    norm.weight.copy_(torch.from_numpy(weights["gamma"]))
-    norm.bias.copy_(torch.from_numpy(weights["beta"]))
-    norm.running_mean.copy_(torch.from_numpy(weights["mean"]))
-    norm.running_var.copy_(torch.from_numpy(weights["var"]))
+def _fill(stage: nn.Module, weights: dict[str, np.ndarray]) -> None:
+    """The convolution, 0, and the norm, 1, of a stage."""
+    state = stage.state_dict()
+    state["0.weight"].copy_(torch.from_numpy(weights["weights"][:, 0].transpose(2, 1, 0).copy()))
+    state["0.bias"].copy_(torch.from_numpy(weights["biases"]))
+    state["1.weight"].copy_(torch.from_numpy(weights["gamma"]))
+    state["1.bias"].copy_(torch.from_numpy(weights["beta"]))
+    state["1.running_mean"].copy_(torch.from_numpy(weights["mean"]))
+    state["1.running_var"].copy_(torch.from_numpy(weights["var"]))
 
 
 @torch.no_grad()

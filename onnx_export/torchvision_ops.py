@@ -13,7 +13,7 @@ def declare_missing_operators() -> torch.library.Library | None:
     A working torchvision is left alone. Keep what is given back: the declaration lives as long as it does.
     """
     spec = importlib.util.find_spec("torchvision")
-    if spec is None or _operators_load(Path(spec.origin).parent):
+    if spec is None or spec.origin is None or _operators_load(Path(spec.origin).parent):
         return None
     library = torch.library.Library("torchvision", "FRAGMENT")
     library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")

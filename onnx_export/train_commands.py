@@ -41,11 +41,11 @@ def _train_text(sources, options: argparse.Namespace, path: Path, device) -> Non
 
 def _train_denoiser(sources, options: argparse.Namespace, path: Path, device) -> None:
     """On words; with pictures, on either at random."""
-    from onnx_export.clipsonic.conditions import Either
+    from onnx_export.clipsonic.conditions import Conditions, Either
     from onnx_export.clipsonic.lessons import by_pictures, by_words
     from onnx_export.clipsonic.train_denoiser import DenoiserTraining
 
-    conditions = by_words(sources)
+    conditions: Conditions = by_words(sources)
     if sources.images:
         conditions = Either(conditions, by_pictures(sources))
     _teach(sources, options, path, device, conditions, DenoiserTraining(steps=options.steps))

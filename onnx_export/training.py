@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 import torch
 from torch import nn
@@ -61,10 +62,22 @@ class Average:
             self.state[name].copy_(value)
 
 
+class Stateful(Protocol):
+    """A part of a checkpoint: a module, an optimiser, or an average."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything `load_state_dict` needs."""
+        ...
+
+    def load_state_dict(self, saved: Any, /) -> object:
+        """Go on from a saved state."""
+        ...
+
+
 class Checkpoint:
     """A file that holds the state of named parts and the step, replaced whole."""
 
-    def __init__(self, path: Path, parts: Mapping[str, object], notes: Mapping[str, str] | None = None):
+    def __init__(self, path: Path, parts: Mapping[str, Stateful], notes: Mapping[str, str] | None = None):
         """`notes` are kept beside the parts, as they are."""
         self.path, self.parts, self.notes = path, parts, dict(notes or {})
         self.start = 0
@@ -116,7 +129,8 @@ def run_steps(
 
     The figures are logged as means, the state is saved every `save_every` steps and at the end.
     """
-    start, began, sums = checkpoint.load(), time.monotonic(), {}
+    start, began = checkpoint.load(), time.monotonic()
+    sums: dict[str, list[float]] = {}
     for step in range(start, schedule.steps):
         for optimiser in optimisers:
             for group in optimiser.param_groups:

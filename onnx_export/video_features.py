@@ -54,9 +54,9 @@ class VideoSet:
 
     def __init__(self, place: Path):
         """Of features that are complete. Raises ValueError when they are not."""
-        index = _read_json(place / INDEX_NAME)
-        if index is None:
+        if not (place / INDEX_NAME).exists():
             raise ValueError(f"{place} has no {INDEX_NAME}: features are made by `python -m onnx_export features`")
+        index = _read_json(place / INDEX_NAME)
         self.place = place
         mel, cutting = MelSettings(**index["mel"]), Cutting(**index["cutting"])
         self.settings = FeatureSettings(index["embedding"], mel, cutting)
@@ -283,5 +283,5 @@ def _write_json(path: Path, value: dict) -> None:
     os.replace(beside, path)
 
 
-def _read_json(path: Path) -> dict | None:
-    return json.loads(path.read_text("utf-8")) if path.exists() else None
+def _read_json(path: Path) -> dict:
+    return json.loads(path.read_text("utf-8"))

@@ -108,7 +108,8 @@ def _cut(decoded: "_Decoding", mel: MelSettings) -> Read:
     if len(wave) / rate < LEAST_SHARE * decoded.told_s:
         raise Unusable("damaged")
     step_s = cutting.clip_s / cutting.n_frames
-    clips, skipped = [], {}
+    clips: list[Clip] = []
+    skipped: dict[str, int] = {}
     for k, low in enumerate(range(0, len(wave), round(cutting.clip_s * rate))):
         piece = wave[low : low + round(cutting.clip_s * rate)]
         if len(piece) < cutting.least_s * rate:
@@ -169,7 +170,9 @@ class _Decoding:
         import av
 
         sound, video = container.streams.audio[0], container.streams.video[0]
-        told_s = float(sound.duration * sound.time_base) if sound.duration else (container.duration or 0) / av.time_base
+        told_s = (container.duration or 0) / av.time_base
+        if sound.duration and sound.time_base:
+            told_s = float(sound.duration * sound.time_base)
         self.told_s = max(0.0, min(told_s - self.begin_s, self.length_s))
         self._zero_s = (container.start_time or 0) / av.time_base + self.begin_s
         # Frames that no other is made from: a third less work, and one of them would do as well.

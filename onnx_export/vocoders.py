@@ -106,11 +106,11 @@ def _fidelity(
         low = [log_mel(soxr.resample(x, mel.sample_rate, HALF.sample_rate), HALF) for x in (made, real)]
         halves.append(np.abs(low[0] - low[1]).mean())
         losses.append(float(spectral_loss(*(torch.from_numpy(x.copy())[None] for x in (made, real)))))
-        if crepe:
+        if crepe and pitches:
             cents.append(pitch_error(crepe, pitches[i], made, mel.sample_rate))
     flat = np.concatenate(cents) if cents else np.zeros(0)
-    mean_errors = (float(np.mean(values)) for values in (errors, halves, losses))
-    return Fidelity(*mean_errors, float(np.median(flat)) if len(flat) else None)
+    whole, half, loss = (float(np.mean(values)) for values in (errors, halves, losses))
+    return Fidelity(whole, half, loss, float(np.median(flat)) if len(flat) else None)
 
 
 def _mean(rows: list[Fidelity]) -> Fidelity:

@@ -219,5 +219,5 @@ def write_bundle(folder: Path, variant: Variant, networks: Networks, sizes: Size
     return card
 
 
-def _numbers(values: Sequence[float]) -> tuple[float, ...]:
+def _numbers(values: torch.Tensor) -> tuple[float, ...]:
     return tuple(round(float(value), 4) for value in values)

@@ -96,9 +96,10 @@ def contrast(words: torch.Tensor, sounds: torch.Tensor, same: torch.Tensor, temp
     (Khosla et al. 2020)."""
     logits = temperature * words @ sounds.T
     wanted = same.float()
-    return sum(
+    by_words, by_sounds = (
         -(functional.log_softmax(way, dim=1) * wanted).sum(1).div(wanted.sum(1)).mean() for way in (logits, logits.T)
     )
+    return by_words + by_sounds
 
 
 def train_clap(

@@ -10,10 +10,15 @@ import numpy as np
 class Conditions(Protocol):
     """Gives each clip of a set its embedding, another one each time."""
 
-    size: int
-    """Numbers in an embedding."""
-    kinds: tuple[str, ...]
-    """Of what they are: 'text', 'image' or both."""
+    @property
+    def size(self) -> int:
+        """Numbers in an embedding."""
+        ...
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Of what they are: 'text', 'image' or both."""
+        ...
 
     def covers(self, index: int) -> bool:
         """True when the clip has one at all."""

@@ -88,6 +88,9 @@ class Denoiser(nn.Module):
     the one without condition to the one with it, 1 for just there. Gives (batch, n_mels, frames).
     """
 
+    mel_mean: torch.Tensor
+    mel_std: torch.Tensor
+
     def __init__(self, size: DenoiserSize):
         super().__init__()
         self.size = size
@@ -113,16 +116,18 @@ class Denoiser(nn.Module):
     def _start_small(self) -> None:
         """Every block begins as the identity, and the first estimate is the mean: zero."""
         for layer in (self.to_modulation, self.patch_out, self.to_context, self.from_guidance[-1]):
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
+            for parameter in layer.parameters():
+                nn.init.zeros_(parameter)
         for block in self.blocks:
-            nn.init.zeros_(block.table[2].data)
-            nn.init.zeros_(block.table[5].data)
+            table = block.get_parameter("table")
+            nn.init.zeros_(table[2].data)
+            nn.init.zeros_(table[5].data)
 
     def forget_conditions(self) -> None:
         """Begin anew with what embeddings mean, and keep what is known of sounds."""
-        for layer in (self.from_embedding[0], self.from_embedding[2]):
-            layer.reset_parameters()
+        for layer in self.from_embedding:
+            if isinstance(layer, nn.Linear):
+                layer.reset_parameters()
         nn.init.zeros_(self.to_context.weight)
         nn.init.zeros_(self.to_context.bias)
 

@@ -6,6 +6,7 @@ Official CLIP image towers are open_clip vision models too, so they take the sam
 import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -42,6 +43,8 @@ class ImageTower(nn.Module):
     where the words for its guesses lie (ConSE, Norouzi et al. 2014). The first knows our few thousand pictures, the
     second a million others.
     """
+
+    centre: torch.Tensor
 
     def __init__(self, size: ImageTowerSize):
         super().__init__()
@@ -96,11 +99,14 @@ class Guess(nn.Module):
     """The published trunk behind the stem: features of the stem to the mean place of its guesses, (batch,
     n_embedding), the shorter the less sure they are."""
 
+    places: torch.Tensor
+
     def __init__(self, size: ImageTowerSize):
         super().__init__()
         import timm
 
-        network = timm.create_model(size.trunk, pretrained=False)
+        # timm's networks tell their parts only at run time.
+        network: Any = timm.create_model(size.trunk, pretrained=False)
         self.still = size.still
         self.blocks = network.blocks[size.still :]
         self.conv_head, self.bn2 = network.conv_head, network.bn2
@@ -121,6 +127,9 @@ class Guess(nn.Module):
 
 class ImageNetTeacher(nn.Module):
     """EfficientNet-Lite0 as published: what it takes a picture for, and the words for that."""
+
+    network: Any
+    """timm's networks tell their parts only at run time."""
 
     def __init__(self, path: Path):
         """Reads efficientnet-lite0-57934424.pth. Raises ValueError when it is another file."""

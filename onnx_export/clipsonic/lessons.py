@@ -97,10 +97,12 @@ def by_words(sources: Sources) -> ByLabel:
     kept = sources.runs / CACHE / f"wordings-{key.hexdigest()[:12]}.npz"
     if not kept.exists():
         # Tens of thousands of texts through two encoders: minutes, and the same each time.
-        np.savez(kept, **material.wordings(trained_tower(path) if path.exists() else None))
+        wordings = material.wordings(trained_tower(path) if path.exists() else None)
+        # For type checkers a label might be numpy's own argument `allow_pickle`.
+        np.savez(kept, **wordings)  # type: ignore[arg-type]
     with np.load(kept) as arrays:
-        wordings = {label: arrays[label].astype(np.float32) for label in arrays.files}
-    return ByLabel([sound.label for sound in sources.sounds()], wordings)
+        embeddings = {label: arrays[label].astype(np.float32) for label in arrays.files}
+    return ByLabel([sound.label for sound in sources.sounds()], embeddings)
 
 
 def by_pictures(sources: Sources) -> ByLabel:
@@ -131,7 +133,7 @@ class Material:
 
     @cached_property
     def _encoder(self) -> SentenceEncoder:
-        return SentenceEncoder(self.sources.minilm)
+        return SentenceEncoder(self.sources.need("minilm"))
 
     def vectors(self, texts: Sequence[str]) -> np.ndarray:
         """Sentence embeddings, float32 (n, 384)."""

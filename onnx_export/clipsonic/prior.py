@@ -4,6 +4,7 @@ The network is diffusers' `PriorTransformer` in a small configuration, without t
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -27,6 +28,11 @@ class Prior(nn.Module):
     """A noised picture embedding to an estimate of the clean one, both (batch, n_embedding) and normalised by `mean`
     and `std`; `timestep` (batch,) is the level of noise, `embedding` (batch, n_embedding) that of the words, or zeros
     for none."""
+
+    mean: torch.Tensor
+    std: torch.Tensor
+    network: Any
+    """For type checkers diffusers shows a stand-in that is no module."""
 
     def __init__(self, size: PriorSize):
         super().__init__()

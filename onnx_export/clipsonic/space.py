@@ -46,7 +46,7 @@ def unit(vectors: np.ndarray) -> np.ndarray:
 
 def own_wordings(sounds: Sequence[Sound]) -> dict[str, list[str]]:
     """Label to the texts that name it: the label, its captions, and both in templates."""
-    names = defaultdict(list)
+    names: dict[str, list[str]] = defaultdict(list)
     for sound in sounds:
         for text in (sound.label, sound.caption):
             if text.lower() not in names[sound.label]:
@@ -68,7 +68,7 @@ def borrowed_wordings(
     closest 40 a label."""
     likeness = embedded @ anchors.T
     best = likeness.argmax(axis=1)
-    found = defaultdict(list)
+    found: dict[str, list[str]] = defaultdict(list)
     for row in np.argsort(-likeness.max(axis=1)):
         label = labels[best[row]]
         if likeness[row, best[row]] >= least and len(found[label]) < 40:

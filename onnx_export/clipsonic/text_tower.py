@@ -5,6 +5,7 @@ Official CLIP text towers are the same class in larger sizes, so they take the s
 
 from dataclasses import dataclass
 from functools import cache
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -83,8 +84,21 @@ def tokenize(texts: list[str], context_length: int) -> torch.Tensor:
     return ids[:, : int((ids != 0).sum(dim=1).max())]
 
 
+class Reader(Protocol):
+    """A text tower, or a network in its place."""
+
+    @property
+    def size(self) -> TextTowerSize:
+        """Shape of the text tower."""
+        ...
+
+    def __call__(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Token ids (batch, tokens) to unit vectors (batch, n_embedding)."""
+        ...
+
+
 @torch.no_grad()
-def embed_texts(tower: TextTower, texts: list[str], batch: int = 256) -> np.ndarray:
+def embed_texts(tower: Reader, texts: list[str], batch: int = 256) -> np.ndarray:
     """Unit vectors, float32 (len(texts), n_embedding)."""
     parts = [texts[i : i + batch] for i in range(0, len(texts), batch)]
     return np.concatenate([tower(tokenize(part, tower.size.context_length)).numpy() for part in parts])

@@ -265,7 +265,7 @@ def train_denoiser(
     model = Denoiser(size)
     norm = saved_normalisation(path) or MelNormalisation.measure(cache)
     if backbone and not path.exists():
-        norm = saved_normalisation(backbone)
+        norm = saved_normalisation(backbone) or norm
         load_average(backbone, model)
         model.forget_conditions()
     norm.store(model)
@@ -290,9 +290,9 @@ def train_denoiser(
         # On a CPU, plain matrix products are a sixth faster than the fused attention at these lengths.
         with sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext():
             loss = flow_loss(model, batch, training, guide if guiding else None)
-            loss = step_optimiser(optimiser, loss, model.parameters())
+            value = step_optimiser(optimiser, loss, model.parameters())
         average.update(model)
-        return {"loss": loss}
+        return {"loss": value}
 
     schedule = Schedule(training.steps, training.learning_rate, warmup=400)
     run_steps(checkpoint, [optimiser], schedule, do_step)

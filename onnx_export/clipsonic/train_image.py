@@ -165,8 +165,10 @@ def train_image(
     tower.start_from(teacher, torch.from_numpy(places.classes))
     wanted, classes = (torch.from_numpy(part).float().to(device) for part in (places.pictures, places.classes))
     # Statistics of a few thousand pictures are worse than those of the million behind the trunk: they stay.
-    tower.to(device, memory_format=torch.channels_last).eval()
-    teacher.to(device, memory_format=torch.channels_last)
+    tower.eval()
+    for network in (tower, teacher):
+        # torch documents this form of the call, and its types leave it out.
+        network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = Average(tower, 0.995)
     head, trunk = tower.taught()
     groups = [head | {"weight_decay": 0.05}, trunk | {"weight_decay": 0.02, "scale": training.trunk_scale}]

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from onnx_export.clipsonic.prior import Prior, PriorSize
-from onnx_export.training import Average, Checkpoint, Schedule, run_steps, step_optimiser
+from onnx_export.training import Average, Checkpoint, Schedule, Stateful, run_steps, step_optimiser
 from plugin_server.engine.prior import kept_signal
 
 
@@ -61,7 +61,7 @@ def train_prior(
     average = Average(prior, 0.998)
     optimiser = torch.optim.AdamW(prior.network.parameters(), lr=training.learning_rate, weight_decay=0.05)
     kept = torch.from_numpy(kept_signal(size.levels)).float().to(device)
-    parts = {"model": prior, "average": average, "optimiser": optimiser}
+    parts: dict[str, Stateful] = {"model": prior, "average": average, "optimiser": optimiser}
     checkpoint = Checkpoint(path, parts, {"embedding": embedding})
 
     def do_step(step: int) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch.nn import functional
 
 from onnx_export.clipsonic.vocoder import LogMel, Vocoder, VocoderSize, inverse_stft
 from onnx_export.corpus import Cache
-from onnx_export.training import Average, Checkpoint, Schedule, precision, run_steps, step_optimiser
+from onnx_export.training import Average, Checkpoint, Schedule, Stateful, precision, run_steps, step_optimiser
 from plugin_server.audio.spectral import MelSettings
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,8 @@ class VocoderTraining:
 
 class SpectrogramDiscriminator(nn.Module):
     """Judges the complex spectrogram at one resolution (UnivNet; Vocos): features of every layer, score last."""
+
+    window: torch.Tensor
 
     def __init__(self, n_fft: int, channels: int):
         super().__init__()
@@ -91,12 +94,12 @@ def spectral_loss(made: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
 def judge_loss(real: list[list[torch.Tensor]], made: list[list[torch.Tensor]]) -> torch.Tensor:
     """Hinge loss of the discriminators."""
     pairs = zip(real, made, strict=True)
-    return sum(functional.relu(1 - r[-1]).mean() + functional.relu(1 + m[-1]).mean() for r, m in pairs)
+    return reduce(torch.add, [functional.relu(1 - r[-1]).mean() + functional.relu(1 + m[-1]).mean() for r, m in pairs])
 
 
 def fool_loss(real: list[list[torch.Tensor]], made: list[list[torch.Tensor]]) -> torch.Tensor:
     """Hinge loss of the vocoder, with feature matching."""
-    total = 0.0
+    total = made[0][-1].new_zeros(())
     for r, m in zip(real, made, strict=True):
         matching = sum(functional.l1_loss(b, a.detach()) for a, b in zip(r[:-1], m[:-1], strict=True))
         total = total + functional.relu(1 - m[-1]).mean() + matching
@@ -106,7 +109,8 @@ def fool_loss(real: list[list[torch.Tensor]], made: list[list[torch.Tensor]]) ->
 class Crops:
     """Random crops of real sound; a recording is drawn in the square root of its length."""
 
-    def __init__(self, cache: Cache, training: VocoderTraining, hop: int, seed: int):
+    def __init__(self, cache: Cache, training: VocoderTraining, hop: int, seed: int | None):
+        """Without a seed, other crops each time."""
         self.cache, self.batch, self.length = cache, training.batch, training.frames * hop
         fit = [i for i in cache.indices("train") if cache.sounds[i].source_rate_hz >= training.min_source_rate_hz]
         self.indices = np.array([i for i in fit if np.diff(cache.sample_bounds[i : i + 2])[0] > self.length])
@@ -143,9 +147,9 @@ def train_vocoder(
     log_mel = LogMel(mel).to(device)
     own = torch.optim.AdamW(vocoder.parameters(), lr=training.learning_rate, betas=(0.8, 0.95))
     theirs = torch.optim.AdamW(judges.parameters(), lr=training.learning_rate, betas=(0.8, 0.95))
-    parts = {"model": vocoder, "average": average, "own": own, "judges": judges, "theirs": theirs}
+    parts: dict[str, Stateful] = {"model": vocoder, "average": average, "own": own, "judges": judges, "theirs": theirs}
     checkpoint = Checkpoint(path, parts)
-    crops = Crops(cache, training, mel.hop, seed=np.random.SeedSequence().entropy)
+    crops = Crops(cache, training, mel.hop, seed=None)
 
     def do_step(step: int) -> dict[str, float]:
         real = crops.draw().to(device)

@@ -84,6 +84,9 @@ def inverse_stft(spectrum: torch.Tensor, mel: MelSettings) -> torch.Tensor:
 class LogMel(nn.Module):
     """Differentiable twin of `plugin_server.audio.spectral.log_mel`: samples (batch, n) to (batch, n_mels, frames)."""
 
+    window: torch.Tensor
+    bank: torch.Tensor
+
     def __init__(self, mel: MelSettings):
         super().__init__()
         self.mel = mel

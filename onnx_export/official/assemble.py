@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
 
-import numpy as np
+import torch
 
 from onnx_export.clipsonic.bundle import denoiser_graph
 from onnx_export.graphs import Exported, export_graph, graph_files
@@ -107,18 +107,18 @@ def load_parts(wish: Wish, base: Card) -> Parts:
     """The parts that are asked for, each compared with what it is to work with. Raises ValueError."""
     origins = {}
     denoiser = load_denoiser(wish.denoiser) if wish.denoiser else None
-    if denoiser:
+    if denoiser and wish.denoiser:
         origins["denoiser"] = f"{wish.denoiser.name}, {file_sha256(wish.denoiser)[:12]}"
     towers = load_towers(wish.towers) if wish.towers else None
     if towers:
         origins["towers"] = towers.name
     check_denoiser(base, towers, denoiser, wish.denoiser)
     prior = load_prior(wish.prior) if wish.prior else None
-    if prior:
+    if prior and wish.prior:
         check_prior(base, towers, prior, wish.prior)
         origins["prior"] = wish.prior.absolute().name
     vocoder = load_bigvgan(wish.vocoder) if wish.vocoder else None
-    if vocoder:
+    if vocoder and wish.vocoder:
         check_vocoder(base, vocoder.size.mel, wish.vocoder)
         origins["vocoder"] = f"BigVGAN, {wish.vocoder.absolute().name}"
     return Parts(towers, denoiser, prior, vocoder, origins)
@@ -222,7 +222,7 @@ def _card(wish: Wish, base: Card, parts: Parts, keeps: bool = True) -> Card:
     return replace(card, via="pd") if prior and card.conditions == ("image",) else card
 
 
-def _numbers(values: np.ndarray) -> tuple[float, ...]:
+def _numbers(values: torch.Tensor) -> tuple[float, ...]:
     return tuple(round(float(value), 4) for value in values)
 
 

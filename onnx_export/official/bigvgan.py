@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -86,6 +87,8 @@ def sinc_filter(ratio: int) -> torch.Tensor:
 class Upsample(nn.Module):
     """Twice the rate: (batch, channels, n) to (batch, channels, 2 * n)."""
 
+    filter: torch.Tensor
+
     def __init__(self):
         super().__init__()
         self.register_buffer("filter", sinc_filter(2))
@@ -100,6 +103,8 @@ class Upsample(nn.Module):
 
 class LowPass(nn.Module):
     """Half the rate: (batch, channels, 2 * n) to (batch, channels, n)."""
+
+    filter: torch.Tensor
 
     def __init__(self):
         super().__init__()
@@ -225,8 +230,9 @@ class BigVGAN(nn.Module):
 
     def forward(self, log_mel: torch.Tensor) -> torch.Tensor:
         x, n = self.conv_pre(log_mel), len(self.size.resblock_kernel_sizes)
-        for i, (up,) in enumerate(self.ups):
-            x = up(x)
+        for i, ups in enumerate(self.ups):
+            for up in ups.children():
+                x = up(x)
             x = sum(block(x) for block in self.resblocks[n * i : n * (i + 1)]) / n
         samples = self.conv_post(self.activation_post(x))[:, 0]
         return torch.tanh(samples) if self.size.use_tanh_at_final else samples.clamp(-1.0, 1.0)
@@ -262,7 +268,8 @@ def _read_size(config: Path) -> BigVGANSize:
         raise ValueError(f"vocoder: {config} is no config.json of BigVGAN: {sentence(error)}") from error
 
 
-def _frozen(value: object) -> object:
+def _frozen(value: Any) -> Any:
+    """A value of a JSON file with tuples in place of its lists."""
     return tuple(_frozen(part) for part in value) if isinstance(value, list) else value
 
 

@@ -18,7 +18,7 @@ def check_denoiser(base: Card, towers: Towers | None, denoiser: TaughtDenoiser |
         raise ValueError(f"denoiser: {path} makes {denoiser.module.size.n_mels} bands, expected {wanted}")
     if given == taught:
         return
-    if not denoiser:
+    if towers and not denoiser:
         raise ValueError(
             f"towers: {towers.tag} is another embedding than {taught.name}, which the denoiser of {base.name} was "
             f"taught on: train one with `python -m onnx_export train denoiser-iq --videos DIR --config FILE`, where "
@@ -33,6 +33,7 @@ def check_denoiser(base: Card, towers: Towers | None, denoiser: TaughtDenoiser |
 
 def check_prior(base: Card, towers: Towers | None, prior: LoadedPrior, path: Path) -> None:
     """Raises ValueError when the prior takes other sizes than the text tower gives, or makes another embedding's."""
+    width: int | str | None
     if towers:
         whose, size, width, context = towers.name, towers.size, towers.width, towers.context_length
     else:

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -105,7 +106,8 @@ def load_prior(folder: Path) -> LoadedPrior:
     )
 
 
-def _load_network(place: Path) -> nn.Module:
+def _load_network(place: Path) -> Any:
+    """A PriorTransformer; for type checkers diffusers shows a stand-in that is no module."""
     operators = declare_missing_operators()
     from diffusers import PriorTransformer
 
@@ -131,7 +133,7 @@ def _load_network(place: Path) -> nn.Module:
     return network.float().requires_grad_(False)
 
 
-def _scheduler(place: Path) -> Mapping[str, object]:
+def _scheduler(place: Path) -> Mapping[str, Any]:
     """Settings of the scheduler beside a prior; karlo's where there is none."""
     for name in SCHEDULERS:
         path = place.parent / name / SCHEDULER_CONFIG
@@ -143,7 +145,7 @@ def _scheduler(place: Path) -> Mapping[str, object]:
     return KARLO
 
 
-def _spec(scheduler: Mapping[str, object], mean: torch.Tensor, std: torch.Tensor) -> PriorSpec:
+def _spec(scheduler: Mapping[str, Any], mean: torch.Tensor, std: torch.Tensor) -> PriorSpec:
     return PriorSpec(
         "prior_pd",
         steps=STEPS,
@@ -155,7 +157,7 @@ def _spec(scheduler: Mapping[str, object], mean: torch.Tensor, std: torch.Tensor
     )
 
 
-def _read(path: Path) -> dict[str, object]:
+def _read(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -44,10 +45,13 @@ class WordsTower(nn.Module):
     Towers with a token of their own for the whole text (CoCa) have no such states, and give the first two alone.
     """
 
+    model: Any
+    """Of one of open_clip's classes, which have little in common."""
+
     def __init__(self, model: nn.Module):
         super().__init__()
         self.model = model
-        text = getattr(model, "text", model)
+        text: Any = getattr(model, "text", model)
         text.token_embedding = Table(text.token_embedding.weight)
         self.has_hidden = getattr(text, "cls_emb", None) is None
         self.outputs = ["embedding", "projected", "hidden"][: 3 if self.has_hidden else 2]
@@ -63,7 +67,7 @@ class WordsTower(nn.Module):
             projected = projection(pooled) if isinstance(projection, nn.Linear) else pooled @ projection
         return functional.normalize(projected, dim=-1), projected, hidden
 
-    def _states(self, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, nn.Module | torch.Tensor | None]:
+    def _states(self, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, nn.Linear | torch.Tensor | None]:
         """Of the tokens, of the text, and what projects it: open_clip has two classes, and names parts differently."""
         from open_clip.transformer import text_global_pool
 
@@ -81,6 +85,9 @@ class WordsTower(nn.Module):
 
 class PicturesTower(nn.Module):
     """Normalised pictures (batch, 3, side, side) to unit vectors (batch, size)."""
+
+    model: Any
+    """Of one of open_clip's classes, which have little in common."""
 
     def __init__(self, model: nn.Module):
         super().__init__()

@@ -197,7 +197,7 @@ def _node(
     common = {"background": True, "grabFocus": False, "interactive": False, "outline": True, "visible": True}
     for key, value in sorted((common | properties | {"name": name}).items()):
         kind_of_value = "b" if isinstance(value, bool) else "i" if isinstance(value, int) else "s"
-        _property(holder, kind_of_value, key).text = str(int(value)) if kind_of_value != "s" else value
+        _property(holder, kind_of_value, key).text = value if isinstance(value, str) else str(int(value))
     red, green, blue = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
     _parts(_property(holder, "c", "color"), {"r": f"{red:.4f}", "g": f"{green:.4f}", "b": f"{blue:.4f}", "a": "1"})
     _parts(_property(holder, "r", "frame"), dict(zip("xywh", map(str, frame), strict=True)))

@@ -5,6 +5,8 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
+from PIL import Image
+
 from presets.drawing.pen import Pen, Point, around
 
 Stroke = tuple[float, list[Point]]
@@ -334,7 +336,7 @@ def main() -> None:
     """Write all of them into the folder of the bank's pictures."""
     folder = Path(__file__).parent.parent / "pictures"
     for name, picture in PICTURES.items():
-        drawn = picture().finish().quantize(96, dither=0)
+        drawn = picture().finish().quantize(96, dither=Image.Dither.NONE)
         drawn.save(folder / f"{name}.png", optimize=True)
 
 

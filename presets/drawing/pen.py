@@ -18,7 +18,8 @@ class Pen:
         """The ground goes from one colour, at the top, to another."""
         self._side = SIDE * OVERSIZE
         shades = Image.linear_gradient("L").resize((self._side, self._side))
-        self._image = Image.composite(*(Image.new("RGB", shades.size, colour) for colour in (below, above)), shades)
+        bottom, top = (Image.new("RGB", shades.size, colour) for colour in (below, above))
+        self._image = Image.composite(bottom, top, shades)
         self._draw = ImageDraw.Draw(self._image)
 
     def finish(self) -> Image.Image:

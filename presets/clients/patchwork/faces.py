@@ -27,7 +27,7 @@ def ground(patch: Patch, at: Rect, face: Rect) -> Box:
     return patch.box("panel", at, face, bgcolor=GROUND, background=1, mode=0, rounded=6, ignoreclick=1)
 
 
-def prompt_box(patch: Patch, at: Rect, face: Rect, **attributes: Value) -> Box:
+def prompt_box(patch: Patch, at: Rect, face: Rect | None, **attributes: Value) -> Box:
     """A text field whose Enter key and bang both give `text "the whole prompt"`, as one symbol."""
     look: dict[str, Value] = {"bgcolor": FIELD, "textcolor": INK, "fontsize": 13.0, "rounded": 4.0, "border": 0.0}
     hint = "What you want to hear. Enter makes it."
@@ -46,7 +46,8 @@ def prompt_box(patch: Patch, at: Rect, face: Rect, **attributes: Value) -> Box:
 
 def label(patch: Patch, text: str, at: Rect, face: Rect, **attributes: Value) -> Box:
     """A quiet word beside a control."""
-    return patch.box("comment", at, face, text, **({"textcolor": QUIET, "fontsize": 11.0} | attributes))
+    look: dict[str, Value] = {"textcolor": QUIET, "fontsize": 11.0}
+    return patch.box("comment", at, face, text, **(look | attributes))
 
 
 def number(patch: Patch, maxclass: str, at: Rect, face: Rect, least: float, most: float) -> Box:
@@ -59,7 +60,7 @@ def drop(patch: Patch, at: Rect, face: Rect, **attributes: Value) -> tuple[Box, 
     left, for the words that stand beside the picture."""
     hint = "Drop a picture or a video here to hear what is seen in it, with the prompt's words where there are any."
     look: dict[str, Value] = {"bgcolor": FIELD} | attributes
-    patch.box("panel", (at[0] + at[2], at[1], 22, 22), face, mode=0, rounded=4, ignoreclick=1, **look)
+    patch.box("panel", (at[0] + at[2], at[1], 22, 22), face, "", mode=0, rounded=4, ignoreclick=1, **look)
     field = patch.box("dropfile", at, face, annotation=hint, border=0.0)
     return field, patch.object("t b s", at[0], at[1] + 36)
 
@@ -75,6 +76,7 @@ def bar(patch: Patch, at: Rect, face: Rect, **attributes: Value) -> Box:
         "multislider",
         at,
         face,
+        "",
         bgcolor=FIELD,
         slidercolor=ACCENT,
         setminmax=[0.0, 1.0],

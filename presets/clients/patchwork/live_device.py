@@ -17,7 +17,9 @@ BUFFER = "---clipsonic"
 _LABEL = {"saved_attribute_attributes": faces.theme(textcolor="live_control_fg")}
 _FIELD = {"saved_attribute_attributes": faces.theme(bgcolor="live_lcd_bg", textcolor="live_lcd_control_fg")}
 _BAR = {"saved_attribute_attributes": faces.theme(bgcolor="live_lcd_bg", slidercolor="live_value_bar")}
-_WAVE = {"saved_attribute_attributes": faces.theme(bgcolor="live_lcd_bg", waveformcolor="live_lcd_control_fg")}
+_WAVE: dict[str, Value] = {
+    "saved_attribute_attributes": faces.theme(bgcolor="live_lcd_bg", waveformcolor="live_lcd_control_fg")
+}
 
 
 def build_device(*folders: Path) -> Patch:
@@ -42,8 +44,8 @@ def build_device(*folders: Path) -> Patch:
     _progress(patch, kinds)
     _pads(patch, kinds)
     _takes(patch, client, insert, kinds)
-    parameters = [box for box in patch.boxes if "valueof" in box.attributes.get("saved_attribute_attributes", {})]
-    patch.attributes["parameters"] = _parameters(parameters)
+    values = {box.id: _value_of(box) for box in patch.boxes}
+    patch.attributes["parameters"] = _parameters({name: value for name, value in values.items() if value})
     return patch
 
 
@@ -69,19 +71,23 @@ def _device_attributes() -> dict[str, Value]:
         "viewmode": 0,
         "includepackages": 0,
     }
-    size = {"openrect": [0.0, 0.0, float(WIDTH), float(HEIGHT)], "devicewidth": float(WIDTH)}
-    look = {"default_fontsize": 10.0, "default_fontname": "Arial Bold"}
+    size: dict[str, Value] = {"openrect": [0.0, 0.0, float(WIDTH), float(HEIGHT)], "devicewidth": float(WIDTH)}
+    look: dict[str, Value] = {"default_fontsize": 10.0, "default_fontname": "Arial Bold"}
     files = [{"name": name, "bootpath": ".", "type": "TEXT", "implicit": 1} for name in (CLIENT, INSERT)]
-    rest = {"latency": 0, "is_mpe": 0, "minimum_live_version": "", "minimum_max_version": ""}
+    rest: dict[str, Value] = {"latency": 0, "is_mpe": 0, "minimum_live_version": "", "minimum_max_version": ""}
     return size | look | rest | {"platform_compatibility": 0, "dependency_cache": files, "project": project}
 
 
-def _parameters(boxes: list[Box]) -> dict[str, Value]:
-    """Names for Live, and the banks that Push shows."""
-    values = [box.attributes["saved_attribute_attributes"]["valueof"] for box in boxes]
-    names = {
-        box.id: [value["parameter_longname"], value["parameter_shortname"], 0]
-        for box, value in zip(boxes, values, strict=True)
+def _value_of(box: Box) -> dict[str, Value]:
+    """What Live is told of a box's parameter; nothing where the box is none."""
+    attributes = box.attributes.get("saved_attribute_attributes")
+    return attributes.get("valueof", {}) if isinstance(attributes, dict) else {}
+
+
+def _parameters(values: dict[str, dict[str, Value]]) -> dict[str, Value]:
+    """Names for Live, and the banks that Push shows, of the parameters' values by their boxes' ids."""
+    names: dict[str, Value] = {
+        id_: [value["parameter_longname"], value["parameter_shortname"], 0] for id_, value in values.items()
     }
     pads = [f"Pad {number}" for number in range(1, N_PADS + 1)]
     banks = [("Clipsonic", ["Make", "Stop", "Seconds", "Takes", "Bars", "Play", "To Slot", "To Arrangement"])]
@@ -98,7 +104,7 @@ def _start(patch: Patch, client: Box) -> None:
 def _wishes(patch: Patch, client: Box, insert: Box) -> None:
     """What the person asks for."""
     prompt = faces.prompt_box(patch, (40, 56, 170, 40), (8, 8, 200, 42), varname="prompt", fontsize=12.0, **_FIELD)
-    patch.object("pattr prompt_text @bindto prompt", 560, 56, **stored("Prompt"))
+    patch.object("pattr prompt_text @bindto prompt", 560, 56, 0.0, **stored("Prompt"))
     text = patch.object("route text", 40, 110)
     both = patch.object("t l b", 40, 144)
     make = button(patch, "Make", (40, 20, 60, 20), (8, 102, 96, 20), "Make a clip of the prompt.")
@@ -178,8 +184,8 @@ def _player(patch: Patch, route: Box) -> None:
     """The device's input, with the clip added when it is played."""
     buffer = patch.object(f"buffer~ {BUFFER}", 1350, 420)
     patch.chain(route, patch.object("prepend replace", 1350, 384), buffer)
-    wave = {"buffername": BUFFER, "bgcolor": faces.FIELD, "waveformcolor": faces.ACCENT} | _WAVE
-    patch.box("waveform~", (1560, 370, 130, 40), (468, 32, 132, 44), **wave)
+    wave: dict[str, Value] = {"buffername": BUFFER, "bgcolor": faces.FIELD, "waveformcolor": faces.ACCENT}
+    patch.box("waveform~", (1560, 370, 130, 40), (468, 32, 132, 44), "", **(wave | _WAVE))
     auto = switch(patch, "Auto", (1520, 330, 60, 20), (558, 82, 42, 20), "Play every new clip at once.")
     loop = switch(patch, "Loop", (1620, 330, 60, 20), (513, 82, 42, 20), "Play round and round.")
     play = button(patch, "Play", (1490, 460, 60, 20), (468, 82, 42, 20), "Play the chosen clip through this track.")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from presets.clients.patchwork import faces
 from presets.clients.patchwork.parameters import HIDDEN, button
-from presets.clients.patchwork.patcher import Box, Patch
+from presets.clients.patchwork.patcher import Box, Patch, Value
 
 FACE_WIDTH, FACE_HEIGHT = 360, 152
 SCRIPT = "clipsonic-client.js"
@@ -119,7 +119,7 @@ def _player(patch: Patch, client: Box) -> None:
     buffer = patch.object("buffer~ clipsonic", 20, 360)
     patch.join(client, 0, replace := patch.object("prepend replace", 20, 326))
     patch.join(replace, 0, buffer)
-    patch.box("waveform~", (480, 360, 260, 60), (20, 196, 360, 72), **_wave("clipsonic"))
+    patch.box("waveform~", (480, 360, 260, 60), (20, 196, 360, 72), "", **_wave("clipsonic"))
     gate = patch.object("gate 1 1", 90, 440)
     auto = patch.box(
         "toggle", (20, 434, 22, 22), (22, 312, 20, 20), annotation="Play every new clip", parameter_enable=0
@@ -148,5 +148,5 @@ def _player(patch: Patch, client: Box) -> None:
     faces.label(patch, "click for sound", (80, 636, 100, 20), (236, 312, 90, 20))
 
 
-def _wave(buffer: str) -> dict[str, object]:
+def _wave(buffer: str) -> dict[str, Value]:
     return {"buffername": buffer, "bgcolor": faces.FIELD, "waveformcolor": faces.ACCENT}

@@ -76,8 +76,14 @@ def _trigger(arguments: list[str], folders: Folders) -> Shape:
 def _script(arguments: list[str], folders: Folders) -> Shape:
     """[js] takes its inlets and outlets from `inlets = 2;` and `outlets = 4;` in the file."""
     source = next(path for folder in folders if (path := folder / arguments[0]).exists()).read_text("utf-8")
-    counts = [int(re.search(rf"^{side} = (\d+);", source, re.MULTILINE)[1]) for side in ("inlets", "outlets")]
-    return Shape(counts[0], ("",) * counts[1])
+    return Shape(_count(source, "inlets"), ("",) * _count(source, "outlets"))
+
+
+def _count(source: str, side: str) -> int:
+    found = re.search(rf"^{side} = (\d+);", source, re.MULTILINE)
+    if found is None:
+        raise ValueError(f"the script has no line '{side} = NUMBER;'")
+    return int(found[1])
 
 
 _COUNTED = {"js": _script, "route": _route, "t": _trigger}

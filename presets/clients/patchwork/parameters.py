@@ -53,7 +53,7 @@ def _live(
     text: str,
     *,
     hint: str,
-    parameter: dict[str, Value],
+    parameter: dict[str, dict[str, Value]],
     **attributes: Value,
 ) -> Box:
     name = parameter["valueof"]["parameter_longname"]
@@ -73,6 +73,6 @@ def _live(
     )
 
 
-def _valueof(name: str, visible: int, **more: Value) -> dict[str, Value]:
-    value = {"parameter_longname": name, "parameter_shortname": name, "parameter_invisible": visible} | more
-    return {"valueof": dict(sorted(value.items()))}
+def _valueof(name: str, visible: int, **more: Value) -> dict[str, dict[str, Value]]:
+    value: dict[str, Value] = {"parameter_longname": name, "parameter_shortname": name, "parameter_invisible": visible}
+    return {"valueof": dict(sorted((value | more).items()))}

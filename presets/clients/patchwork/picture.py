@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from html import escape
 
-from presets.clients.patchwork.patcher import Rect, Value
+from presets.clients.patchwork.patcher import Rect
 
 PAPER, GROUND = "#f2f3f5", "#21262e"
 OBJECT, OBJECT_EDGE, OBJECT_INK = "#ffffff", "#8a939e", "#1d2329"
@@ -49,7 +49,8 @@ def _boxes(patch: dict) -> list[dict]:
 
 
 def _extent(rects: list[Rect], margin: float) -> tuple[float, float]:
-    return tuple(max(rect[side] + rect[side + 2] for rect in rects) + margin for side in (0, 1))
+    width, height = (max(rect[side] + rect[side + 2] for rect in rects) + margin for side in (0, 1))
+    return width, height
 
 
 def _svg(width: float, height: float, parts: list[str], ground: str = PAPER) -> str:
@@ -82,7 +83,7 @@ def _words(text: str, x: float, y: float, size: float, ink: str, anchor: str = "
 
 
 def _colour(box: dict, name: str) -> str:
-    numbers = box.get(name, DEFAULTS.get(name))
+    numbers = box[name] if name in box else DEFAULTS[name]
     return "#" + "".join(f"{round(255 * number):02x}" for number in numbers[:3])
 
 
@@ -145,7 +146,7 @@ def _first_value(box: dict) -> str:
     """What Live shows at first, or the patch when it opens."""
     if "shown" in box:
         return f"{float(box['shown']):g}"
-    value: dict[str, Value] = box.get("saved_attribute_attributes", {}).get("valueof", {})
+    value: dict = box.get("saved_attribute_attributes", {}).get("valueof", {})
     return f"{value.get('parameter_initial', [0])[0]:g}"
 
 
