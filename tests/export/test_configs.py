@@ -4,8 +4,6 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("torch", reason="the train extra is not installed")
-
 from onnx_export.configs import Config, EmbeddingChoice, read_config
 
 ROOT = Path(__file__).parent.parent.parent

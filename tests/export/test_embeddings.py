@@ -5,8 +5,6 @@ import hashlib
 import numpy as np
 import pytest
 
-pytest.importorskip("torch", reason="the train extra is not installed")
-
 from onnx_export.embeddings import embedding_name, load_open_clip, open_embedding
 from tests.export.tiny_clip import SIDE, SIZE, tiny_tag
 

@@ -3,14 +3,13 @@
 from dataclasses import replace
 
 import pytest
+import torch
 
-torch = pytest.importorskip("torch", reason="the train extra is not installed")
-
-from onnx_export.cli import main  # noqa: E402
-from onnx_export.clipsonic.denoiser import Denoiser  # noqa: E402
-from onnx_export.configs import read_config  # noqa: E402
-from onnx_export.estimate import estimate  # noqa: E402
-from onnx_export.step_costs import activation_bytes, count_flops  # noqa: E402
+from onnx_export.cli import main
+from onnx_export.clipsonic.denoiser import Denoiser
+from onnx_export.configs import read_config
+from onnx_export.estimate import estimate
+from onnx_export.step_costs import activation_bytes, count_flops
 
 CONFIG = """
 [embedding]

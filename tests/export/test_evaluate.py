@@ -7,30 +7,28 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import soundfile
+import torch
+from matplotlib import pyplot
 
-torch = pytest.importorskip("torch", reason="the train extra is not installed")
-
-import soundfile  # noqa: E402
-from matplotlib import pyplot  # noqa: E402
-
-from onnx_export.cli import main  # noqa: E402
-from onnx_export.clipsonic.lessons import Sources  # noqa: E402
-from onnx_export.corpus import Cache, open_cache, read_catalog, split_of  # noqa: E402
-from onnx_export.crepe import SAMPLE_RATE as CREPE_RATE  # noqa: E402
-from onnx_export.crepe import Crepe, pitch_error, track_pitch  # noqa: E402
-from onnx_export.distances import Components, frechet, frechet_of_clips, mean_of, nearest, spread  # noqa: E402
-from onnx_export.evaluate import MADE, REAL, Weights, evaluate_bundle, judge_tower  # noqa: E402
-from onnx_export.hifigan import HifiGan, load_hifigan, resynthesise  # noqa: E402
-from onnx_export.listener import Listeners, OwnEar, concepts, describe, describe_all, fold_of  # noqa: E402
-from onnx_export.playlists import Heard, Search, of_cache, pick_test_clips, read_paraphrases, same_sounds  # noqa: E402
-from onnx_export.probe import probe  # noqa: E402
-from onnx_export.report import Report  # noqa: E402
-from onnx_export.sheet import choose  # noqa: E402
-from onnx_export.soundnet import SoundNet, load_soundnet, soundnet_frames  # noqa: E402
-from onnx_export.vocoders import Fidelity, griffin_lim  # noqa: E402
-from plugin_server.audio.spectral import MelSettings, log_mel  # noqa: E402
-from tests.toys import MEL as TOY_MEL  # noqa: E402
-from tests.toys import write_toy  # noqa: E402
+from onnx_export.cli import main
+from onnx_export.clipsonic.lessons import Sources
+from onnx_export.corpus import Cache, open_cache, read_catalog, split_of
+from onnx_export.crepe import SAMPLE_RATE as CREPE_RATE
+from onnx_export.crepe import Crepe, pitch_error, track_pitch
+from onnx_export.distances import Components, frechet, frechet_of_clips, mean_of, nearest, spread
+from onnx_export.evaluate import MADE, REAL, Weights, evaluate_bundle, judge_tower
+from onnx_export.hifigan import HifiGan, load_hifigan, resynthesise
+from onnx_export.listener import Listeners, OwnEar, concepts, describe, describe_all, fold_of
+from onnx_export.playlists import Heard, Search, of_cache, pick_test_clips, read_paraphrases, same_sounds
+from onnx_export.probe import probe
+from onnx_export.report import Report
+from onnx_export.sheet import choose
+from onnx_export.soundnet import SoundNet, load_soundnet, soundnet_frames
+from onnx_export.vocoders import Fidelity, griffin_lim
+from plugin_server.audio.spectral import MelSettings, log_mel
+from tests.toys import MEL as TOY_MEL
+from tests.toys import write_toy
 
 MEL = MelSettings()
 RATE = MEL.sample_rate

@@ -6,43 +6,41 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import soundfile
+import torch
+from PIL import Image
 
-torch = pytest.importorskip("torch", reason="the train extra is not installed")
-
-import soundfile  # noqa: E402
-from PIL import Image  # noqa: E402
-
-from onnx_export.clipsonic.bundle import Networks, Sizes, load_networks, prior_spec, write_bundle  # noqa: E402
-from onnx_export.clipsonic.clap import Clap, ClapSize, ClapTraining, crop, train_clap  # noqa: E402
-from onnx_export.clipsonic.colours import measure_colours  # noqa: E402
-from onnx_export.clipsonic.conditions import ByFrames, ByLabel, Either  # noqa: E402
-from onnx_export.clipsonic.denoiser import Denoiser, DenoiserSize  # noqa: E402
-from onnx_export.clipsonic.image_tower import ImageTower, ImageTowerSize  # noqa: E402
-from onnx_export.clipsonic.prior import Prior, PriorSize  # noqa: E402
-from onnx_export.clipsonic.resume import resume_from  # noqa: E402
-from onnx_export.clipsonic.text_tower import TextTower, TextTowerSize, tokenize  # noqa: E402
-from onnx_export.clipsonic.train_denoiser import (  # noqa: E402
+from onnx_export.clipsonic.bundle import Networks, Sizes, load_networks, prior_spec, write_bundle
+from onnx_export.clipsonic.clap import Clap, ClapSize, ClapTraining, crop, train_clap
+from onnx_export.clipsonic.colours import measure_colours
+from onnx_export.clipsonic.conditions import ByFrames, ByLabel, Either
+from onnx_export.clipsonic.denoiser import Denoiser, DenoiserSize
+from onnx_export.clipsonic.image_tower import ImageTower, ImageTowerSize
+from onnx_export.clipsonic.prior import Prior, PriorSize
+from onnx_export.clipsonic.resume import resume_from
+from onnx_export.clipsonic.text_tower import TextTower, TextTowerSize, tokenize
+from onnx_export.clipsonic.train_denoiser import (
     DenoiserTraining,
     Examples,
     MelNormalisation,
     train_denoiser,
 )
-from onnx_export.clipsonic.train_prior import Pairs, PriorTraining, train_prior  # noqa: E402
-from onnx_export.clipsonic.train_text import Lesson, TextTraining, train_text  # noqa: E402
-from onnx_export.clipsonic.train_vocoder import VocoderTraining, train_vocoder  # noqa: E402
-from onnx_export.clipsonic.variants import CLAP_TTA, IQ, MINI, TTA  # noqa: E402
-from onnx_export.clipsonic.vocoder import LogMel, Vocoder, VocoderSize, inverse_stft  # noqa: E402
-from onnx_export.corpus import open_cache, read_catalog, split_of  # noqa: E402
-from onnx_export.graphs import Exported, export_graph  # noqa: E402
-from onnx_export.restore import restore  # noqa: E402
-from onnx_export.training import Average, Checkpoint, load_average  # noqa: E402
-from plugin_server.audio.spectral import MelSettings, istft, log_mel, stft  # noqa: E402
-from plugin_server.engine.bundles import Bundle, verify_bundle  # noqa: E402
-from plugin_server.engine.card import PictureSpec, read_card  # noqa: E402
-from plugin_server.engine.families.clipsonic import load  # noqa: E402
-from plugin_server.engine.order import TakeOrder  # noqa: E402
-from plugin_server.engine.prior import sample_prior  # noqa: E402
-from plugin_server.engine.sessions import Cancellation, SessionOptions  # noqa: E402
+from onnx_export.clipsonic.train_prior import Pairs, PriorTraining, train_prior
+from onnx_export.clipsonic.train_text import Lesson, TextTraining, train_text
+from onnx_export.clipsonic.train_vocoder import VocoderTraining, train_vocoder
+from onnx_export.clipsonic.variants import CLAP_TTA, IQ, MINI, TTA
+from onnx_export.clipsonic.vocoder import LogMel, Vocoder, VocoderSize, inverse_stft
+from onnx_export.corpus import open_cache, read_catalog, split_of
+from onnx_export.graphs import Exported, export_graph
+from onnx_export.restore import restore
+from onnx_export.training import Average, Checkpoint, load_average
+from plugin_server.audio.spectral import MelSettings, istft, log_mel, stft
+from plugin_server.engine.bundles import Bundle, verify_bundle
+from plugin_server.engine.card import PictureSpec, read_card
+from plugin_server.engine.families.clipsonic import load
+from plugin_server.engine.order import TakeOrder
+from plugin_server.engine.prior import sample_prior
+from plugin_server.engine.sessions import Cancellation, SessionOptions
 
 MEL = MelSettings()
 CPU = torch.device("cpu")

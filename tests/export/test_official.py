@@ -14,24 +14,22 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import torch
+from PIL import Image
 
-torch = pytest.importorskip("torch", reason="the train extra is not installed")
-
-from PIL import Image  # noqa: E402
-
-from onnx_export import graphs  # noqa: E402
-from onnx_export.official import assemble  # noqa: E402
-from onnx_export.official.assemble import Wish, import_bundle  # noqa: E402
-from onnx_export.official.denoiser import load_denoiser  # noqa: E402
-from onnx_export.official.prior import load_prior  # noqa: E402
-from onnx_export.official.towers import load_towers  # noqa: E402
-from plugin_server.engine.bundles import file_sha256, open_bundle, verify_bundle  # noqa: E402
-from plugin_server.engine.card import read_card  # noqa: E402
-from plugin_server.engine.families.clipsonic import load  # noqa: E402
-from plugin_server.engine.order import TakeOrder  # noqa: E402
-from plugin_server.engine.sessions import Cancellation, SessionOptions  # noqa: E402
-from plugin_server.errors import BadArgument, FolderNotWritable  # noqa: E402
-from tests.export.official import (  # noqa: E402
+from onnx_export import graphs
+from onnx_export.official import assemble
+from onnx_export.official.assemble import Wish, import_bundle
+from onnx_export.official.denoiser import load_denoiser
+from onnx_export.official.prior import load_prior
+from onnx_export.official.towers import load_towers
+from plugin_server.engine.bundles import file_sha256, open_bundle, verify_bundle
+from plugin_server.engine.card import read_card
+from plugin_server.engine.families.clipsonic import load
+from plugin_server.engine.order import TakeOrder
+from plugin_server.engine.sessions import Cancellation, SessionOptions
+from plugin_server.errors import BadArgument, FolderNotWritable
+from tests.export.official import (
     SHALLOW,
     SIZE,
     write_base,
@@ -40,7 +38,7 @@ from tests.export.official import (  # noqa: E402
     write_karlo,
     write_towers,
 )
-from tests.toys import MEL, change_card  # noqa: E402
+from tests.toys import MEL, change_card
 
 CLOSE = 1e-3
 """Largest relative difference that single precision may make."""

@@ -10,17 +10,15 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
+import torch
 
-torch = pytest.importorskip("torch", reason="the train extra is not installed")
-
-
-from onnx_export.graphs import export_graph  # noqa: E402
-from onnx_export.official.bigvgan import bigvgan_graph, load_bigvgan, without_weight_norm  # noqa: E402
-from onnx_export.official.denoiser import load_denoiser  # noqa: E402
-from onnx_export.official.prior import load_prior  # noqa: E402
-from onnx_export.official.towers import load_towers, tower_graphs  # noqa: E402
-from plugin_server.engine.card import Embedding  # noqa: E402
-from tests.export.official import (  # noqa: E402
+from onnx_export.graphs import export_graph
+from onnx_export.official.bigvgan import bigvgan_graph, load_bigvgan, without_weight_norm
+from onnx_export.official.denoiser import load_denoiser
+from onnx_export.official.prior import load_prior
+from onnx_export.official.towers import load_towers, tower_graphs
+from plugin_server.engine.card import Embedding
+from tests.export.official import (
     BIGVGAN,
     SIZE,
     bigvgan_state,
@@ -29,7 +27,7 @@ from tests.export.official import (  # noqa: E402
     write_karlo,
     write_towers,
 )
-from tests.toys import MEL  # noqa: E402
+from tests.toys import MEL
 
 PROMPTS = ["sea waves", "a dog barks, twice; 808", ""]
 CLOSE = 1e-3

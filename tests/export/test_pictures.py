@@ -7,29 +7,27 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
+from PIL import Image
 
-torch = pytest.importorskip("torch", reason="the train extra is not installed")
-
-from PIL import Image  # noqa: E402
-
-from onnx_export.cli import main  # noqa: E402
-from onnx_export.clipsonic import image_tower as towers  # noqa: E402
-from onnx_export.clipsonic.filming import Footage, sounds_of_groups  # noqa: E402
-from onnx_export.clipsonic.image_tower import ImageNetTeacher, ImageTower, ImageTowerSize, embed_pictures  # noqa: E402
-from onnx_export.clipsonic.lessons import Sources  # noqa: E402
-from onnx_export.clipsonic.text_tower import TextTower, TextTowerSize  # noqa: E402
-from onnx_export.clipsonic.train_image import ImageTraining, Views, tower_loss, train_image  # noqa: E402
-from onnx_export.comparison import ask, compare  # noqa: E402
-from onnx_export.corpus import open_cache, read_catalog  # noqa: E402
-from onnx_export.evaluate import Weights, evaluate_bundle  # noqa: E402
-from onnx_export.listener import concepts  # noqa: E402
-from onnx_export.looking import FROM_NAMES, FROM_PICTURES, hits, judge_image_tower, judged_pictures  # noqa: E402
-from onnx_export.pictures import held_out, may_teach, read_pictures, read_rgb  # noqa: E402
-from onnx_export.training import Average, Checkpoint, load_average  # noqa: E402
-from plugin_server.engine.card import PictureSpec  # noqa: E402
-from tests.export.test_evaluate import write_corpus  # noqa: E402
-from tests.toys import MEL as TOY_MEL  # noqa: E402
-from tests.toys import write_toy  # noqa: E402
+from onnx_export.cli import main
+from onnx_export.clipsonic import image_tower as towers
+from onnx_export.clipsonic.filming import Footage, sounds_of_groups
+from onnx_export.clipsonic.image_tower import ImageNetTeacher, ImageTower, ImageTowerSize, embed_pictures
+from onnx_export.clipsonic.lessons import Sources
+from onnx_export.clipsonic.text_tower import TextTower, TextTowerSize
+from onnx_export.clipsonic.train_image import ImageTraining, Views, tower_loss, train_image
+from onnx_export.comparison import ask, compare
+from onnx_export.corpus import open_cache, read_catalog
+from onnx_export.evaluate import Weights, evaluate_bundle
+from onnx_export.listener import concepts
+from onnx_export.looking import FROM_NAMES, FROM_PICTURES, hits, judge_image_tower, judged_pictures
+from onnx_export.pictures import held_out, may_teach, read_pictures, read_rgb
+from onnx_export.training import Average, Checkpoint, load_average
+from plugin_server.engine.card import PictureSpec
+from tests.export.test_evaluate import write_corpus
+from tests.toys import MEL as TOY_MEL
+from tests.toys import write_toy
 
 CPU = torch.device("cpu")
 COLOURS = {"rain": "blue", "hammer": "grey", "": "green"}

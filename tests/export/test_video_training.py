@@ -4,14 +4,12 @@ import logging
 import shutil
 
 import pytest
+import torch
 
-torch = pytest.importorskip("torch", reason="the train extra is not installed")
-pytest.importorskip("av", reason="PyAV is not installed")
-
-from onnx_export.cli import main  # noqa: E402
-from onnx_export.embeddings import embedding_name  # noqa: E402
-from tests.export.test_videos import BLUE, RED, film  # noqa: E402
-from tests.export.tiny_clip import SIZE, tiny_tag  # noqa: E402
+from onnx_export.cli import main
+from onnx_export.embeddings import embedding_name
+from tests.export.test_videos import BLUE, RED, film
+from tests.export.tiny_clip import SIZE, tiny_tag
 
 CONFIG = """
 [embedding]

@@ -7,18 +7,17 @@ import pickle
 from dataclasses import replace
 from fractions import Fraction
 
+import av
 import numpy as np
 import pytest
 
-av = pytest.importorskip("av", reason="PyAV is not installed")
-
-from onnx_export.corpus import split_of  # noqa: E402
-from onnx_export.embeddings import JointEmbedding  # noqa: E402
-from onnx_export.reading_ahead import read_ahead  # noqa: E402
-from onnx_export.video_features import FeatureSettings, VideoSet, features_place, make_features  # noqa: E402
-from onnx_export.video_lists import find_videos  # noqa: E402
-from onnx_export.videos import Cutting, Read, Video, read_video  # noqa: E402
-from plugin_server.audio.spectral import MelSettings, log_mel  # noqa: E402
+from onnx_export.corpus import split_of
+from onnx_export.embeddings import JointEmbedding
+from onnx_export.reading_ahead import read_ahead
+from onnx_export.video_features import FeatureSettings, VideoSet, features_place, make_features
+from onnx_export.video_lists import find_videos
+from onnx_export.videos import Cutting, Read, Video, read_video
+from plugin_server.audio.spectral import MelSettings, log_mel
 
 MEL = MelSettings(sample_rate=16000, n_fft=512, hop=128, n_mels=64, f_max_hz=8000.0)
 CUTTING = Cutting(clip_s=2.0, n_frames=4, least_s=0.5, longest_s=20.0)
