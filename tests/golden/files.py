@@ -16,7 +16,7 @@ def contents(path: Path) -> list[str]:
         parts = _chunks(data, "little" if data[:4] == b"RIFF" else "big")
         return [f"{name.decode()}: {_shown(part)}" for name, part in parts if name not in SOUND]
     if path.suffix == ".flac":
-        return [f"block {kind}: {_shown(part)}" for kind, part in _blocks(data) if kind == FLAC_WORDS]
+        return [line for kind, part in _blocks(data) if kind == FLAC_WORDS for line in _comments(part)]
     return data.decode().splitlines()
 
 
@@ -35,6 +35,19 @@ def _blocks(data: bytes) -> Iterator[tuple[int, bytes]]:
         size = int.from_bytes(data[place + 1 : place + 4], "big")
         yield kind, data[place + 4 : place + 4 + size]
         place += 4 + size
+
+
+def _comments(block: bytes) -> Iterator[str]:
+    """The vendor's name, then each comment; their lengths are not told, since recipes hold paths."""
+    place, n_left = 0, 1
+    while n_left:
+        size = int.from_bytes(block[place : place + 4], "little")
+        yield block[place + 4 : place + 4 + size].decode()
+        if not place:
+            n_left += int.from_bytes(block[4 + size : 8 + size], "little")
+            place += 4
+        place += 4 + size
+        n_left -= 1
 
 
 def _shown(part: bytes) -> str:

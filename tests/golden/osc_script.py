@@ -230,9 +230,7 @@ def _jobs(udp: Talk, stage: Stage, tmp: Path) -> None:
     udp.say("/cancel", 1, 2)
     udp.say("/cancel", True)
     udp.with_progress = False
-    udp.begin(
-        "/generate", "slow", 20, "@steps", 100, "@model", "slow-toy", "@id", "slow", "@seed", 1, until="/progress"
-    )
+    udp.begin("/generate", "slow", 20, "@steps", 100, "@model", "slow-toy", "@id", "slow", "@seed", 1, stage="sampling")
     for number in range(4):
         udp.begin("/generate", "waiting", 0.5, "@id", f"waits-{number}", "@seed", number)
     udp.say("/generate", "one too many", 0.5)
@@ -245,9 +243,7 @@ def _jobs(udp: Talk, stage: Stage, tmp: Path) -> None:
     udp.say("/cancel", "slow")
     udp.settle()
     udp.say("/sync", 10)
-    udp.begin(
-        "/generate", "slow", 20, "@steps", 100, "@model", "slow-toy", "@id", "slow", "@seed", 1, until="/progress"
-    )
+    udp.begin("/generate", "slow", 20, "@steps", 100, "@model", "slow-toy", "@id", "slow", "@seed", 1, stage="sampling")
     udp.say("/cancel")
     udp.say("/status")
     udp.settle()

@@ -27,7 +27,7 @@ LINES = (
     # The drawing of a clip whose seed was drawn.
     (re.compile(r"(^[ .:\-=+*#%@]{60,}\n)+(?=0 s)", re.M), "<drawing>\n"),
 )
-IDS = {"clip": re.compile(r"\b[0-9a-f]{12}\b"), "checksum": re.compile(r"\b[0-9a-f]{16}\b")}
+IDS = {"clip": re.compile(r"(?<![\w.])[0-9a-f]{12}\b"), "checksum": re.compile(r"(?<![\w.])[0-9a-f]{16}\b")}
 
 
 def environment(tmp: Path) -> dict[str, str]:

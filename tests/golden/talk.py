@@ -18,7 +18,7 @@ ENDS = {"/status": "/status.reply", "/version": "/version.reply", "/network": "/
 """Replies that end an answer, where it is not /done or /fail with the address."""
 OTHER_ENDS = {"/clip/again": "/generate"}
 """Addresses whose answers end as another one's do."""
-WAIT_S = 20.0
+WAIT_S = 60.0
 Heard = tuple[str, str, tuple]
 """Address, type tags, arguments."""
 
@@ -149,11 +149,11 @@ class Talk:
         self.line.send(packet)
         return self._wrote_answers(self._until(lambda heard: sum(map(is_end, heard)) >= ends), apart)
 
-    def begin(self, address: str, *arguments: object, until: str = "/queued") -> list[Heard]:
-        """Send one message whose job goes on, and wait for the first reply of an address."""
+    def begin(self, address: str, *arguments: object, stage: str = "") -> list[Heard]:
+        """Send one message whose job goes on, and wait until it is queued, or at a stage."""
         self._wrote(address, arguments)
         self.line.send(message(address, *arguments))
-        return self._wrote_answers(self._until(lambda heard: heard[-1][0] == until if heard else False), fence=False)
+        return self._wrote_answers(self._until(lambda heard: is_begun(heard, stage)), fence=False)
 
     def settle(self) -> None:
         """Let a job that was cancelled leave the engine, unrecorded: until then others are counted behind it."""
@@ -231,6 +231,14 @@ class Talk:
         if isinstance(atom, float):
             return f"{atom:.6g}"
         return self._names.mask(shown(atom))
+
+
+def is_begun(heard: Sequence[Heard], stage: str) -> bool:
+    """True when the last of these replies tells of a job at a stage, or that one is queued."""
+    if not heard:
+        return False
+    address, _, arguments = heard[-1]
+    return address == "/progress" and arguments[2] == stage if stage else address == "/queued"
 
 
 def count_ends(heard: Sequence[Heard], address: str) -> int:
