@@ -69,6 +69,8 @@ def osc_record(stage: Stage, names: Names, tmp: Path) -> str:
         finally:
             udp.close()
     _streams(stage, names, lines)
+    saved = (tmp / "banks" / "yours.toml").read_text("utf-8")
+    lines += ["", "# What /bank/save wrote into yours.toml", "", *names.mask(saved).splitlines()]
     return "\n".join(lines).strip() + "\n"
 
 
