@@ -148,7 +148,7 @@ class ImageNetTeacher(nn.Module):
     @staticmethod
     def class_names() -> list[str]:
         """The thousand classes of ImageNet with their synonyms, 'seashore, coast, ...', in the network's order."""
-        from timm.data import ImageNetInfo
+        from timm.data.imagenet_info import ImageNetInfo
 
         info = ImageNetInfo()
         return [info.index_to_description(i).lower() for i in range(info.num_classes())]
