@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from onnx_export.train_commands import TRAINERS, limit_threads, train
+from onnx_export.commands.train import TRAINERS, limit_threads, train
 from plugin_server.errors import ClipsonicError
 from plugin_server.settings import SHIPPED_BUNDLES, bundle_folders
 
@@ -153,7 +153,7 @@ def _add_sources(parser: argparse.ArgumentParser) -> None:
 
 
 def _sources(options: argparse.Namespace):
-    from onnx_export.clipsonic.lessons import Sources
+    from onnx_export.clipsonic.training.datasets import Sources
 
     names = ("corpus", "runs", "images", "imagenet", "minilm", "captions", "ontology", "labels", "wordnet", "licences")
     return Sources(**{name: getattr(options, name) for name in names})
@@ -164,8 +164,8 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _features(options: argparse.Namespace) -> None:
-    from onnx_export.configs import read_config
-    from onnx_export.video_features import watch
+    from onnx_export.config import read_config
+    from onnx_export.video.features import watch
 
     config = read_config(options.config)
     found = watch(options.videos, options.list, config, options.runs, options.device, options.workers)
@@ -179,8 +179,8 @@ def _features(options: argparse.Namespace) -> None:
 def _estimate(options: argparse.Namespace) -> None:
     import torch
 
-    from onnx_export.configs import read_config
-    from onnx_export.estimate import estimate
+    from onnx_export.config import read_config
+    from onnx_export.profiling.estimate import estimate
 
     if options.device == "cuda" and not torch.cuda.is_available():
         raise ValueError("--device is cuda, expected cpu: PyTorch finds no CUDA here")
@@ -190,20 +190,20 @@ def _estimate(options: argparse.Namespace) -> None:
 
 
 def _resume(options: argparse.Namespace) -> None:
-    from onnx_export.clipsonic.bundle import Sizes
-    from onnx_export.clipsonic.resume import resume_from
-    from plugin_server.engine.bundles import Bundle
-    from plugin_server.engine.card import read_card
+    from onnx_export.clipsonic.export.bundle import Sizes
+    from onnx_export.clipsonic.export.resume import resume_from
+    from plugin_server.engine.bundles.card import read_card
+    from plugin_server.engine.bundles.registry import Bundle
 
     bundle = Bundle(options.bundle, read_card(options.bundle))
     resume_from(bundle, Sizes(), options.runs, options.at)
 
 
 def _export(options: argparse.Namespace) -> None:
-    from onnx_export.attributions import write_attributions
-    from onnx_export.clipsonic.bundle import Sizes, load_networks, write_bundle
-    from onnx_export.clipsonic.colours import measure_colours
+    from onnx_export.clipsonic.export.band_statistics import measure_colours
+    from onnx_export.clipsonic.export.bundle import Sizes, load_networks, write_bundle
     from onnx_export.clipsonic.variants import VARIANTS
+    from onnx_export.data.attributions import write_attributions
 
     sources, sizes, variant = _sources(options), Sizes(), VARIANTS[options.name]
     cache = sources.cache()
@@ -236,7 +236,7 @@ def _import(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from onnx_export.evaluate import Weights, evaluate_bundle
+    from onnx_export.evaluation.evaluate import Weights, evaluate_bundle
 
     limit_threads(options.threads)
     weights = Weights(options.soundnet, options.hifigan, options.crepe)
@@ -247,8 +247,8 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 
 def _compare(options: argparse.Namespace) -> None:
-    from onnx_export.comparison import compare
-    from onnx_export.evaluate import Weights
+    from onnx_export.evaluation.evaluate import Weights
+    from onnx_export.evaluation.variants import compare
 
     report = compare(options.bundles, _sources(options), Weights(soundnet=options.soundnet))
     print(report.table())
@@ -257,9 +257,9 @@ def _compare(options: argparse.Namespace) -> None:
 
 
 def _draw(options: argparse.Namespace) -> None:
-    from onnx_export.pictures import read_rgb
-    from onnx_export.playlists import TAKE_SECONDS, make
-    from onnx_export.sheet import draw_pictures, draw_row
+    from onnx_export.data.images import read_rgb
+    from onnx_export.evaluation.clip_sets import TAKE_SECONDS, make
+    from onnx_export.evaluation.figures import draw_pictures, draw_row
 
     model, files = _model(options.bundle), [Path(prompt) for prompt in options.prompts]
     if all(file.is_file() for file in files):
@@ -274,8 +274,8 @@ def _draw(options: argparse.Namespace) -> None:
 
 
 def _probe(options: argparse.Namespace) -> None:
-    from onnx_export.listener import concepts
-    from onnx_export.probe import probe
+    from onnx_export.evaluation.diffusion_classifier import probe
+    from onnx_export.evaluation.judges import concepts
 
     model, cache = _model(options.bundle), _sources(options).cache()
     labels = concepts(cache)
@@ -285,8 +285,8 @@ def _probe(options: argparse.Namespace) -> None:
 
 
 def _model(folder: Path):
-    from plugin_server.engine.bundles import Bundle
-    from plugin_server.engine.card import read_card
+    from plugin_server.engine.bundles.card import read_card
+    from plugin_server.engine.bundles.registry import Bundle
     from plugin_server.engine.families.clipsonic import load
     from plugin_server.engine.sessions import SessionOptions
 

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from plugin_server import __version__
+from plugin_server.commands.flags import add_generate, add_settings, settings_of
 from plugin_server.errors import BadSettings, ClipsonicError
-from plugin_server.flags import add_generate, add_settings, settings_of
 from plugin_server.settings import bundle_folders
 
 
@@ -135,7 +135,7 @@ _CLIP_ACTIONS = {
 
 
 def _clips(options: argparse.Namespace) -> None:
-    from plugin_server.clips import run_clips
+    from plugin_server.commands.clips import run_clips
 
     words = [f"-{word}" for word in options.words] if getattr(options, "remove", False) else options.words
     run_clips(settings_of(options), options.action, getattr(options, "clip", ""), words, options.count)
@@ -159,31 +159,31 @@ def _add_banks(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def _list_banks(options: argparse.Namespace) -> None:
-    from plugin_server.banks import list_banks
+    from plugin_server.commands.banks import list_banks
 
     list_banks(settings_of(options))
 
 
 def _show_bank(options: argparse.Namespace) -> None:
-    from plugin_server.banks import show_bank
+    from plugin_server.commands.banks import show_bank
 
     show_bank(settings_of(options), options.name)
 
 
 def _check_banks(options: argparse.Namespace) -> None:
-    from plugin_server.banks import check_banks
+    from plugin_server.commands.banks import check_banks
 
     check_banks(settings_of(options), options.names)
 
 
 def _render_bank(options: argparse.Namespace) -> None:
-    from plugin_server.banks import render_bank
+    from plugin_server.commands.banks import render_bank
 
     render_bank(settings_of(options), options.name)
 
 
 def _export_bank(options: argparse.Namespace) -> None:
-    from plugin_server.banks import export
+    from plugin_server.commands.banks import export
 
     export(settings_of(options), options.name, options.to)
 
@@ -197,9 +197,9 @@ def _add_demo(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 
 
 def _demo(options: argparse.Namespace) -> None:
-    from plugin_server.commands import prompt_and_seconds
-    from plugin_server.demo import run_demo
-    from plugin_server.engine.bundles import find_bundle
+    from plugin_server.commands.demo import run_demo
+    from plugin_server.commands.generate import prompt_and_seconds
+    from plugin_server.engine.bundles.registry import find_bundle
 
     model = settings_of(options).model
     prompt, seconds = " ".join(options.prompt) or "sea waves", options.seconds
@@ -242,27 +242,27 @@ _IMPORTED = {
 
 
 def _import(options: argparse.Namespace) -> None:
-    from plugin_server.importing import import_model
+    from plugin_server.commands.models import import_model
 
     given = {flag: getattr(options, flag) for flag in _IMPORTED if getattr(options, flag) is not None}
     import_model(options.name, given, options.single)
 
 
 def _models(options: argparse.Namespace) -> None:
-    from plugin_server.commands import print_models
+    from plugin_server.commands.generate import print_models
 
     print_models(bundle_folders(), options.verify)
 
 
 def _install(options: argparse.Namespace) -> None:
-    from plugin_server.engine.install import install_bundle
+    from plugin_server.engine.bundles.install import install_bundle
 
     bundle = install_bundle(options.source.expanduser(), bundle_folders()[0])
     print(f"installed {bundle.card.name} {bundle.card.version}: {bundle.folder}")
 
 
 def _remove(options: argparse.Namespace) -> None:
-    from plugin_server.engine.install import remove_bundle
+    from plugin_server.engine.bundles.install import remove_bundle
 
     own, *shipped = bundle_folders()
     remove_bundle(options.name, own, shipped)
@@ -276,6 +276,6 @@ def _add_doctor(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
 
 
 def _doctor(options: argparse.Namespace) -> None:
-    from plugin_server.doctor import print_report
+    from plugin_server.commands.doctor import print_report
 
     print_report(settings_of(options))

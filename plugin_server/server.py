@@ -6,29 +6,29 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
-from plugin_server.audio.device import PortAudioOutput
 from plugin_server.audio.finish import Finish
-from plugin_server.audio.player import Player
-from plugin_server.engine.bundles import Shelf, find_bundle
-from plugin_server.engine.order import EngineOptions
-from plugin_server.engine.worker import Engine
-from plugin_server.protocol.advertise import Advertiser, host_name
-from plugin_server.protocol.endpoints import Endpoints, open_endpoints
-from plugin_server.protocol.guard import LOOPBACK, Guard
-from plugin_server.protocol.midi import MidiIn
-from plugin_server.protocol.network import Network
-from plugin_server.protocol.osc import Range
-from plugin_server.protocol.oscquery import Query
-from plugin_server.protocol.service import OscService, Parts
+from plugin_server.audio.playback.device import PortAudioOutput
+from plugin_server.audio.playback.player import Player
+from plugin_server.engine.bundles.registry import Shelf, find_bundle
+from plugin_server.engine.messages import EngineOptions
+from plugin_server.engine.process.client import Engine
+from plugin_server.protocol.access import LOOPBACK, Guard
+from plugin_server.protocol.dispatcher import OscService, Parts
 from plugin_server.protocol.subscribers import Subscribers
-from plugin_server.protocol.web import Pages, WebServer
+from plugin_server.protocol.table import Range
+from plugin_server.protocol.transports.midi import MidiIn
+from plugin_server.protocol.transports.network import Network
+from plugin_server.protocol.transports.oscquery import Query
+from plugin_server.protocol.transports.sockets import Endpoints, open_endpoints
+from plugin_server.protocol.transports.web import Pages, WebServer
+from plugin_server.protocol.transports.zeroconf import Advertiser, host_name
 from plugin_server.settings import Settings, bundle_folders
-from plugin_server.studio.banks import BankShelf
+from plugin_server.studio.banks.files import BankShelf
+from plugin_server.studio.banks.loaded import Pads
+from plugin_server.studio.generator import Studio, StudioSettings, check_folder
 from plugin_server.studio.jobs import Jobs
-from plugin_server.studio.kept import move_to_trash
-from plugin_server.studio.library import Library
-from plugin_server.studio.pads import Pads
-from plugin_server.studio.studio import Studio, StudioSettings, check_folder
+from plugin_server.studio.library.library import Library
+from plugin_server.studio.library.undo_files import move_to_trash
 
 PROVIDERS = {
     "CPUExecutionProvider": "the CPU",

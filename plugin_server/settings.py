@@ -16,7 +16,7 @@ from plugin_server.errors import BadSettings
 
 APP = "clipsonic"
 SHIPPED_BUNDLES = Path(__file__).parent / "bundles"
-SHIPPED_BANKS = (Path(__file__).parent / "presets", Path(__file__).parent.parent / "presets")
+SHIPPED_BANKS = (Path(__file__).parent / "presets" / "banks", Path(__file__).parent.parent / "presets" / "banks")
 """Where an installed package has its prompt banks, and where a checkout has them."""
 
 

@@ -9,11 +9,11 @@ import pytest
 
 from plugin_server import server
 from plugin_server.audio.names import unique_path
-from plugin_server.audio.player import Player
+from plugin_server.audio.playback.player import Player
 from plugin_server.client import Client
-from plugin_server.engine.worker import Engine, EngineOptions
+from plugin_server.engine.process.client import Engine, EngineOptions
 from plugin_server.settings import Settings
-from tests.toys import write_toy
+from tests.support.toys import write_toy
 
 
 @pytest.fixture(scope="session")

@@ -13,8 +13,8 @@ import pytest
 
 from plugin_server import errors
 from plugin_server.errors import BadArgument, BadSettings, ClipsonicError
-from plugin_server.protocol.live import parse_play
-from plugin_server.protocol.osc import REPLIES, TABLE
+from plugin_server.protocol.commands.playback import parse_play
+from plugin_server.protocol.table import REPLIES, TABLE
 from plugin_server.settings import SHIPPED_BUNDLES, Settings, load_settings
 from plugin_server.studio.requests import Generate
 

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field, replace
 
-from onnx_export.clipsonic.clap import EMBEDDING as CLAP_EMBEDDING
-from plugin_server.engine.card import Lengths, Sampling
+from onnx_export.clipsonic.models.clap import EMBEDDING as CLAP_EMBEDDING
+from plugin_server.engine.bundles.card import Lengths, Sampling
 
 EMBEDDING = "clipsonic-mini-384"
 LICENCE = "CC BY-SA 4.0 for the weights; see ATTRIBUTIONS.md for the sounds and pictures behind them"

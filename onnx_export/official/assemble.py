@@ -9,19 +9,19 @@ from pathlib import Path
 
 import torch
 
-from onnx_export.clipsonic.bundle import denoiser_graph
-from onnx_export.graphs import Exported, export_graph, graph_files
+from onnx_export.clipsonic.export.bundle import denoiser_graph
+from onnx_export.graph.export import Exported, export_graph, graph_files
 from onnx_export.official.bigvgan import BigVGAN, bigvgan_graph, load_bigvgan
+from onnx_export.official.compatibility import check_denoiser, check_prior, check_vocoder
 from onnx_export.official.denoiser import TaughtDenoiser, load_denoiser
-from onnx_export.official.fit import check_denoiser, check_prior, check_vocoder
+from onnx_export.official.error_text import sentence
 from onnx_export.official.prior import LoadedPrior, load_prior, prior_graph
-from onnx_export.official.sentences import sentence
+from onnx_export.official.smoke_test import try_out
 from onnx_export.official.towers import Towers, load_towers, tower_graphs
-from onnx_export.official.trial import try_out
-from plugin_server.engine.bundles import Bundle, file_sha256, find_bundle, open_bundle, verify_bundle
-from plugin_server.engine.card import CARD_NAME, Card, Embedding, GraphSpec, Known, check_name
+from plugin_server.engine.bundles.card import CARD_NAME, Card, Embedding, GraphSpec, Known, check_name
+from plugin_server.engine.bundles.install import DOCUMENTS, staging
+from plugin_server.engine.bundles.registry import Bundle, file_sha256, find_bundle, open_bundle, verify_bundle
 from plugin_server.engine.families.clipsonic import TOKENIZER_FILE
-from plugin_server.engine.install import DOCUMENTS, staging
 from plugin_server.errors import BadArgument, shown
 
 log = logging.getLogger(__name__)

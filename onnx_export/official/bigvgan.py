@@ -16,8 +16,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from onnx_export.graphs import Exported
-from onnx_export.official.sentences import sentence
+from onnx_export.graph.export import Exported
+from onnx_export.official.error_text import sentence
 from plugin_server.audio.spectral import MelSettings
 
 CONFIG, WEIGHTS = "config.json", "bigvgan_generator.pt"

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import torch
 
-from onnx_export.clipsonic.denoiser import Denoiser, DenoiserSize
+from onnx_export.clipsonic.models.denoiser import Denoiser, DenoiserSize
 from onnx_export.clipsonic.variants import EMBEDDING
-from onnx_export.official.sentences import sentence
-from plugin_server.engine.card import Embedding
+from onnx_export.official.error_text import sentence
+from plugin_server.engine.bundles.card import Embedding
 
 HEAD_WIDTH = 64
 """Of checkpoints that do not say how many heads they have."""

@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from onnx_export.graphs import Exported
-from onnx_export.official.sentences import sentence
+from onnx_export.graph.export import Exported
+from onnx_export.official.error_text import sentence
 from onnx_export.torchvision_ops import declare_missing_operators
-from plugin_server.engine.card import PriorSpec
+from plugin_server.engine.bundles.card import PriorSpec
 
 log = logging.getLogger(__name__)
 

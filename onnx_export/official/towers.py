@@ -13,11 +13,11 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from onnx_export.embeddings import SCHEMES, embedding_name, load_open_clip
-from onnx_export.graphs import Exported
-from onnx_export.official.sentences import sentence
+from onnx_export.graph.export import Exported
+from onnx_export.joint_embeddings import SCHEMES, embedding_name, load_open_clip
+from onnx_export.official.error_text import sentence
 from onnx_export.torchvision_ops import declare_missing_operators
-from plugin_server.engine.card import PictureSpec
+from plugin_server.engine.bundles.card import PictureSpec
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from typing import Any
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from plugin_server.engine.card import GraphSpec
+from plugin_server.engine.bundles.card import GraphSpec
 from plugin_server.errors import BundleDamaged, Cancelled, EngineFailed
 
 log = logging.getLogger(__name__)

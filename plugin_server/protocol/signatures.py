@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from plugin_server.protocol.osc import TABLE, Range, Row
+from plugin_server.protocol.table import TABLE, Range, Row
 
 FAIL = "/fail"
 """Any row may be answered by it."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from plugin_server.engine.order import Report
+from plugin_server.engine.messages import Report
 from plugin_server.errors import Cancelled, ClipsonicError, DuplicateJob, QueueFull, UnknownJob, shown
 from plugin_server.studio.requests import Request
 

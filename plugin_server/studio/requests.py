@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import ClassVar
 
-from plugin_server.audio.about import BEATS_PER_BAR, read_key
-from plugin_server.engine.card import Lengths
+from plugin_server.audio.formats.metadata import BEATS_PER_BAR, read_key
+from plugin_server.engine.bundles.card import Lengths
 from plugin_server.errors import BadArgument, shown
 
 SEED_LIMIT = 2**31 - 1

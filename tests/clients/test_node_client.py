@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from plugin_server.audio.files import read_recipe
+from plugin_server.audio.formats.files import read_recipe
 from tests.clients.lines import hear, talking, tell
 from tests.clients.test_scripts import CLIENTS, HERE
 from tests.journeys.conftest import free_port, need

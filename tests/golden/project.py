@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from plugin_server.settings import Settings
-from tests.audio.outputs import HandOutput, player_on
 from tests.conftest import running_daemon
-from tests.toys import write_toy
+from tests.support.outputs import HandOutput, player_on
+from tests.support.toys import write_toy
 
 CHECKOUT = Path(__file__).parent.parent.parent
 PACKAGE = "plugin_server"

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from plugin_server import demo
-from plugin_server.daemon_process import start_daemon
+from plugin_server.commands import demo
+from plugin_server.commands.daemon_process import start_daemon
 from plugin_server.errors import ClipsonicError
 from tests.journeys.conftest import environment
-from tests.toys import write_toy
+from tests.support.toys import write_toy
 
 
 def run(tmp_path: Path, *arguments: str, status: int = 0, **more: str) -> subprocess.CompletedProcess:
@@ -163,7 +163,17 @@ def test_a_demo_whose_daemon_is_silent_says_so(monkeypatch, capsys):
 
 
 def test_the_benchmark_measures_every_part(tmp_path):
-    command = [sys.executable, "-m", "plugin_server.bench", "--rounds", "1", "--lengths", "0.5", "--steps", "2"]
+    command = [
+        sys.executable,
+        "-m",
+        "plugin_server.benchmarks.generation",
+        "--rounds",
+        "1",
+        "--lengths",
+        "0.5",
+        "--steps",
+        "2",
+    ]
     kept = tmp_path / "figures.json"
     ended = subprocess.run([*command, "--json", str(kept)], capture_output=True, text=True, env=environment(tmp_path))
     assert ended.returncode == 0, ended.stderr

@@ -11,7 +11,7 @@ import pytest
 from plugin_server.client import Client
 from tests.journeys.conftest import environment, serving
 from tests.journeys.test_commands import run
-from tests.recipes import write_made
+from tests.support.recipes import write_made
 
 
 def ask(client, address, *arguments):
@@ -122,7 +122,7 @@ def test_a_daemon_survives_an_index_that_is_damaged_and_one_that_cannot_be(tmp_p
 
 
 def test_the_library_s_benchmark_measures_every_part(tmp_path):
-    command = [sys.executable, "-m", "plugin_server.bench_library", "--clips", "1000", "--rounds", "10"]
+    command = [sys.executable, "-m", "plugin_server.benchmarks.library", "--clips", "1000", "--rounds", "10"]
     kept = tmp_path / "figures.json"
     ended = subprocess.run([*command, "--json", str(kept)], capture_output=True, text=True, env=environment(tmp_path))
     assert ended.returncode == 0, ended.stderr

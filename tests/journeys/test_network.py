@@ -12,7 +12,7 @@ import pytest
 from zeroconf import IPVersion, Zeroconf
 
 from plugin_server.client import Client
-from plugin_server.protocol.advertise import OSC
+from plugin_server.protocol.transports.zeroconf import OSC
 from tests.journeys.conftest import environment, serving
 
 MDNS = 5353
@@ -54,7 +54,7 @@ def test_without_lan_nothing_but_loopback_is_bound(tmp_path):
         http_port, http, zeroconf, lan, hosts, packets = told(process.port)
         sockets = bound(process.pid)
         assert {("0100007F", process.port), ("0100007F", http_port)} <= sockets
-        # Zeroconf's own port belongs to all responders of a machine; tests/protocol/test_advertise.py holds that the
+        # Zeroconf's own port belongs to all responders of a machine; test_zeroconf.py holds that the
         # network gets no answer from it.
         assert {address for address, port in sockets if port != MDNS} <= LOOPBACK
         assert (http, lan, hosts, packets) == ("listens", 0, 0, 0)

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from plugin_server.audio.files import read_recipe
+from plugin_server.audio.formats.files import read_recipe
 from plugin_server.client import Client
 from tests.journeys.conftest import serving
 from tests.journeys.test_banks import write_bank
 from tests.journeys.test_commands import run
-from tests.media import write_video
+from tests.support.media import write_video
 
 QUICK = ["--seconds", "0.5", "--steps", "1", "--seed", "7"]
 

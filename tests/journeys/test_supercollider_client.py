@@ -10,7 +10,7 @@ import soundfile
 from PIL import Image
 from scipy.signal import fftconvolve
 
-from plugin_server.audio.files import read_recipe
+from plugin_server.audio.formats.files import read_recipe
 from tests.journeys.conftest import free_port, jack_server, need
 
 CLIENT = Path(__file__).parent.parent.parent / "presets" / "clients" / "supercollider"

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import Protocol
 
-from plugin_server.engine.bundles import Bundle
+from plugin_server.engine.bundles.registry import Bundle
 from plugin_server.engine.families import clipsonic
-from plugin_server.engine.order import Report, TakeOrder
+from plugin_server.engine.messages import Report, TakeOrder
 from plugin_server.engine.rendering import Rendering
 from plugin_server.engine.sessions import Cancellation, SessionOptions
 

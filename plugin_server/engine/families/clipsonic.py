@@ -9,17 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plugin_server.audio.spectral import istft, match_mel
-from plugin_server.engine.bundles import Bundle
-from plugin_server.engine.card import Card
-from plugin_server.engine.colour import tinted
-from plugin_server.engine.known import KnownSounds
-from plugin_server.engine.order import Report, TakeOrder
-from plugin_server.engine.pictures import normalise, read_pictures
-from plugin_server.engine.prior import sample_prior, slerp
+from plugin_server.engine.bundles.card import Card
+from plugin_server.engine.bundles.registry import Bundle
+from plugin_server.engine.inputs.images import normalise, read_pictures
+from plugin_server.engine.inputs.tokenizer import Tokenizer
+from plugin_server.engine.messages import Report, TakeOrder
 from plugin_server.engine.rendering import Rendering
-from plugin_server.engine.sampler import SOLVERS, Denoise, channel_noise, flow_sigmas, guided, rolling
+from plugin_server.engine.sampling.band_statistics import tinted
+from plugin_server.engine.sampling.label_anchors import KnownSounds
+from plugin_server.engine.sampling.prior import sample_prior, slerp
+from plugin_server.engine.sampling.solvers import SOLVERS, Denoise, channel_noise, flow_sigmas, guided, rolling
 from plugin_server.engine.sessions import Cancellation, GraphSession, SessionOptions
-from plugin_server.engine.tokenizer import Tokenizer
 from plugin_server.errors import BundleDamaged, EngineFailed
 
 TOKENIZER_FILE = "merges.txt.gz"

@@ -1,0 +1,1 @@
+"""Trained checkpoints of CLIPSonic to a bundle, and back."""

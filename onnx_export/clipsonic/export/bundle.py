@@ -1,0 +1,223 @@
+"""Trained checkpoints to the bundle that the daemon serves."""
+
+import logging
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from importlib.resources import files
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import nn
+
+from onnx_export.clipsonic.models.clap import Clap, ClapSize, ClapTextTower
+from onnx_export.clipsonic.models.denoiser import Denoiser, DenoiserSize
+from onnx_export.clipsonic.models.image_tower import ImageTower, ImageTowerSize
+from onnx_export.clipsonic.models.prior import Prior, PriorSize
+from onnx_export.clipsonic.models.text_tower import TextTower, TextTowerSize, embed_texts
+from onnx_export.clipsonic.models.vocoder import Vocoder, VocoderSize
+from onnx_export.clipsonic.training.embedding_space import TEMPLATES
+from onnx_export.clipsonic.variants import EMBEDDING, Variant
+from onnx_export.graph.export import ByteEmbedding, Exported, export_graph
+from onnx_export.training.loop import load_average, noted
+from plugin_server.audio.spectral import MelSettings
+from plugin_server.engine.bundles.card import CARD_NAME, Card, Embedding, Known, PriorSpec
+from plugin_server.engine.bundles.registry import file_sha256
+from plugin_server.engine.families.clipsonic import TOKENIZER_FILE
+from plugin_server.engine.sampling.band_statistics import Colours
+
+log = logging.getLogger(__name__)
+
+M = TypeVar("M", bound=nn.Module)
+KNOWN_FILE = "known.npz"
+GIBBERISH = (
+    "xqzv plorth", "quarterly tax law", "the number seven", "asdf qwer zxcv", "parliamentary procedure", "blue square",
+    "monetary policy", "theorem of algebra", "please and thank you", "inflation rate", "democracy", "copyright notice",
+    "lorem ipsum dolor", "password", "grammar", "tuesday",
+)  # fmt: skip
+"""Words that stand for no sound."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Shapes of the networks."""
+
+    mel: MelSettings = field(default_factory=MelSettings)
+    text: TextTowerSize = field(default_factory=TextTowerSize)
+    image: ImageTowerSize = field(default_factory=ImageTowerSize)
+    prior: PriorSize = field(default_factory=PriorSize)
+    clap: ClapSize = field(default_factory=ClapSize)
+    denoiser: DenoiserSize = field(default_factory=DenoiserSize)
+    vocoder: VocoderSize = field(default_factory=VocoderSize)
+
+
+@dataclass(frozen=True, slots=True)
+class Networks:
+    """The networks of a bundle, and what is known of the sounds that they were taught."""
+
+    text: TextTower | ClapTextTower
+    denoiser: Denoiser
+    vocoder: Vocoder
+    labels: Sequence[str]
+    colours: Colours | None = None
+    """Of the labels."""
+    image: ImageTower | None = None
+    priors: Mapping[str, Prior] = field(default_factory=dict)
+    """By the way that words take through each."""
+    conditions: tuple[str, ...] = ("text",)
+    """What the denoiser was taught on."""
+
+
+def load_networks(
+    runs: Path, variant: Variant, sizes: Sizes, labels: Sequence[str], colours: Colours | None = None
+) -> Networks:
+    """Averaged weights of a variant from a folder of runs."""
+
+    def load(name: str, module: M) -> M:
+        log.info("%s: step %d", name, load_average(runs / f"{name}.pt", module))
+        return module
+
+    text = load("text", TextTower(sizes.text))
+    return Networks(
+        text if variant.embedding == EMBEDDING else ClapTextTower(text, load("clap", Clap(sizes.clap))),
+        load(variant.denoiser, Denoiser(sizes.denoiser)),
+        load("vocoder", Vocoder(sizes.mel, sizes.vocoder)),
+        labels,
+        colours,
+        load("image", ImageTower(sizes.image)) if variant.sees else None,
+        {way: load(f"prior-{way}", Prior(sizes.prior)) for way in variant.priors},
+        tuple(noted(runs / f"{variant.denoiser}.pt", "conditions", "text").split(",")),
+    )
+
+
+BATCH = {0: "batch"}
+
+
+def text_graph(tower: TextTower | ClapTextTower) -> Exported:
+    """Of the text tower, whose table of tokens becomes one of bytes."""
+    words, size = tower.tower if isinstance(tower, ClapTextTower) else tower, tower.size
+    table = words.transformer.token_embedding
+    if not isinstance(table, ByteEmbedding):
+        words.transformer.token_embedding = ByteEmbedding(table.weight.detach())
+    tokens = torch.zeros(2, size.context_length, dtype=torch.int64)
+    tokens[0, :3], tokens[1, :5] = torch.tensor([0, 7, 9]), torch.tensor([0, 3, 5, 6, 9])
+    tokens[tokens == 9] = size.vocab_size - 1
+    return Exported(tower, {"tokens": tokens}, ["embedding"], {"tokens": BATCH})
+
+
+def denoiser_graph(denoiser: Denoiser) -> Exported:
+    """Of the denoiser."""
+    size = denoiser.size
+    inputs = {
+        "noised": torch.randn(2, size.n_mels, 64 * size.patch),
+        "sigma": torch.tensor([0.9, 0.3]),
+        "embedding": torch.nn.functional.normalize(torch.randn(2, size.n_embedding), dim=-1),
+        "seconds": torch.tensor([3.0, 5.0]),
+        "guidance": torch.tensor([1.0, 3.0]),
+    }
+    free = dict.fromkeys(inputs, BATCH) | {"noised": {0: "batch", 2: "frames"}}
+    return Exported(denoiser, inputs, ["clean"], free)
+
+
+def vocoder_graph(vocoder: Vocoder) -> Exported:
+    """Of the vocoder."""
+    log_mel = torch.randn(2, vocoder.mel.n_mels, 256) * 2 - 5
+    return Exported(vocoder, {"log_mel": log_mel}, ["spectrum"], {"log_mel": {0: "batch", 2: "frames"}})
+
+
+def image_graph(tower: ImageTower) -> Exported:
+    """Of the image tower."""
+    size = tower.size.picture.size
+    return Exported(tower, {"pictures": torch.randn(2, 3, size, size)}, ["embedding"], {"pictures": BATCH})
+
+
+def prior_graph(prior: Prior) -> Exported:
+    """Of a prior; what it takes beside the noised embedding is an output of the text tower."""
+    n = prior.size.n_embedding
+    inputs = {
+        "noised": torch.randn(2, n),
+        "timestep": torch.tensor([prior.size.levels - 1.0, 3.0]),
+        "embedding": torch.nn.functional.normalize(torch.randn(2, n), dim=-1),
+    }
+    return Exported(prior, inputs, ["clean"], dict.fromkeys(inputs, BATCH))
+
+
+def graphs_of(networks: Networks) -> dict[str, Exported]:
+    """The graphs by the names that the card gives them."""
+    graphs = {
+        "text_tower": text_graph(networks.text),
+        "denoiser": denoiser_graph(networks.denoiser),
+        "vocoder": vocoder_graph(networks.vocoder),
+    }
+    if networks.image:
+        graphs["image_tower"] = image_graph(networks.image)
+    return graphs | {f"prior_{way}": prior_graph(prior) for way, prior in networks.priors.items()}
+
+
+def prior_spec(way: str, prior: Prior) -> PriorSpec:
+    """A prior's row of the card."""
+    mean, std = _numbers(prior.mean), _numbers(prior.std)
+    return PriorSpec(f"prior_{way}", levels=prior.size.levels, mean=mean, std=std)
+
+
+def write_known(
+    folder: Path, embed: Callable[[list[str]], np.ndarray], labels: Sequence[str], colours: Colours | None
+) -> Known:
+    """The sounds' names, where the text tower `embed` puts them, and their colours.
+
+    A prompt is as strange as can be at the likeness that gibberish has, and quite sure at the likeness that nine of
+    ten ordinary wordings of the names have.
+    """
+    texts = [template.format(label) for label in labels for template in TEMPLATES]
+    placed = embed(texts).reshape(len(labels), len(TEMPLATES), -1)
+    anchors = placed.mean(axis=1)
+    anchors /= np.linalg.norm(anchors, axis=1, keepdims=True)
+    near = np.quantile((placed * anchors[:, None]).sum(axis=2), 0.1)
+    far = np.median((embed(list(GIBBERISH)) @ anchors.T).max(axis=1))
+    arrays = {"anchors": anchors} | ({"colours": colours.usual, "colour_axes": colours.axes} if colours else {})
+    halves = {name: array.astype(np.float16) for name, array in arrays.items()}
+    np.savez(folder / KNOWN_FILE, names=np.array(labels), **halves)
+    return Known(KNOWN_FILE, far=round(float(far), 3), near=round(float(max(near, far + 0.05)), 3))
+
+
+def write_bundle(folder: Path, variant: Variant, networks: Networks, sizes: Sizes) -> Card:
+    """Export everything into `folder` and write its card last: a folder without a card is no bundle."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / CARD_NAME).unlink(missing_ok=True)
+    embed = partial(embed_texts, networks.text)
+    known = write_known(folder, embed, networks.labels, networks.colours) if variant.helped else None
+    graphs = {name: export_graph(what, folder / f"{name}.onnx") for name, what in graphs_of(networks).items()}
+    shutil.copyfile(str(files("open_clip") / "bpe_simple_vocab_16e6.txt.gz"), folder / TOKENIZER_FILE)
+    names = [TOKENIZER_FILE, *([KNOWN_FILE] if known else []), *(graph.file for graph in graphs.values())]
+    card = Card(
+        name=variant.name,
+        family="clipsonic",
+        verb="generate",
+        version=variant.version,
+        licence=variant.licence,
+        description=variant.description,
+        embedding=Embedding(variant.embedding, sizes.text.n_embedding),
+        mel=sizes.mel,
+        mel_mean=_numbers(networks.denoiser.mel_mean),
+        mel_std=_numbers(networks.denoiser.mel_std),
+        frame_multiple=sizes.denoiser.patch,
+        context_length=sizes.text.context_length,
+        sampling=variant.sampling,
+        lengths=variant.lengths,
+        graphs=graphs,
+        known=known,
+        picture=networks.image.size.picture if networks.image else None,
+        conditions=networks.conditions,
+        priors={way: prior_spec(way, prior) for way, prior in networks.priors.items()},
+        via=variant.via,
+        files={name: file_sha256(folder / name) for name in names},
+    )
+    (folder / CARD_NAME).write_text(card.to_json(), "utf-8")
+    return card
+
+
+def _numbers(values: torch.Tensor) -> tuple[float, ...]:
+    return tuple(round(float(value), 4) for value in values)

@@ -1,0 +1,46 @@
+"""A bundle's networks back to checkpoints, so that training and export go on from what was shipped."""
+
+import logging
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from onnx_export.clipsonic.export.bundle import Sizes, denoiser_graph, text_graph, vocoder_graph
+from onnx_export.clipsonic.models.denoiser import Denoiser
+from onnx_export.clipsonic.models.text_tower import TextTower
+from onnx_export.clipsonic.models.vocoder import Vocoder
+from onnx_export.clipsonic.training.denoiser import MelNormalisation
+from onnx_export.graph.export import ByteEmbedding
+from onnx_export.graph.restore import restore
+from onnx_export.training.loop import Average, Checkpoint
+from plugin_server.engine.bundles.registry import Bundle
+
+log = logging.getLogger(__name__)
+
+
+def resume_from(bundle: Bundle, sizes: Sizes, runs: Path, step: int) -> None:
+    """Write `text.pt`, `denoiser.pt` and `vocoder.pt` into a folder of runs, as of `step` steps.
+
+    Half-precision weights come back as they are; what the optimisers knew is lost. Raises ValueError when the
+    bundle's networks have other shapes, FileExistsError rather than write over a run.
+    """
+    text, denoiser, vocoder = TextTower(sizes.text), Denoiser(sizes.denoiser), Vocoder(sizes.mel, sizes.vocoder)
+    graphs = {"text": text_graph(text), "denoiser": denoiser_graph(denoiser), "vocoder": vocoder_graph(vocoder)}
+    files = {"text": "text_tower", "denoiser": "denoiser", "vocoder": "vocoder"}
+    for name in graphs:
+        if (runs / f"{name}.pt").exists():
+            raise FileExistsError(f"{runs / name}.pt is there: expected a folder without runs")
+    for name, graph in graphs.items():
+        restore(graph, bundle.path(files[name]))
+    text.transformer.token_embedding = _whole_table(text.transformer.token_embedding)
+    MelNormalisation.of_card(bundle.card).store(denoiser)
+    card = bundle.card
+    notes = {"embedding": card.embedding.name, "conditions": ",".join(card.conditions)}
+    for name, module in (("text", text), ("denoiser", denoiser), ("vocoder", vocoder)):
+        Checkpoint(runs / f"{name}.pt", {"model": module, "average": Average(module)}, notes).save(step)
+        log.info("%s: %s", name, runs / f"{name}.pt")
+
+
+def _whole_table(table: ByteEmbedding) -> nn.Embedding:
+    return nn.Embedding.from_pretrained(torch.as_tensor(table.whole()), freeze=False)

@@ -1,0 +1,1 @@
+"""How each network of CLIPSonic is trained, and on what."""

@@ -1,0 +1,187 @@
+"""What `python -m onnx_export train` does, by network. Each has its checkpoint among the runs, under its name."""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+VIDEO_NETWORK = "denoiser-iq"
+"""What real videos teach."""
+
+
+def train(options: argparse.Namespace, sources) -> None:
+    """One network, from where it stopped. Raises ValueError where a source or --steps is missing."""
+    if options.videos and options.network != VIDEO_NETWORK:
+        raise ValueError(f"--videos teach {VIDEO_NETWORK} alone, not {options.network}")
+    if not options.steps and not (options.videos and options.config):
+        raise ValueError("--steps is needed: how many in all, those done before included")
+    import torch
+
+    limit_threads(options.threads)
+    path = options.runs / f"{options.network}.pt"
+    TRAINERS[options.network](sources, options, path, torch.device(options.device))
+
+
+def limit_threads(n: int | None) -> None:
+    """Of PyTorch; as many as it likes when not told."""
+    import torch
+
+    if n:
+        torch.set_num_threads(n)
+
+
+def _train_text(sources, options: argparse.Namespace, path: Path, device) -> None:
+    from onnx_export.clipsonic.models.text_tower import TextTowerSize
+    from onnx_export.clipsonic.training.datasets import Material
+    from onnx_export.clipsonic.training.text_tower import TextTraining, train_text
+
+    material = Material(sources)
+    training = TextTraining(steps=options.steps)
+    train_text(material.lessons(), material.word_vectors(), TextTowerSize(), training, path, device)
+
+
+def _train_denoiser(sources, options: argparse.Namespace, path: Path, device) -> None:
+    """On words; with pictures, on either at random."""
+    from onnx_export.clipsonic.training.conditioning import Conditions, Either
+    from onnx_export.clipsonic.training.datasets import by_pictures, by_words
+    from onnx_export.clipsonic.training.denoiser import DenoiserTraining
+
+    conditions: Conditions = by_words(sources)
+    if sources.images:
+        conditions = Either(conditions, by_pictures(sources))
+    _teach(sources, options, path, device, conditions, DenoiserTraining(steps=options.steps))
+
+
+def _train_iq(sources, options: argparse.Namespace, path: Path, device) -> None:
+    """On frames of videos, or without any on pictures as if they had been filmed."""
+    from onnx_export.clipsonic.training.datasets import by_pictures
+
+    if options.videos:
+        _train_on_videos(options, path, device)
+    else:
+        _teach(sources, options, path, device, by_pictures(sources), _training_of_variant(options))
+
+
+def _train_on_videos(options: argparse.Namespace, path: Path, device) -> None:
+    from onnx_export.clipsonic.training.conditioning import ByFrames
+    from onnx_export.clipsonic.training.denoiser import train_denoiser
+    from onnx_export.config import read_config
+    from onnx_export.video.features import watch
+
+    if not options.config:
+        raise ValueError("--config is needed with --videos: what the network is, as in configs/")
+    config = read_config(options.config)
+    videos = watch(options.videos, options.list, config, options.runs, options.device, options.workers)
+    training = replace(config.training, steps=options.steps or config.training.steps)
+    conditions = ByFrames(videos, videos.n_embedding)
+    train_denoiser(
+        videos,
+        conditions,
+        config.mel,
+        config.denoiser,
+        training,
+        path,
+        device,
+        videos.embedding,
+        options.backbone,
+        options.workers,
+    )
+
+
+def _train_clap_tta(sources, options: argparse.Namespace, path: Path, device) -> None:
+    """On words where the contrastive model of words and sounds has them."""
+    from onnx_export.clipsonic.models.clap import EMBEDDING
+    from onnx_export.clipsonic.training.datasets import by_clap
+
+    _teach(sources, options, path, device, by_clap(sources), _training_of_variant(options), EMBEDDING)
+
+
+def _training_of_variant(options: argparse.Namespace):
+    """Short, and gentle with the backbone; guidance is taught once the condition is known."""
+    from onnx_export.clipsonic.training.denoiser import DenoiserTraining
+
+    return DenoiserTraining(steps=options.steps, guide_from=options.steps * 6 // 10, learning_rate=5e-4)
+
+
+def _teach(sources, options: argparse.Namespace, path: Path, device, conditions, training, embedding="") -> None:
+    from onnx_export.clipsonic.models.denoiser import DenoiserSize
+    from onnx_export.clipsonic.training.denoiser import train_denoiser
+    from onnx_export.clipsonic.variants import EMBEDDING
+    from plugin_server.audio.spectral import MelSettings
+
+    train_denoiser(
+        sources.cache(),
+        conditions,
+        MelSettings(),
+        DenoiserSize(n_embedding=conditions.size),
+        training,
+        path,
+        device,
+        embedding or EMBEDDING,
+        options.backbone,
+    )
+
+
+def _train_clap(sources, options: argparse.Namespace, path: Path, device) -> None:
+    from onnx_export.clipsonic.models.clap import ClapSize, ClapTraining, train_clap
+    from onnx_export.clipsonic.training.datasets import by_words
+
+    training = ClapTraining(steps=options.steps)
+    train_clap(sources.cache(), by_words(sources), ClapSize(), training, path, device)
+
+
+def _train_prior_pd(sources, options: argparse.Namespace, path: Path, device) -> None:
+    """On pictures and their captions alone."""
+    from onnx_export.clipsonic.training.datasets import trained_tower
+
+    tower = trained_tower(sources.runs / "text.pt")
+    _teach_prior(sources.footage().captioned(tower), options, path, device)
+
+
+def _train_prior_sd(sources, options: argparse.Namespace, path: Path, device) -> None:
+    """On the pairs of the data."""
+    from onnx_export.clipsonic.training.datasets import by_words
+
+    _teach_prior(sources.footage().scored(by_words(sources).embeddings), options, path, device)
+
+
+def _teach_prior(pairs, options: argparse.Namespace, path: Path, device) -> None:
+    from onnx_export.clipsonic.models.prior import PriorSize
+    from onnx_export.clipsonic.training.prior import PriorTraining, train_prior
+    from onnx_export.clipsonic.variants import EMBEDDING
+
+    train_prior(pairs, PriorSize(), PriorTraining(steps=options.steps), path, device, EMBEDDING)
+
+
+def _train_vocoder(sources, options: argparse.Namespace, path: Path, device) -> None:
+    from onnx_export.clipsonic.models.vocoder import VocoderSize
+    from onnx_export.clipsonic.training.vocoder import VocoderTraining, train_vocoder
+    from plugin_server.audio.spectral import MelSettings
+
+    training = VocoderTraining(steps=options.steps)
+    if options.adversarial_from is not None:
+        training = replace(training, adversarial_from=options.adversarial_from)
+    train_vocoder(sources.cache(), MelSettings(), VocoderSize(), training, path, device)
+
+
+def _train_image(sources, options: argparse.Namespace, path: Path, device) -> None:
+    from onnx_export.clipsonic.models.image_tower import ImageNetTeacher, ImageTowerSize
+    from onnx_export.clipsonic.training.datasets import trained_tower
+    from onnx_export.clipsonic.training.image_tower import ImageTraining, train_image
+
+    training = ImageTraining(steps=options.steps)
+    teacher, texts = ImageNetTeacher(sources.need("imagenet")), trained_tower(options.runs / "text.pt")
+    train_image(sources.pictures(), texts, teacher, ImageTowerSize(), training, path, device)
+
+
+TRAINERS = {
+    "text": _train_text,
+    "image": _train_image,
+    "clap": _train_clap,
+    "vocoder": _train_vocoder,
+    "denoiser": _train_denoiser,
+    "denoiser-iq": _train_iq,
+    "denoiser-clap-tta": _train_clap_tta,
+    "prior-pd": _train_prior_pd,
+    "prior-sd": _train_prior_sd,
+}
+"""By network."""

@@ -1,0 +1,1 @@
+"""Training data: sounds, images, texts and their attributions."""

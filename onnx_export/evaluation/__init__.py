@@ -1,0 +1,1 @@
+"""Evaluation of bundles: clips, judges, distances, reports and figures."""

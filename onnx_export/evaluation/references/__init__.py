@@ -1,0 +1,1 @@
+"""Published networks that evaluation uses as references."""

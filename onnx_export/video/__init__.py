@@ -1,0 +1,1 @@
+"""Videos as training data: lists, decoding, features in shards."""

@@ -1,0 +1,119 @@
+"""Clips in files, WAV, FLAC or AIFF: written whole or not at all, and read with what they say of themselves."""
+
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
+
+from plugin_server.audio.clip import Clip
+from plugin_server.audio.formats import aiff, flac, wav
+from plugin_server.audio.formats.metadata import About
+from plugin_server.errors import BadFile, FolderNotWritable
+
+
+class Format(Protocol):
+    """What the module of each format can do. Reading raises BadFile that names the path."""
+
+    def encode(self, clip: Clip, about: About, recipe: Mapping[str, object] | None, bits: int) -> bytes: ...
+
+    def read_clip(self, path: Path) -> Clip: ...
+
+    def read_rate(self, path: Path) -> int: ...
+
+    def read_recipe(self, path: Path) -> dict[str, object]: ...
+
+
+FORMATS: dict[str, Format] = {"wav": wav, "flac": flac, "aiff": aiff}
+SUFFIXES = (".wav", ".flac", ".aiff", ".aif")
+"""Endings of the files that clips are kept in."""
+_BY_HEAD: dict[bytes, Format] = {b"RIFF": wav, b"fLaC": flac, b"FORM": aiff}
+
+
+def write_clip(
+    path: Path,
+    clip: Clip,
+    about: About | None = None,
+    recipe: Mapping[str, object] | None = None,
+    bits: int = 24,
+    *,
+    overwrite: bool = False,
+) -> None:
+    """Write 16 or 24 bits, rounded without dither, in the format of the path's ending, under a name that is free.
+
+    Samples are the same in every format. `recipe` must be JSON. Raises ValueError for what cannot be written,
+    FileExistsError when the name is taken and not to be overwritten, FolderNotWritable when the folder is full or may
+    not be written; then nothing is left behind, and a file that was there stays as it was.
+    """
+    name = path.suffix.lower().removeprefix(".")
+    if name not in FORMATS:
+        raise ValueError(f"path: got {path.name!r}, expected one that ends with .{', .'.join(FORMATS)}")
+    content = FORMATS[name].encode(clip, about or About(), recipe, bits)
+    write_whole(path, content, os.replace if overwrite else rename_new)
+
+
+def read_clip(path: Path) -> Clip:
+    """Samples, full scale at -1 and 1; those of float files may lie outside. Raises BadFile."""
+    return _format_of(path).read_clip(path)
+
+
+def read_rate(path: Path) -> int:
+    """Frames a second; samples are not read. Raises BadFile."""
+    return _format_of(path).read_rate(path)
+
+
+def read_recipe(path: Path) -> dict[str, object]:
+    """What made the clip; samples are not read. Raises BadFile when the file holds no recipe of ours."""
+    return _format_of(path).read_recipe(path)
+
+
+def _format_of(path: Path) -> Format:
+    """By the file's head, not its name. What is none of the three is told by the reader of WAV files."""
+    try:
+        with open(path, "rb") as file:
+            return _BY_HEAD.get(file.read(4), wav)
+    except OSError as error:
+        raise BadFile(f"{path} cannot be read: {error.strerror or error}") from error
+    except ValueError as error:
+        # Python refuses a path with a NUL in it before the system sees it.
+        raise BadFile(f"{str(path)!r} cannot be read: {error}") from error
+
+
+def write_whole(path: Path, content: bytes, name_file: Callable[[Path, Path], None]) -> None:
+    """Write beside, flush to the disk, then give it its name: a program that watches the folder sees whole files.
+
+    `name_file` is `rename_new`, or `os.replace`. Raises FileExistsError when it does, and FolderNotWritable.
+    """
+    beside = path.with_name(f".{secrets.token_hex(8)}.part")
+    try:
+        with open(beside, "xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        name_file(beside, path)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise FolderNotWritable(f"{path} cannot be written: {error.strerror or error}") from error
+    finally:
+        # A virus scanner may hold it for a moment on Windows; the clip itself is there by then.
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
+
+
+def rename_new(old: Path, new: Path) -> None:
+    """Rename without ever replacing a file. Raises FileExistsError.
+
+    A hard link fails where the name is taken, in one step, on NTFS, APFS and Linux's file systems. To reserve
+    the name with an empty file instead would show that file to a sampler. File systems without links (exFAT) get
+    a look and a rename, which leaves a moment for another writer; not on Windows, whose rename never replaces.
+    """
+    try:
+        os.link(old, new)
+    except FileExistsError:
+        raise
+    except OSError:
+        if new.exists():
+            raise FileExistsError(new) from None
+        old.rename(new)

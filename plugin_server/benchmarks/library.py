@@ -1,0 +1,203 @@
+"""`python -m plugin_server.benchmarks.library`: how fast the library answers when it is large.
+
+Real files in a temporary folder, an index of them made by a scan, and a real daemon asked over UDP. Compare runs of
+one machine only.
+"""
+
+import argparse
+import json
+import random
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from plugin_server.audio.clip import Clip
+from plugin_server.audio.formats.files import write_clip
+from plugin_server.audio.formats.metadata import About
+from plugin_server.client import Client
+from plugin_server.commands.daemon_process import start_daemon
+from plugin_server.errors import ClipsonicError
+from plugin_server.settings import load_settings
+from plugin_server.studio.library.library import Library
+
+WORDS = (
+    "sea rain wind thunder bell kick drum dog fire door train bird piano engine glass water night forest metal crowd "
+    "soft loud dark bright deep slow fast distant heavy light cold warm long short"
+)
+"""Each prompt has six of them, so that one word finds a sixth of all clips."""
+SEARCHES = ("sea", "s", "dark night", "sea rain wind", "thunder s4", "notthere")
+"""From what a sixth of all clips have to what none has; a single letter finds nearly all."""
+
+Command = Callable[[int], tuple[str, *tuple[str | int, ...]]]
+"""Address and arguments of the command of a round."""
+
+
+@dataclass(slots=True)
+class Figures:
+    """Milliseconds, but for `clips`, `rebuild_s` and `rescan_s`."""
+
+    clips: int
+    rebuild_s: float = 0.0
+    """From no index to one of all files, in one thread."""
+    rescan_s: float = 0.0
+    """The same with an index that has all of them already."""
+    rebuild_pause_ms: float = 0.0
+    """The longest that another thread, which wakes every 5 ms, had to wait for its turn during the rebuild."""
+    calls: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """Median and 99th percentile of calls of the library."""
+    osc: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """The same from the packet to the last reply, with a daemon."""
+
+    def table(self) -> str:
+        """Markdown."""
+        lines = [
+            f"{self.clips} clips; index made from the files in {self.rebuild_s:.1f} s (longest pause of another thread "
+            f"{self.rebuild_pause_ms:.0f} ms), compared with them in {self.rescan_s:.1f} s",
+            "",
+            "| what | median | 99 of 100 within |",
+            "|---|---|---|",
+        ]
+        for title, rows in (("", self.calls), ("over OSC: ", self.osc)):
+            lines += [f"| {title}{name} | {median:.2f} ms | {p99:.2f} ms |" for name, (median, p99) in rows.items()]
+        return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure and print a table; `--json FILE` keeps the figures. 1 with one sentence when it cannot."""
+    parser = argparse.ArgumentParser(prog="python -m plugin_server.benchmarks.library", description=__doc__)
+    parser.add_argument("--json", type=Path, help="also write the figures here")
+    parser.add_argument("--clips", type=int, default=100_000, help="files to make (default: 100000)")
+    parser.add_argument("--rounds", type=int, default=500, help="calls of each kind (default: 500)")
+    options = parser.parse_args(arguments)
+    if options.clips < 1000 or options.rounds < 10:
+        print("bench: expected at least 1000 clips and 10 rounds", file=sys.stderr)
+        return 1
+    try:
+        figures = measure(options.clips, options.rounds)
+    except (ClipsonicError, TimeoutError) as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    print(figures.table())
+    if options.json:
+        options.json.write_text(json.dumps(asdict(figures), indent=1) + "\n", "utf-8")
+    return 0
+
+
+def measure(n_clips: int, rounds: int) -> Figures:
+    """All figures of this machine."""
+    figures = Figures(n_clips)
+    with tempfile.TemporaryDirectory() as place:
+        folder, indexes = Path(place, "clips"), Path(place, "library")
+        settings = load_settings({"folder": folder, "index_folder": indexes})
+        folder.mkdir()
+        _write_clips(folder, range(n_clips))
+        # Files that are thrown away in the measurements go nowhere.
+        with closing(Library(folder, settings.index_path, Path.unlink)) as library:
+            _measure_scans(figures, library)
+            _measure_calls(figures, library, rounds)
+        _measure_daemon(figures, folder, indexes, rounds)
+    return figures
+
+
+def _write_clips(folder: Path, numbers: Sequence[int], first: str = "clip") -> list[Path]:
+    """Clips of a few samples. Several at a time, as each waits for the disk."""
+
+    def write(number: int) -> Path:
+        words = random.Random(number).choices(vocabulary, k=6)
+        path = folder / f"{first}-{'-'.join(words[:2])}_1s_s{number}_t1.wav"
+        recipe = {"prompt": " ".join(words), "seconds": 1.0, "seed": number, "model": "bench", "take": 1}
+        recipe |= {"id": f"{number:012x}", "negative": "", "steps": 16, "guidance": 3.0, "checksum": "bench"}
+        write_clip(path, clip, About(title=str(recipe["prompt"])), recipe)
+        return path
+
+    clip, vocabulary = Clip.mono(np.zeros(16), 48000), WORDS.split()
+    with ThreadPoolExecutor(16) as threads:
+        return list(threads.map(write, numbers))
+
+
+def _measure_scans(figures: Figures, library: Library) -> None:
+    pauses, stop = [0.0], threading.Event()
+
+    def wake() -> None:
+        while not stop.is_set():
+            began = time.perf_counter()
+            time.sleep(0.005)
+            pauses.append(time.perf_counter() - began - 0.005)
+
+    other = threading.Thread(target=wake)
+    other.start()
+    figures.rebuild_s = _time(library.scan)
+    stop.set()
+    other.join()
+    figures.rebuild_pause_ms = 1000 * max(pauses)
+    figures.rescan_s = _time(library.scan)
+
+
+def _measure_calls(figures: Figures, library: Library, rounds: int) -> None:
+    draw = random.Random(1)
+    new = _write_clips(library.folder, range(figures.clips, figures.clips + rounds), "new")
+
+    def search(words: str) -> Callable[[int], object]:
+        return lambda i: library.search(words, 20)
+
+    calls: dict[str, Callable[[int], object]] = {
+        "list of 20": lambda i: library.newest(20),
+        "list of 20 from anywhere": lambda i: library.newest(20, draw.randrange(figures.clips - 20)),
+        **{f"search: {words}": search(words) for words in SEARCHES},
+        "info": lambda i: library.find(f"{draw.randrange(figures.clips):012x}"),
+        "entering a clip": lambda i: library.add(new[i], f"request {i}"),
+        "undo of a clip": lambda i: library.undo(),
+        "redo of a clip": lambda i: library.redo(),
+        "star": lambda i: library.star(f"{i:012x}"),
+        "undo of a star": lambda i: library.undo(),
+    }
+    for name, call in calls.items():
+        figures.calls[name] = _spread([_time(partial(call, i)) for i in range(rounds)])
+
+
+def _measure_daemon(figures: Figures, folder: Path, indexes: Path, rounds: int) -> None:
+    """A daemon in its own process, asked as a patch asks; each command until its /done."""
+
+    def search(words: str) -> Command:
+        return lambda i: ("/clip/search", words)
+
+    flags = ["--folder", str(folder)]
+    variables = {"CLIPSONIC_INDEX_FOLDER": str(indexes)}
+    with start_daemon(flags, lambda line: None, variables) as daemon, Client(daemon.port()) as client:
+        daemon.wait_until_ready()
+        # It compares index and folder when it starts; that has its own figure.
+        client.ask("/clip/scan", reply="/done", timeout_s=600)
+        commands: dict[str, Command] = {
+            "list of 20": lambda i: ("/clip/list", 20),
+            **{f"search: {words}": search(words) for words in SEARCHES},
+            "star": lambda i: ("/clip/star", f"{i:012x}", i % 2),
+            "undo of a star": lambda i: ("/clip/undo",),
+        }
+        for name, command in commands.items():
+            times = [_time(partial(client.ask, *command(i), reply="/done")) for i in range(rounds)]
+            figures.osc[name] = _spread(times)
+
+
+def _time(work: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def _spread(times: Sequence[float]) -> tuple[float, float]:
+    """Median and 99th percentile in milliseconds."""
+    return 1000 * statistics.median(times), 1000 * float(np.percentile(times, 99))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,104 @@
+"""What `clipsonic generate` and `clipsonic models` do."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from plugin_server.commands.terminal import ProgressBar
+from plugin_server.engine.bundles.card import Lengths
+from plugin_server.engine.bundles.registry import list_bundles, verify_bundle
+from plugin_server.errors import BadArgument
+from plugin_server.server import open_studio
+from plugin_server.settings import Settings
+from plugin_server.studio.generator import request_like
+from plugin_server.studio.jobs import ClipMade
+from plugin_server.studio.requests import Generate, is_length
+
+USUAL_BPM = 120.0
+"""Of `--bars` without `--bpm`."""
+NUMBER = re.compile(r"-?\d+(\.\d+)?")
+
+
+def generate_clips(settings: Settings, words: Sequence[str], like: Path | None, given: Mapping[str, Any]) -> None:
+    """Make clips here and now and print a line for each: the daemon's studio and engine, without its sockets.
+
+    `words` are the prompt and perhaps its length, `given` holds fields of Generate; with `like` both change the
+    request that a file was made by.
+    """
+    with open_studio(settings) as (studio, engine):
+        if "images" in given and "seconds" not in given and len(words) == 1 and NUMBER.fullmatch(words[0]):
+            # No words: a number is the length then, as over OSC.
+            given = {"seconds": float(words[0]), **given}
+        elif words and "seconds" in given:
+            given = {"prompt": " ".join(words), **given}
+        elif words:
+            model = str(given.get("model", ""))
+            given = {**_read_words(words, lambda: studio.card(model).lengths), **given}
+        request, checksum = _request(like, given)
+        card, _ = studio.resolve(request)
+        if checksum and engine.load(card.name).checksum != checksum:
+            print(f"note: {like} was made by another version of {card.name}; this clip will differ")
+        with ProgressBar() as bar:
+            studio.make(request, bar.show, lambda clip: _print_clip(bar, clip))
+
+
+def _print_clip(bar: ProgressBar, clip: ClipMade) -> None:
+    bar.end()
+    heard = f", confidence {clip.confidence:.2f}, nearest: {clip.nearest}" if clip.nearest else ""
+    print(f"{clip.path}  ({clip.seconds:g} s, seed {clip.seed}{heard})", flush=True)
+
+
+def prompt_and_seconds(words: Sequence[str], lengths: Callable[[], Lengths]) -> tuple[str, float | None]:
+    """Words as a shell gives them, read as `/generate` reads its arguments: a number at the end is the length, unless
+    no clip can be that long and the words before it were not quoted."""
+    *before, last = words
+    if before and NUMBER.fullmatch(last) and is_length(before, float(last), lengths()):
+        return " ".join(before), float(last)
+    return " ".join(words), None
+
+
+def _read_words(words: Sequence[str], lengths: Callable[[], Lengths]) -> dict[str, str | float]:
+    prompt, seconds = prompt_and_seconds(words, lengths)
+    return {"prompt": prompt} if seconds is None else {"prompt": prompt, "seconds": seconds}
+
+
+def _request(like: Path | None, given: Mapping[str, Any]) -> tuple[Generate, str]:
+    if like is not None:
+        request, checksum = request_like(like, given.get("images", ()))
+        if "model" in given:
+            # Another model has other ways; that of the clip was perhaps not asked for.
+            request = replace(request, via="")
+        return replace(request, **_length(request, given)), checksum
+    if "prompt" not in given and "images" not in given:
+        raise BadArgument('prompt: got nothing, expected words or --image, as in clipsonic generate "sea waves"')
+    return Generate(**_length(Generate("any"), given)), ""
+
+
+def _length(request: Generate, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The flags, with what they mean for a length that a request has already: seconds take the place of bars, and bars
+    that of seconds."""
+    values = dict(given)
+    if "bars" in given:
+        values = {"seconds": None, "bpm": request.bpm or USUAL_BPM} | values
+    elif "seconds" in given:
+        values = {"bars": None} | values
+    return values
+
+
+def print_models(folders: Iterable[Path], verify: bool) -> None:
+    """A line a bundle; raises BundleDamaged at the first that is not what its card says, when asked to look."""
+    bundles = list_bundles(folders)
+    for name, bundle in sorted(bundles.items()):
+        card = bundle.card
+        size = sum((bundle.folder / file).stat().st_size for file in card.files if (bundle.folder / file).exists())
+        lengths = f"{card.lengths.least:g} to {card.lengths.most:g} s"
+        print(f"{name} {card.version}  {card.family}, {lengths}, {card.mel.sample_rate} Hz, {size / 2**20:.1f} MiB")
+        print(f"    {card.description}")
+        print(f"    licence {card.licence}; checksum {bundle.checksum()}; {bundle.folder}")
+        if verify:
+            verify_bundle(bundle)
+            print("    every file is as it should be")
+    if not bundles:
+        print("no bundles are installed")

@@ -1,0 +1,1 @@
+"""Bundles on disk: their cards, where they are found, how they are installed."""

@@ -1,0 +1,147 @@
+"""Put bundles into the user's folder of bundles, and take them away: whole or not at all."""
+
+import hashlib
+import os
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from plugin_server.engine.bundles.card import CARD_NAME, Card, read_card
+from plugin_server.engine.bundles.registry import Bundle, open_bundle
+from plugin_server.errors import BadArgument, BadFile, BundleDamaged, FolderNotWritable, UnknownModel, shown
+
+Files = Mapping[str, Callable[[], IO[bytes]]]
+"""Names without folders, and how each file is opened."""
+PIECE = 1 << 20
+DOCUMENTS = (".md", ".txt")
+"""Files beside those of the card that are worth keeping: the model's card, licences, attributions."""
+
+
+def install_bundle(source: Path, home: Path) -> Bundle:
+    """Copy the bundle in `source`, a folder or a zip file, into the folder `home`; one of its name is replaced.
+
+    Nothing lands before the card and every checksum were looked at. Raises BadFile when `source` is neither,
+    BundleDamaged when the bundle is not what its card says, FolderNotWritable.
+    """
+    with _opened(source) as files, staging(home) as stage:
+        fresh = stage / "fresh"
+        fresh.mkdir()
+        card = _stage_card(source, files, fresh)
+        for name, digest in card.files.items():
+            found = _copy(source, files, name, fresh)
+            if found != digest:
+                raise BundleDamaged(f"{source}: {name} has sha256 {found[:12]}..., the card says {digest[:12]}...")
+        for name in files:
+            if name.lower().endswith(DOCUMENTS) and name not in card.files:
+                _copy(source, files, name, fresh)
+        _replace(home / card.name, fresh, stage / "old")
+    return open_bundle(home / card.name)
+
+
+def remove_bundle(name: str, home: Path, shipped: Iterable[Path]) -> None:
+    """Delete the bundle `name` from the folder `home`.
+
+    Raises BadArgument for one that came with the program and lies in a folder of `shipped`, UnknownModel,
+    FolderNotWritable.
+    """
+    place = home / name
+    if not _is_bundle(home, name):
+        if any(_is_bundle(folder, name) for folder in shipped):
+            raise BadArgument(f"model: got {shown(name)}, which came with the program and cannot be removed")
+        raise UnknownModel(f"model: got {shown(name)}, expected the name of a bundle in {home}")
+    with staging(home) as stage:
+        place.rename(stage / "old")
+
+
+def _is_bundle(folder: Path, name: str) -> bool:
+    # A name must not lead out of the folder.
+    return PurePosixPath(name).name == Path(name).name == name and (folder / name / CARD_NAME).is_file()
+
+
+@contextmanager
+def staging(home: Path) -> Iterator[Path]:
+    """A hidden folder in `home`, on the same disk, so that what is in it lands by being renamed. Raises
+    FolderNotWritable."""
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".clipsonic-", dir=home, ignore_cleanup_errors=True) as stage:
+            yield Path(stage)
+    except OSError as error:
+        raise FolderNotWritable(f"the folder of bundles {home} cannot be changed: {error}") from error
+
+
+@contextmanager
+def _opened(source: Path) -> Iterator[Files]:
+    if source.is_dir():
+        yield {path.name: partial(_open_bytes, path) for path in sorted(source.iterdir()) if path.is_file()}
+        return
+    try:
+        with zipfile.ZipFile(source) as archive:
+            yield _members(archive)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise BadFile(f"{source} cannot be read as a zip file: {error}") from error
+    except FileNotFoundError as error:
+        raise BadFile(f"{source} is not there; expected a folder or a zip file with a bundle") from error
+
+
+def _open_bytes(path: Path) -> IO[bytes]:
+    return path.open("rb")
+
+
+def _members(archive: zipfile.ZipFile) -> Files:
+    """Files beside the card, which lies at the top or one folder down; all others are passed over."""
+    cards = [info for info in archive.infolist() if PurePosixPath(info.filename).name == CARD_NAME]
+    tops = sorted({PurePosixPath(info.filename).parent for info in cards}, key=lambda top: len(top.parts))
+    if not tops:
+        return {}
+    return {
+        PurePosixPath(info.filename).name: partial(archive.open, info)
+        for info in archive.infolist()
+        if not info.is_dir() and PurePosixPath(info.filename).parent == tops[0] and _is_plain(info.filename)
+    }
+
+
+def _is_plain(member: str) -> bool:
+    """False where a name would be a path on this system, as one with a backslash is on Windows."""
+    name = PurePosixPath(member).name
+    return Path(name).name == name
+
+
+def _stage_card(source: Path, files: Files, fresh: Path) -> Card:
+    _copy(source, files, CARD_NAME, fresh)
+    try:
+        return read_card(fresh)
+    except BundleDamaged as error:
+        # The person knows the file by where it came from.
+        raise BundleDamaged(str(error).replace(str(fresh), str(source))) from error
+
+
+def _copy(source: Path, files: Files, name: str, fresh: Path) -> str:
+    """Copy one file, flushed to the disk; its sha256. Raises BundleDamaged when there is no such file."""
+    if name not in files:
+        raise BundleDamaged(f"{source} lacks {name}")
+    digest = hashlib.sha256()
+    with files[name]() as read, open(fresh / name, "xb") as write:
+        while piece := read.read(PIECE):
+            digest.update(piece)
+            write.write(piece)
+        write.flush()
+        os.fsync(write.fileno())
+    return digest.hexdigest()
+
+
+def _replace(place: Path, fresh: Path, old: Path) -> None:
+    """Put `fresh` where `place` is, and `place`, should there be one, to `old`."""
+    if place.exists():
+        place.rename(old)
+    try:
+        fresh.rename(place)
+    except OSError:
+        if old.exists():
+            old.rename(place)
+        raise

@@ -1,0 +1,1 @@
+"""Prompts and images as the numbers that a model takes."""

@@ -1,0 +1,41 @@
+"""The first code of the engine process. Small, since it runs before anything heavy is imported."""
+
+import os
+import signal
+import sys
+from contextlib import suppress
+from multiprocessing.connection import Connection
+
+from plugin_server.engine.messages import EngineOptions
+from plugin_server.errors import EngineFailed
+
+NICENESS = 10
+BELOW_NORMAL_PRIORITY_CLASS = 0x4000
+
+
+def serve_engine(pipe: Connection, options: EngineOptions) -> None:
+    """Body of the process: answers on `pipe` until the daemon is gone."""
+    # Ctrl-C in a terminal reaches every process, perhaps while this one still imports; the daemon alone decides when
+    # the engine ends.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _yield_to_others()
+    try:
+        from plugin_server.engine.process.worker import EngineProcess
+    except Exception as error:
+        # A broken onnxruntime, as a rule: told to whoever waits for the model, and not by a traceback.
+        _, model = pipe.recv()
+        pipe.send(("not loaded", model, EngineFailed.code, f"the engine cannot be imported: {error}"))
+        return
+    EngineProcess(pipe, options).serve()
+
+
+def _yield_to_others() -> None:
+    """Run behind the daemon, which may be playing, and behind the host."""
+    if sys.platform == "win32":
+        import ctypes
+
+        kernel = ctypes.windll.kernel32
+        kernel.SetPriorityClass(kernel.GetCurrentProcess(), BELOW_NORMAL_PRIORITY_CLASS)
+    else:
+        with suppress(OSError):
+            os.nice(NICENESS)

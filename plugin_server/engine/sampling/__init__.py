@@ -1,0 +1,1 @@
+"""Diffusion sampling and what is applied to its estimates."""

@@ -1,0 +1,158 @@
+"""What the addresses below `/clip/` do, each in the library's thread: a file system may be slow, and another process
+may hold the index."""
+
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from plugin_server.errors import BadArgument
+from plugin_server.protocol.commands.thread import Answers, Clerk, Handler, Reply, Work
+from plugin_server.protocol.packets import Atom
+from plugin_server.protocol.subscribers import Peer
+from plugin_server.protocol.table import as_switch, as_text, as_whole, at_most, exactly, split_attributes
+from plugin_server.studio.generator import request_like
+from plugin_server.studio.library.library import Library, Page
+from plugin_server.studio.library.records import Entry
+from plugin_server.studio.library.undo import Step
+from plugin_server.studio.requests import SEED_LIMIT, Generate
+
+USUAL_COUNT, MAX_COUNT = 20, 200
+"""Clips that are told at once: each is a packet, and a patch's socket holds some hundreds."""
+MAX_TEXT = 500
+"""Characters of a prompt and of tags that are sent, so that a packet stays small; the file has all."""
+
+Submit = Callable[[Peer, Generate], None]
+"""Queues a request for a peer, from any thread."""
+
+
+class ClipCommands:
+    """Handlers of all addresses below `/clip/`."""
+
+    def __init__(self, library: Library, submit: Submit, answers: Answers) -> None:
+        self._library, self._submit = library, submit
+        self._clerk = Clerk("library", answers)
+
+    def handlers(self) -> dict[str, Handler]:
+        """By address; to be called on the loop."""
+        works: dict[str, Work] = {
+            "/clip/list": self._list,
+            "/clip/search": self._search,
+            "/clip/info": self._info,
+            "/clip/star": self._star,
+            "/clip/tag": self._tag,
+            "/clip/delete": self._delete,
+            "/clip/undo": self._undo,
+            "/clip/redo": self._redo,
+            "/clip/again": self._again,
+            "/clip/scan": self._scan,
+        }
+        return self._clerk.handlers(works)
+
+    def stop(self) -> None:
+        """Do what waits, then nothing more."""
+        self._clerk.stop()
+
+    def _list(self, peer: Peer, arguments: Sequence[Atom]) -> list[Reply]:
+        at_most(2, "how many, and from where", arguments)
+        count = _count(arguments[0] if arguments else USUAL_COUNT)
+        first = _first(arguments[1] if len(arguments) > 1 else 0)
+        return _page("/clip/list", self._library.newest(count, first), first)
+
+    def _search(self, peer: Peer, arguments: Sequence[Atom]) -> list[Reply]:
+        positional, attributes = split_attributes(arguments)
+        for name, atoms in attributes.items():
+            if name not in ("count", "from"):
+                raise BadArgument(f"attribute: got @{name[:40]}, expected one of @count @from")
+            if len(atoms) != 1:
+                raise BadArgument(f"{name}: got {len(atoms)} values, expected one")
+        count, first = _count(*attributes.get("count", [USUAL_COUNT])), _first(*attributes.get("from", [0]))
+        words = " ".join(as_text("words", atom) for atom in positional)
+        return _page("/clip/search", self._library.search(words, count, first), first)
+
+    def _info(self, peer: Peer, arguments: Sequence[Atom]) -> list[Reply]:
+        (clip,) = exactly(1, "a clip", arguments)
+        return _one("/clip/info", self._library.find(as_text("clip", clip)))
+
+    def _star(self, peer: Peer, arguments: Sequence[Atom]) -> list[Reply]:
+        at_most(2, "a clip, and 0 or 1", arguments)
+        clip, *switch = _at_least_one("clip", arguments)
+        star = as_switch("star", switch[0]) if switch else True
+        return _one("/clip/star", self._library.star(as_text("clip", clip), star))
+
+    def _tag(self, peer: Peer, arguments: Sequence[Atom]) -> list[Reply]:
+        clip, *words = _at_least_one("clip", arguments)
+        return _one("/clip/tag", self._library.tag(as_text("clip", clip), " ".join(as_text("tags", w) for w in words)))
+
+    def _delete(self, peer: Peer, arguments: Sequence[Atom]) -> list[Reply]:
+        (clip,) = exactly(1, "a clip", arguments)
+        return _one("/clip/delete", self._library.delete(as_text("clip", clip)))
+
+    def _undo(self, peer: Peer, arguments: Sequence[Atom]) -> list[Reply]:
+        exactly(0, "nothing", arguments)
+        return _step("/clip/undo", self._library.undo())
+
+    def _redo(self, peer: Peer, arguments: Sequence[Atom]) -> list[Reply]:
+        exactly(0, "nothing", arguments)
+        return _step("/clip/redo", self._library.redo())
+
+    def _again(self, peer: Peer, arguments: Sequence[Atom]) -> list[Reply]:
+        at_most(2, "a clip, and a seed", arguments)
+        clip, *seed = _at_least_one("clip", arguments)
+        request, _ = request_like(self._library.find_file(as_text("clip", clip)).path)
+        request = replace(request, seed=as_whole("seed", seed[0]) if seed else other_seed(request.seed))
+        self._submit(peer, request)
+        return []
+
+    def _scan(self, peer: Peer, arguments: Sequence[Atom]) -> list[Reply]:
+        exactly(0, "nothing", arguments)
+        scanned = self._library.scan()
+        return [("/done", "/clip/scan", scanned.new, scanned.moved, scanned.gone)]
+
+
+def other_seed(seed: int | None) -> int:
+    """Any seed but this one."""
+    drawn = secrets.randbelow(SEED_LIMIT)
+    return drawn + 1 if seed is not None and drawn >= seed else drawn
+
+
+def _info_of(entry: Entry) -> Reply:
+    made = datetime.fromtimestamp(entry.made).isoformat(" ", "seconds")
+    # An int of OSC has 32 bits; a file that was tampered with may name more.
+    seed, take = min(entry.seed, SEED_LIMIT), min(entry.take, SEED_LIMIT)
+    text = (entry.prompt[:MAX_TEXT], entry.tags[:MAX_TEXT])
+    head = (entry.id[:64], str(entry.path), float(entry.seconds), int(entry.star), entry.state)
+    return ("/clip.info", *head, seed, take, entry.model[:64], made, *text)
+
+
+def _page(address: str, page: Page, first: int) -> list[Reply]:
+    infos = [_info_of(entry) for entry in page.entries]
+    return [("/clip.list", len(infos), page.total, first), *infos, ("/done", address, len(infos))]
+
+
+def _one(address: str, entry: Entry) -> list[Reply]:
+    return [_info_of(entry), ("/done", address, entry.id[:64])]
+
+
+def _step(address: str, step: Step) -> list[Reply]:
+    return [*(_info_of(entry) for entry in step.entries), ("/done", address, step.kind, len(step.entries))]
+
+
+def _count(atom: Atom) -> int:
+    return _between("count", as_whole("count", atom), 1, MAX_COUNT)
+
+
+def _first(atom: Atom) -> int:
+    return _between("from", as_whole("from", atom), 0, SEED_LIMIT)
+
+
+def _between(name: str, number: int, low: int, high: int) -> int:
+    if not low <= number <= high:
+        raise BadArgument(f"{name}: got {number}, expected {low} to {high}")
+    return number
+
+
+def _at_least_one(name: str, arguments: Sequence[Atom]) -> Sequence[Atom]:
+    if not arguments:
+        raise BadArgument(f"{name}: got nothing, expected 'last', or a clip's id, name or path")
+    return arguments

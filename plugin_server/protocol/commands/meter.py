@@ -1,0 +1,73 @@
+"""`/meter`: levels of the live output, twenty times a second, to those who asked."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from plugin_server.audio.playback.player import Player
+from plugin_server.protocol.packets import Atom, encode_message
+from plugin_server.protocol.subscribers import Peer, Subscribers
+from plugin_server.protocol.table import as_switch, at_most, exactly
+
+INTERVAL_S = 0.05
+
+Handler = Callable[[Peer, Sequence[Atom]], None]
+
+
+class Meter:
+    """Sends while anybody listens. A listener whose host is silent for an hour is forgotten, as by `/notify`."""
+
+    def __init__(
+        self,
+        player: Player,
+        loop: asyncio.AbstractEventLoop,
+        reply: Callable[..., None],
+        peer_of: Callable[[Peer, Sequence[Atom]], Peer],
+    ) -> None:
+        self._player, self._loop, self._reply, self._peer_of = player, loop, reply, peer_of
+        self._subscribers = Subscribers()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def handlers(self) -> dict[str, Handler]:
+        """By address."""
+        return {"/meter": self._meter}
+
+    def heard(self, host: str) -> None:
+        """A packet came from a host."""
+        self._subscribers.heard(host)
+
+    def left(self, peer: Peer) -> None:
+        """A connection closed."""
+        self._subscribers.left(peer)
+
+    def stop(self) -> None:
+        """Send nothing more."""
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+
+    def _meter(self, peer: Peer, arguments: Sequence[Atom]) -> None:
+        at_most(2, "0 or 1, and a port", arguments)
+        if not arguments:
+            exactly(1, "0 or 1", arguments)
+        switch = as_switch("meter", arguments[0])
+        listener = self._peer_of(peer, arguments[1:])
+        if switch:
+            self._subscribers.add(listener)
+            if self._timer is None:
+                self._player.submit(self._player.meter, True)
+                self._send()
+        else:
+            self._subscribers.remove(listener)
+        self._reply(peer, "/done", "/meter", int(switch))
+
+    def _send(self) -> None:
+        listeners = self._subscribers.all_but(())
+        if not listeners:
+            self._timer = None
+            self._player.submit(self._player.meter, False)
+            return
+        levels, n_voices, n_underruns = self._player.levels()
+        packet = encode_message("/levels", *levels.peak, *levels.rms, n_voices, n_underruns)
+        for listener in listeners:
+            listener.send(packet)
+        self._timer = self._loop.call_later(INTERVAL_S, self._send)

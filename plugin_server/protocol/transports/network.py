@@ -1,0 +1,36 @@
+"""How the daemon can be reached and found: HTTP, zeroconf and who is admitted, as `/network` tells it."""
+
+from dataclasses import dataclass
+
+from plugin_server.protocol.access import Guard
+from plugin_server.protocol.transports.web import Pages, WebServer
+from plugin_server.protocol.transports.zeroconf import Advertiser
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """What lies beside the OSC sockets."""
+
+    guard: Guard
+    web: WebServer
+    advertiser: Advertiser
+
+    def start(self, pages: Pages, osc_port: int) -> None:
+        """Answer HTTP, and advertise both ports; both soon, without waiting."""
+        self.web.start(pages)
+        self.advertiser.start(osc_port, self.web.port)
+
+    async def leave(self) -> None:
+        """Be found no longer; those who found the daemon before are still answered."""
+        await self.advertiser.stop()
+
+    async def stop(self) -> None:
+        """Close HTTP and every WebSocket."""
+        await self.web.stop()
+
+    def facts(self) -> tuple[int | str, ...]:
+        """The arguments of `/network.reply`: HTTP port, its state, the state of zeroconf, 1 with --lan, hosts refused,
+        packets and connections refused."""
+        refused = self.guard.refused
+        counts = (len(refused), min(sum(refused.values()), 2**31 - 1))
+        return (self.web.port, self.web.state, self.advertiser.state, int(self.guard.lan), *counts)

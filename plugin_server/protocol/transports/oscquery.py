@@ -1,0 +1,127 @@
+"""The address table as OSCQuery's JSON: https://github.com/Vidvox/OSCQueryProposal."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TypedDict
+
+from plugin_server.protocol.signatures import Argument, arguments_of, replies
+from plugin_server.protocol.table import REPLIES, TABLE, Range, Row
+
+NONE, READ, WRITE = 0, 1, 2
+"""Bits of ACCESS."""
+REQUIRED = ("FULL_PATH", "CONTENTS", "TYPE")
+SUPPORTED = ("ACCESS", "RANGE", "DESCRIPTION", "OVERLOADS")
+UNSUPPORTED = ("VALUE", "TAGS", "EXTENDED_TYPE", "UNIT", "CRITICAL", "CLIPMODE", "HTML")
+"""Attributes of the proposal that no node has here: commands keep no value that could be asked for."""
+PUSHED = {"LISTEN": True, "PATH_CHANGED": False, "PATH_ADDED": False, "PATH_REMOVED": False, "PATH_RENAMED": False}
+"""What goes over the WebSocket; the addresses never change while the daemon runs."""
+NAME = "Clipsonic Live"
+
+Json = dict[str, object]
+
+
+class Node(TypedDict, total=False):
+    """One node of the address space, with the attributes that it has."""
+
+    FULL_PATH: str
+    ACCESS: int
+    DESCRIPTION: str
+    TYPE: str
+    """OSC type tags."""
+    RANGE: list[Json | None]
+    """One for each argument; None where it has no range."""
+    OVERLOADS: list["Node"]
+    CONTENTS: dict[str, "Node"]
+    """By the next part of the address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Status and body of an HTTP answer; no body but with status 200."""
+
+    status: HTTPStatus
+    body: Json | None = None
+
+
+class Query:
+    """Answers about the address space."""
+
+    def __init__(self, osc_port: int, live: Callable[[], Mapping[str, Range]] = dict) -> None:
+        """`live` gives the ranges that only the running daemon knows, by the names that rows call them."""
+        self._osc_port, self._live = osc_port, live
+
+    def answer(self, path: str, attributes: Sequence[str]) -> Answer:
+        """What a GET of `path?attributes` gets: the whole node without attributes.
+
+        404 without a node; 400 for an attribute that the proposal does not know; 204 for one that no node has here.
+        """
+        if "HOST_INFO" in attributes:
+            return Answer(HTTPStatus.OK, self._host_info())
+        node = _find(address_space(self._live()), path)
+        if node is None:
+            return Answer(HTTPStatus.NOT_FOUND)
+        if any(attribute not in (*REQUIRED, *SUPPORTED, *UNSUPPORTED) for attribute in attributes):
+            return Answer(HTTPStatus.BAD_REQUEST)
+        if any(attribute in UNSUPPORTED for attribute in attributes):
+            return Answer(HTTPStatus.NO_CONTENT)
+        whole: Json = dict(node)
+        return Answer(HTTPStatus.OK, {a: whole[a] for a in attributes if a in whole} if attributes else whole)
+
+    def _host_info(self) -> Json:
+        extensions = {**dict.fromkeys(SUPPORTED, True), **dict.fromkeys(UNSUPPORTED, False), **PUSHED}
+        # No OSC_IP: it is the address that this question was sent to, whatever that is from where the client stands.
+        return {"NAME": NAME, "OSC_PORT": self._osc_port, "OSC_TRANSPORT": "UDP", "EXTENSIONS": extensions}
+
+
+def address_space(live: Mapping[str, Range]) -> Node:
+    """The tree of all addresses, those that are answered and those that are sent."""
+    root: Node = {"FULL_PATH": "/", "ACCESS": NONE, "DESCRIPTION": NAME}
+    for address, askers in replies().items():
+        _place(root, address).update(_sent(address, askers))
+    for row in TABLE:
+        node = _place(root, row.address)
+        # One address may be both: then it can be asked, and listened to.
+        node.update(_asked(row, live) | {"ACCESS": WRITE | node["ACCESS"]})
+    return root
+
+
+def _place(root: Node, address: str) -> Node:
+    """The node of an address, made with the containers above it where it is not there yet."""
+    node, path = root, ""
+    for name in address.split("/")[1:]:
+        path += f"/{name}"
+        node = node.setdefault("CONTENTS", {}).setdefault(name, {"FULL_PATH": path, "ACCESS": NONE})
+    return node
+
+
+def _find(node: Node | None, path: str) -> Node | None:
+    for name in path.strip("/").split("/") if path.strip("/") else ():
+        node = node.get("CONTENTS", {}).get(name) if node else None
+    return node
+
+
+def _sent(address: str, askers: Sequence[str]) -> Node:
+    node: Node = {"ACCESS": READ, "DESCRIPTION": f"sent in answer to {' '.join(askers)}"}
+    if reply := REPLIES.get(address):
+        node |= {"TYPE": reply.types, "DESCRIPTION": f"{reply.arguments}; {node['DESCRIPTION']}"}
+    return node
+
+
+def _asked(row: Row, live: Mapping[str, Range]) -> Node:
+    """TYPE and RANGE of what must come; an overload for every optional argument more."""
+    arguments = arguments_of(row, live)
+    n_required = next((i for i, argument in enumerate(arguments) if argument.optional), len(arguments))
+    node = _typed(arguments[:n_required])
+    node["DESCRIPTION"] = f"{row.help}; arguments: {row.arguments}" if row.arguments else row.help
+    if n_required < len(arguments):
+        node["OVERLOADS"] = [_typed(arguments[: n + 1]) for n in range(n_required, len(arguments))]
+    return node
+
+
+def _typed(arguments: Sequence[Argument]) -> Node:
+    # A command that needs nothing has no TYPE, as the proposal has it.
+    node: Node = {"TYPE": "".join(argument.tag for argument in arguments)} if arguments else {}
+    if any(argument.range for argument in arguments):
+        node["RANGE"] = [argument.range.as_json() if argument.range else None for argument in arguments]
+    return node

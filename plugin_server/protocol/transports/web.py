@@ -1,0 +1,264 @@
+"""OSCQuery over HTTP, and OSC over a WebSocket, on one port of the daemon's own event loop."""
+
+import asyncio
+import contextlib
+import errno
+import ipaddress
+import json
+import logging
+import socket
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from plugin_server.errors import BadPacket, ClipsonicError, shown
+from plugin_server.protocol.access import LOOPBACK_V6, Guard
+from plugin_server.protocol.packets import MAX_PACKET
+from plugin_server.protocol.subscribers import Peer
+from plugin_server.protocol.transports.oscquery import Query
+
+if TYPE_CHECKING:
+    import uvicorn
+    from starlette.applications import Starlette
+    from starlette.requests import HTTPConnection, Request
+    from starlette.responses import Response
+    from starlette.websockets import WebSocket
+
+log = logging.getLogger(__name__)
+
+MAX_UNSENT = 1000
+"""Packets that may wait for a slow WebSocket before it is dropped."""
+MAX_CONNECTIONS = 100
+STOP_S = 1
+"""Seconds that connections have to end by themselves when the daemon stops."""
+
+
+class Service(Protocol):
+    """What packets and listeners are given to."""
+
+    def receive(self, packet: bytes, peer: Peer) -> None: ...
+
+    def refuse(self, peer: Peer, error: ClipsonicError) -> None: ...
+
+    def left(self, peer: Peer) -> None: ...
+
+    def listen(self, peer: Peer, address: str) -> None: ...
+
+    def ignore(self, peer: Peer, address: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WebPeer:
+    """A WebSocket, answered with binary frames."""
+
+    host: str
+    unsent: asyncio.Queue[bytes] = field(default_factory=lambda: asyncio.Queue(MAX_UNSENT))
+    dropped: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def send(self, packet: bytes) -> None:
+        """Queue for sending; a client that does not read is cut off."""
+        if self.dropped.is_set():
+            return
+        if self.unsent.full():
+            log.warning("a WebSocket client does not read its replies and was dropped")
+            self.dropped.set()
+            return
+        self.unsent.put_nowait(packet)
+
+
+class Pages:
+    """What is behind the port."""
+
+    def __init__(self, query: Query, service: Service, guard: Guard, names: Sequence[str] = ()) -> None:
+        """`names` are those of this machine that a request may be for, besides its addresses."""
+        self._query, self._service, self._guard = query, service, guard
+        self._names = {"localhost", *(name.lower() for name in names)}
+
+    def app(self) -> "Starlette":
+        """As ASGI. Imports Starlette, which takes a moment."""
+        from starlette.applications import Starlette
+        from starlette.routing import Route, WebSocketRoute
+
+        return Starlette(routes=[Route("/{path:path}", self._get), WebSocketRoute("/{path:path}", self._talk)])
+
+    def is_ours(self, connection: "HTTPConnection") -> bool:
+        """False for a request that a foreign web page sent: it names another host, as after DNS rebinding, or its
+        origin is another one than this."""
+        host = connection.headers.get("host", "")
+        origin = connection.headers.get("origin", f"http://{host}")
+        return self._is_own_host(host) and origin.lower() == f"http://{host}".lower()
+
+    def _is_own_host(self, host: str) -> bool:
+        name = host.lower().removesuffix(f":{host.rpartition(':')[2]}") if not host.endswith("]") else host
+        try:
+            address = ipaddress.ip_address(name.strip("[]"))
+        except ValueError:
+            return name in self._names
+        # An address cannot be rebound: only names can.
+        return address.is_loopback or self._guard.lan
+
+    async def _get(self, request: "Request") -> "Response":
+        from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+        if not self.is_ours(request):
+            return PlainTextResponse("this is for programs of this machine and its own pages\n", 403)
+        attributes = [part.partition("=")[0] for part in request.url.query.split("&") if part]
+        answer = self._query.answer(request.url.path, attributes)
+        return Response(status_code=answer.status) if answer.body is None else JSONResponse(answer.body)
+
+    async def _talk(self, websocket: "WebSocket") -> None:
+        if websocket.client is None or not self.is_ours(websocket):
+            await websocket.close()
+            return
+        await websocket.accept()
+        peer = WebPeer(websocket.client.host)
+        works = (self._read(websocket, peer), _write(websocket, peer), peer.dropped.wait())
+        tasks = [asyncio.create_task(work) for work in works]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            self._service.left(peer)
+            for task in tasks:
+                task.cancel()
+
+    async def _read(self, websocket: "WebSocket", peer: WebPeer) -> None:
+        while (message := await websocket.receive())["type"] == "websocket.receive":
+            self._take(message["text"] if message.get("bytes") is None else message["bytes"], peer)
+
+    def _take(self, frame: str | bytes, peer: WebPeer) -> None:
+        """A packet, or a command of OSCQuery as JSON. What cannot be done is told by `/fail`."""
+        if isinstance(frame, bytes):
+            self._service.receive(frame, peer)
+            return
+        try:
+            self._obey(frame, peer)
+        except ClipsonicError as error:
+            self._service.refuse(peer, error)
+
+    def _obey(self, text: str, peer: WebPeer) -> None:
+        try:
+            command = json.loads(text)
+            name, address = command["COMMAND"], command["DATA"]
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            raise BadPacket(f'frame: got {shown(text)}, expected {{"COMMAND": ..., "DATA": ...}}') from error
+        if name not in ("LISTEN", "IGNORE") or not isinstance(address, str):
+            raise BadPacket(f"COMMAND: got {shown(name)} with {shown(address)}, expected LISTEN or IGNORE, an address")
+        (self._service.listen if name == "LISTEN" else self._service.ignore)(peer, address)
+
+
+async def _write(websocket: "WebSocket", peer: WebPeer) -> None:
+    from starlette.websockets import WebSocketDisconnect
+
+    # A client may go at any moment; the reading side hears of it too, and ends the connection.
+    with contextlib.suppress(WebSocketDisconnect, RuntimeError):
+        while True:
+            await websocket.send_bytes(await peer.unsent.get())
+
+
+class WebServer:
+    """The port, open at once; behind it uvicorn, as soon as it is imported."""
+
+    def __init__(self, guard: Guard, port: int) -> None:
+        self._guard, self._wanted = guard, port
+        self._sockets: list[socket.socket] = []
+        self.port = 0
+        """The port that is open; 0 before the start, and when none can be had."""
+        self.state = "starts"
+        """'starts', 'listens', or what went wrong."""
+        self._server: uvicorn.Server | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self, pages: Pages) -> None:
+        """Take the port, or a free one where another program has it, which the log tells; answer soon. Clients that
+        connect before wait."""
+        self._sockets = _open_sockets(self._guard.bind, self._wanted)
+        if not self._sockets:
+            self.state = "no port can be opened"
+            return
+        self.port = self._sockets[0].getsockname()[1]
+        self._task = asyncio.create_task(self._serve(pages))
+
+    async def stop(self) -> None:
+        """End every connection and close the port."""
+        if self._server:
+            self._server.should_exit = True
+        elif self._task:
+            self._task.cancel()
+        if self._task:
+            await asyncio.wait([self._task])
+        for each in self._sockets:
+            each.close()
+
+    async def _serve(self, pages: Pages) -> None:
+        try:
+            # In a thread: OSC is answered meanwhile.
+            self._server = await asyncio.to_thread(_server, pages, self._guard)
+            self.state = "listens"
+            await self._server.serve(self._sockets)
+        except Exception as error:
+            # Clips are made all the same.
+            self.state = f"failed: {error!r}"
+            log.warning("HTTP does not work: %r", error)
+
+
+def _server(pages: Pages, guard: Guard) -> "uvicorn.Server":
+    """Made in a thread, since its imports take a moment."""
+    import uvicorn
+    from uvicorn.protocols.http.h11_impl import H11Protocol
+
+    class Guarded(H11Protocol):
+        """Hears nobody that the guard does not admit."""
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            # typeshed types the argument as BaseTransport; asyncio gives a stream protocol a Transport.
+            super().connection_made(transport)
+            if self.client and not guard.admits(self.client[0]):
+                transport.abort()
+
+    class Server(uvicorn.Server):
+        """Leaves signals to the daemon."""
+
+        @contextlib.contextmanager
+        def capture_signals(self) -> Generator[None, None, None]:
+            yield
+
+    config = uvicorn.Config(
+        pages.app(),
+        http=Guarded,
+        ws="websockets-sansio",
+        ws_max_size=MAX_PACKET,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        # Who asks is decided by the connection alone, never by a header.
+        proxy_headers=False,
+        server_header=False,
+        limit_concurrency=MAX_CONNECTIONS,
+        timeout_graceful_shutdown=STOP_S,
+    )
+    config.load()
+    return Server(config)
+
+
+def _open_sockets(host: str, port: int) -> list[socket.socket]:
+    """On IPv4, and on IPv6's loopback where there is one: browsers try that first when they are told `localhost`."""
+    try:
+        first = _bind(socket.AF_INET, host, port)
+    except OSError as error:
+        try:
+            first = _bind(socket.AF_INET, host, 0)
+        except OSError as second:
+            log.warning("HTTP does not work: %s", second)
+            return []
+        why = "may not be opened by this user" if error.errno == errno.EACCES else "is taken by another program"
+        log.warning("HTTP port %d %s; HTTP is on %d now; --http-port chooses", port, why, first.getsockname()[1])
+    try:
+        return [first, _bind(socket.AF_INET6, LOOPBACK_V6, first.getsockname()[1])]
+    except OSError:
+        return [first]
+
+
+def _bind(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
+    return socket.create_server((host, port), family=family, backlog=128)

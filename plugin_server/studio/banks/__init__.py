@@ -1,0 +1,1 @@
+"""Prompt banks: their files, the loaded bank, and export as sampler instruments."""

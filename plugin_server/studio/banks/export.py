@@ -1,0 +1,112 @@
+"""A bank as an instrument: a folder of named files, with an SFZ and a Decent Sampler file that put them under keys.
+
+Formats: sfzformat.com (SFZ 1, with `off_mode` of the ARIA engine), and the Decent Sampler developers' guide, 1.11.
+"""
+
+import re
+import secrets
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from xml.etree import ElementTree
+
+from plugin_server.errors import BadArgument, BadFile, FolderNotWritable
+from plugin_server.studio.banks.files import Bank, Slot
+from plugin_server.studio.jobs import ClipMade
+
+RELEASE_S = 0.03
+"""How long a loop fades when its key is let go."""
+
+
+def export_bank(bank: Bank, clips: Sequence[ClipMade], folder: Path) -> Path:
+    """Write a bank, whose slots have these clips, into a new folder. Its path.
+
+    Raises BadArgument when the folder exists, BadFile when a clip cannot be read, FolderNotWritable; then nothing is
+    left behind.
+    """
+    folder = folder.expanduser().absolute()
+    if folder.exists():
+        raise BadArgument(f"folder: got {folder}, which exists; expected one to be made")
+    names = file_names(bank, clips)
+    part = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}.part")
+    try:
+        part.mkdir(parents=True)
+        for clip, name in zip(clips, names, strict=True):
+            _copy(clip.path, part / name)
+        (part / f"{bank.name}.sfz").write_text(sfz_text(bank, names), "utf-8")
+        (part / f"{bank.name}.dspreset").write_text(decent_sampler_text(bank, names, clips), "utf-8")
+        part.rename(folder)
+    except OSError as error:
+        raise FolderNotWritable(f"{folder} cannot be written: {error.strerror}") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return folder
+
+
+def file_names(bank: Bank, clips: Sequence[ClipMade]) -> list[str]:
+    """'01 Sea waves.wav': in the order of the slots, and without what SFZ files or Windows give a meaning to."""
+    width = len(str(len(bank.slots)))
+    return [
+        f"{number:0{max(2, width)}d} {_plain(slot.name)}{clip.path.suffix}"
+        for number, (slot, clip) in enumerate(zip(bank.slots, clips, strict=True), 1)
+    ]
+
+
+def sfz_text(bank: Bank, names: Sequence[str]) -> str:
+    """One region a slot that has a note. A shot sounds to its end, a loop while its key is held."""
+    groups = _numbers_of_groups(bank)
+    lines = [f"// {bank.name}: {_one_line(bank.description)}", "", "<global>", f"ampeg_release={RELEASE_S:g}", ""]
+    for slot, name in zip(bank.slots, names, strict=True):
+        if slot.note is not None:
+            mode = "loop_continuous" if slot.request.loop else "one_shot"
+            lines += ["<region>", f"sample={name}", f"key={slot.note}", f"loop_mode={mode}"]
+            if slot.choke:
+                lines += [f"group={groups[slot.choke]}", f"off_by={groups[slot.choke]}", "off_mode=fast"]
+            lines.append("")
+    return "\n".join(lines)
+
+
+def decent_sampler_text(bank: Bank, names: Sequence[str], clips: Sequence[ClipMade]) -> str:
+    """One group a slot that has a note, since what silences what is said of groups; a shot's release is its length."""
+    root = ElementTree.Element("DecentSampler", minVersion="1.0.0")
+    groups = ElementTree.SubElement(root, "groups", ampVelTrack="1")
+    for slot, name, clip in zip(bank.slots, names, clips, strict=True):
+        if slot.note is None:
+            continue
+        group = ElementTree.SubElement(groups, "group", _group_values(slot, clip))
+        note = str(slot.note)
+        ElementTree.SubElement(group, "sample", path=name, rootNote=note, loNote=note, hiNote=note)
+    ElementTree.indent(root)
+    return ElementTree.tostring(root, "unicode", xml_declaration=True) + "\n"
+
+
+def _group_values(slot: Slot, clip: ClipMade) -> dict[str, str]:
+    loop = slot.request.loop
+    values = {"name": slot.name, "attack": "0", "release": f"{RELEASE_S if loop else clip.seconds:g}"}
+    if loop:
+        values["loopEnabled"] = "true"
+    if slot.choke:
+        tag = f"choke-{slot.choke}"
+        values |= {"tags": tag, "silencedByTags": tag, "silencingMode": "fast"}
+    return values
+
+
+def _copy(source: Path, target: Path) -> None:
+    try:
+        shutil.copyfile(source, target)
+    except FileNotFoundError as error:
+        raise BadFile(f"{source} is not there any more") from error
+
+
+def _numbers_of_groups(bank: Bank) -> dict[str, int]:
+    names = dict.fromkeys(slot.choke for slot in bank.slots if slot.choke)
+    return {name: number for number, name in enumerate(names, 1)}
+
+
+def _plain(name: str) -> str:
+    kept = re.sub(r'[<>:"/\\|?*=$#\x00-\x1f]', " ", name)
+    return " ".join(kept.split())[:80].rstrip(" .") or "clip"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,1 @@
+"""Generators of the clients and pictures that ship."""

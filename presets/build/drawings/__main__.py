@@ -1,0 +1,344 @@
+"""`python -m presets.build.drawings`: draw the sixteen pictures of the bank `pictures` again."""
+
+import math
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+from PIL import Image
+
+from presets.build.drawings.pen import Pen, Point, around
+
+Stroke = tuple[float, list[Point]]
+"""Its width, and where it goes."""
+
+
+def dog() -> Pen:
+    pen = Pen("#a8d0e6", "#7fb069")
+    pen.curve("#2a2624", (30, 62), (26, 104), (74, 104), (70, 62), (50, 52))
+    pen.curve("#2a2624", (31, 30), (30, 46), (37, 56), (40, 72), (60, 72), (63, 56), (70, 46), (69, 30), (50, 18))
+    pen.curve("#f7f1e6", (46, 19), (44, 40), (40, 56), (40, 72), (60, 72), (60, 56), (56, 40), (54, 19))
+    pen.grain(14, 1.6)
+    for side in (-1, 1):
+        ear = ((15, 22), (24, 24), (31, 40), (32, 58), (26, 62), (21, 54), (19, 38))
+        pen.curve("#151312", *((50 + side * x, y) for x, y in ear))
+        pen.oval("#5a3a20", 50 + side * 9.5, 38, 6.5, 6)
+        pen.oval("#100b08", 50 + side * 9.5, 38, 4.6, 4.8)
+        pen.oval("#ffffff", 51 + side * 9.5, 37, 1.4)
+    pen.oval("#f3e3c6", 50, 58, 23, 20)
+    pen.curve("#17110e", (44, 50), (50, 48), (56, 50), (53, 56), (50, 57), (47, 56))
+    pen.oval("#6d6460", 48, 50.5, 3, 1.4)
+    pen.line("#2a1d14", 0.9, (50, 57), (50, 62))
+    pen.arc("#2a1d14", 0.9, 46, 61, 8, 0, 150)
+    pen.arc("#2a1d14", 0.9, 54, 61, 8, 30, 180)
+    pen.curve("#e0606f", (46.5, 65), (46.5, 74), (50, 78), (53.5, 74), (53.5, 65))
+    pen.line("#b9404f", 0.5, (50, 66), (50, 74))
+    return pen
+
+
+def cat() -> Pen:
+    pen = Pen("#e8d5c4", "#b89a7a")
+    pen.curve("#7d7f85", (30, 62), (24, 92), (76, 92), (70, 62))
+    for side in (-1, 1):
+        pen.shape("#7d7f85", (50 + side * 24, 14), (50 + side * 27, 40), (50 + side * 6, 28))
+        pen.shape("#d9a0a0", (50 + side * 22, 20), (50 + side * 23, 33), (50 + side * 12, 28))
+    pen.oval("#7d7f85", 50, 46, 52, 44)
+    pen.oval("#dcdcdc", 50, 56, 24, 18)
+    for side in (-1, 1):
+        pen.oval("#b9d44c", 50 + side * 12, 42, 11, 11)
+        pen.oval("#101010", 50 + side * 12, 42, 3.5, 10)
+        for rise in (-3, 0, 3):
+            pen.line("#f6f6f6", 0.6, (50 + side * 9, 55 + rise / 2), (50 + side * 32, 54 + 2 * rise))
+    pen.shape("#d47f86", (46, 51), (54, 51), (50, 55))
+    pen.line("#404040", 0.8, (50, 55), (50, 58), (45, 60))
+    pen.line("#404040", 0.8, (50, 58), (55, 60))
+    for x in (38, 50, 62):
+        pen.line("#55575c", 1.6, (x, 26), (x + (50 - x) / 4, 32))
+    pen.grain(20, 1.6)
+    return pen
+
+
+def sea_waves() -> Pen:
+    pen = Pen("#7fbce8", "#d5edf8")
+    for row, colour in enumerate(("#1f6fa8", "#2a7fb6", "#3a93c3", "#53a8cf", "#74bfd9")):
+        pen.shape(colour, (-5, 38 + 6 * row), (105, 38 + 6 * row), (105, 105), (-5, 105))
+    pen.soften(1.5)
+    dice = random.Random(5)
+    for y, width in ((48, 0.6), (56, 1), (64, 1.8)):
+        x = -5.0
+        while x < 105:
+            length = dice.uniform(6, 22)
+            pen.line("#f4fafc", width, (x, y + dice.uniform(-0.6, 0.6)), (x + length, y + dice.uniform(-0.6, 0.6)))
+            x += length + dice.uniform(2, 14)
+    pen.curve("#e2cda3", (-10, 86), (20, 80), (45, 74), (70, 70), (110, 66), (110, 120), (-10, 120))
+    foam = ((-10, 84), (20, 78), (45, 72), (70, 68), (110, 63), (110, 67), (70, 72), (45, 76.5), (20, 82.5), (-10, 89))
+    pen.curve("#f6fbfc", *foam)
+    pen.grain(8, 1)
+    return pen
+
+
+def rain() -> Pen:
+    drops, pen = random.Random(3), Pen("#4b5763", "#8794a0")
+    pen.curve("#39434d", (-10, 22), (10, 8), (30, 16), (52, 4), (76, 14), (110, 6), (110, -20), (-10, -20))
+    pen.soften(2)
+    pen.shape("#5f6c70", (-5, 82), (105, 82), (105, 105), (-5, 105))
+    for _ in range(150):
+        x, y, length = drops.uniform(-5, 105), drops.uniform(12, 90), drops.uniform(5, 10)
+        pen.line("#cfe0ea", 0.5, (x, y), (x - length / 4, y + length))
+    for _ in range(14):
+        x, y = drops.uniform(0, 100), drops.uniform(84, 97)
+        pen.ring("#b9cad3", 0.5, x, y, drops.uniform(3, 8))
+    return pen
+
+
+def fire() -> Pen:
+    pen = Pen("#120b12", "#2b1414")
+    for across, colour in ((90, "#3a1a12"), (66, "#5a2412"), (48, "#7a300f")):
+        pen.oval(colour, 50, 62, across)
+    pen.soften(5)
+    flame = (
+        (28, 84),
+        (20, 62),
+        (32, 42),
+        (34, 56),
+        (42, 30),
+        (52, 8),
+        (56, 34),
+        (66, 44),
+        (70, 34),
+        (80, 62),
+        (72, 84),
+    )
+    for size, colour in ((1.0, "#e2541b"), (0.76, "#f28a1c"), (0.52, "#fbc52f"), (0.28, "#fff3b0")):
+        pen.curve(colour, *((50 + (x - 50) * size, 84 + (y - 84) * size) for x, y in flame))
+    for ends in (((18, 92), (80, 80)), ((20, 80), (82, 92)), ((30, 90), (70, 90))):
+        pen.line("#4a2c17", 7, *ends)
+        pen.line("#6e4524", 3, *ends)
+    return pen
+
+
+def bird() -> Pen:
+    pen = Pen("#bfe3f2", "#e9f5dc")
+    pen.line("#6b4a2b", 5, (-5, 80), (105, 70))
+    for x, y in ((10, 72), (24, 84), (82, 64), (92, 78)):
+        pen.curve("#5d9440", (x - 8, y), (x, y - 5), (x + 8, y), (x, y + 5))
+    pen.curve("#33629c", (26, 48), (4, 72), (10, 78), (36, 66))
+    pen.curve("#3f7dc0", (24, 54), (34, 70), (56, 72), (70, 56), (72, 36), (60, 28), (44, 36))
+    pen.curve("#f0a150", (48, 50), (46, 66), (58, 68), (68, 56), (70, 46))
+    pen.curve("#2c5688", (28, 50), (34, 64), (50, 62), (56, 50), (44, 42))
+    pen.oval("#3f7dc0", 64, 34, 24, 23)
+    pen.shape("#e8b020", (74, 31), (88, 36), (74, 39))
+    pen.oval("#ffffff", 67, 32, 5.5)
+    pen.oval("#101010", 68, 32, 3.4)
+    for x in (50, 57):
+        pen.line("#a06a2a", 1.2, (x, 70), (x + 1, 76))
+    return pen
+
+
+def bell() -> Pen:
+    pen = Pen("#8fb6d9", "#dfe9f2")
+    pen.box("#6d4c2f", 10, 8, 80, 8, 1)
+    pen.box("#4e3620", 44, 14, 12, 8, 2)
+    pen.oval("#7a5c12", 50, 84, 12)
+    pen.curve("#c9992b", (40, 22), (35, 44), (24, 70), (18, 80), (82, 80), (76, 70), (65, 44), (60, 22), (50, 19))
+    pen.curve("#e6c15a", (42, 26), (38, 46), (30, 70), (38, 72), (44, 46), (47, 26))
+    pen.box("#a67c1c", 17, 76, 66, 6, 3)
+    pen.line("#a67c1c", 1.5, (31, 62), (69, 62))
+    return pen
+
+
+def drums() -> Pen:
+    pen = Pen("#59626e", "#3a3f47")
+    pen.shape("#2b2f35", (-5, 84), (105, 84), (105, 105), (-5, 105))
+    for x, y, lean in ((14, 26, -4), (86, 24, 4)):
+        pen.line("#b8bcc2", 1.4, (x, y), (x + lean, 92))
+        pen.oval("#d9b64a", x, y, 30, 6)
+        pen.oval("#f1d985", x, y - 1, 10, 2)
+    for x in (36, 64):
+        pen.box("#b02a2a", x - 12, 30, 24, 18, 2)
+        pen.oval("#f3efe6", x, 30, 24, 8)
+        pen.line("#d8dadd", 0.8, (x - 12, 47), (x + 12, 47))
+    pen.oval("#8e1f1f", 50, 66, 48, 48)
+    pen.oval("#dfe1e4", 50, 66, 44, 44)
+    pen.oval("#f6f3ea", 50, 66, 40, 40)
+    pen.oval("#33363b", 56, 72, 9)
+    pen.box("#b02a2a", 8, 58, 22, 14, 2)
+    pen.oval("#f3efe6", 19, 58, 22, 7)
+    pen.box("#b02a2a", 74, 54, 20, 28, 2)
+    pen.oval("#f3efe6", 84, 54, 20, 7)
+    return pen
+
+
+def guitar() -> Pen:
+    pen = Pen("#f0e4d0", "#d8c3a0")
+    pen.shape("#5a3a1f", (60, 34), (88, 4), (94, 10), (66, 40))
+    pen.shape("#3c2512", (84, 4), (92, -1), (99, 6), (94, 14))
+    pen.curve("#b8722c", (62, 32), (70, 40), (62, 54), (58, 78), (36, 92), (12, 84), (8, 62), (24, 42), (46, 40))
+    pen.curve("#d99345", (60, 35), (66, 41), (58, 54), (54, 75), (35, 87), (16, 80), (12, 62), (27, 46), (47, 43))
+    pen.oval("#2b1a0d", 47, 55, 15)
+    pen.ring("#7a4a1e", 1.2, 47, 55, 18)
+    pen.line("#3c2512", 3, (23, 70), (34, 81))
+    for shift in (-2.4, -0.8, 0.8, 2.4):
+        pen.line("#f4efe4", 0.5, (29 + shift, 75 + shift), (91 + shift / 2, 9 + shift / 2))
+    return pen
+
+
+def car() -> Pen:
+    pen = Pen("#bcdcf0", "#dfeaf0")
+    pen.shape("#5b5f66", (-5, 70), (105, 70), (105, 105), (-5, 105))
+    for x in (4, 38, 72):
+        pen.box("#e8e4d0", x, 88, 20, 2)
+    pen.curve("#b3242b", (24, 52), (34, 34), (62, 33), (76, 50), (60, 56), (40, 56))
+    pen.shape("#cfe7f3", (31, 51), (38, 38), (49, 37.5), (49, 51))
+    pen.shape("#cfe7f3", (52, 51), (52, 37.5), (61, 38), (69, 51))
+    pen.curve("#c82f36", (6, 56), (10, 50), (28, 48), (74, 48), (92, 54), (95, 66), (92, 73), (8, 73), (4, 66))
+    pen.box("#8e1b20", 6, 68, 88, 5, 2)
+    pen.oval("#fbe9a0", 91, 59, 6, 5)
+    pen.box("#e05a5a", 5, 56, 4, 6, 1)
+    pen.line("#7c171c", 0.6, (50.5, 50), (50.5, 68))
+    pen.box("#7c171c", 54, 55, 6, 1.4)
+    for x in (25, 75):
+        pen.oval("#17181a", x, 73, 21)
+        pen.oval("#b9bdc2", x, 73, 11)
+        pen.oval("#55585d", x, 73, 4)
+    return pen
+
+
+def train() -> Pen:
+    pen = Pen("#cfe3ef", "#e6ead8")
+    pen.shape("#8aa05c", (-5, 74), (105, 74), (105, 105), (-5, 105))
+    pen.shape("#8f8778", (-5, 84), (105, 84), (105, 94), (-5, 94))
+    for x, y, across in ((20, 14, 16), (32, 9, 18), (46, 12, 13), (10, 20, 12)):
+        pen.oval("#f4f4f4", x, y, across)
+    pen.soften(1)
+    pen.box("#1d2a24", 22, 28, 9, 20)
+    pen.shape("#1d2a24", (19, 28), (34, 28), (31, 22), (22, 22))
+    pen.box("#2c5e43", 14, 44, 48, 24, 8)
+    pen.box("#234b36", 58, 26, 28, 44, 2)
+    pen.box("#14251c", 55, 22, 35, 6, 2)
+    pen.box("#f2dfa0", 64, 33, 16, 14, 1)
+    pen.oval("#b98b2e", 45, 43, 9, 10)
+    pen.shape("#8e2a22", (6, 82), (22, 68), (22, 82))
+    pen.box("#8e2a22", 14, 66, 76, 5)
+    for x, across in ((30, 16), (48, 16), (72, 22)):
+        pen.oval("#7d1f1a", x, 86 - across / 2, across)
+        pen.oval("#d9cdb8", x, 86 - across / 2, across * 0.35)
+    pen.line("#c9c3b5", 2, (30, 80), (72, 78))
+    pen.line("#5a554b", 1.6, (-5, 87), (105, 87))
+    pen.grain(8, 1)
+    return pen
+
+
+def airplane() -> Pen:
+    pen = Pen("#4f93d2", "#c6e2f6")
+    for x, y, across in ((14, 78, 22), (28, 74, 26), (44, 80, 20), (78, 22, 20), (90, 26, 18)):
+        pen.oval("#ffffff", x, y, across, across * 0.5)
+    pen.soften(1.2)
+    pen.shape("#9aa7b5", (46, 46), (64, 16), (71, 17), (62, 48))
+    pen.shape("#c4ccd6", (12, 36), (8, 20), (14, 20), (24, 42))
+    pen.curve("#eef2f6", (8, 40), (24, 40), (72, 44), (88, 50), (94, 55), (86, 60), (64, 61), (26, 54))
+    pen.curve("#c9d2dc", (14, 47), (26, 54), (64, 61), (86, 60), (93, 56), (60, 56))
+    pen.shape("#b4bfcb", (40, 55), (62, 56), (40, 90), (32, 90))
+    pen.shape("#d4313a", (12, 36), (9, 24), (14, 24), (20, 38))
+    pen.box("#6d7b8a", 42, 68, 10, 6, 3)
+    for i in range(9):
+        pen.oval("#3d5f85", 34 + 5 * i, 47.6 + 0.5 * i, 2)
+    pen.shape("#3d5f85", (83, 49), (88, 51.5), (86, 53), (81, 51))
+    return pen
+
+
+def clock() -> Pen:
+    pen = Pen("#d9cbb3", "#c2ae8d")
+    pen.oval("#5b3a1e", 50, 50, 88)
+    pen.oval("#8a5c30", 50, 50, 82)
+    pen.oval("#fbf8f0", 50, 50, 72)
+    for i, (outer, inner) in enumerate(zip(around(50, 50, 68, 60), around(50, 50, 64, 60), strict=True)):
+        if i % 5:
+            pen.line("#55504a", 0.4, outer, inner)
+    for outer, inner in zip(around(50, 50, 67, 12), around(50, 50, 56, 12), strict=True):
+        pen.line("#22201d", 1.8, outer, inner)
+    pen.line("#22201d", 3, (50, 50), (38, 36))
+    pen.line("#22201d", 2, (50, 50), (66, 26))
+    pen.line("#b3242b", 0.8, (46, 58), (62, 77))
+    pen.oval("#22201d", 50, 50, 5)
+    return pen
+
+
+def thunderstorm() -> Pen:
+    pen = Pen("#141833", "#4a4478")
+    pen.grain(14, 14, 2)
+    pen.grain(9, 5, 2)
+    bolts = [*_bolt(random.Random(6), 38, 16, 1.1), *_bolt(random.Random(7), 72, 16, 0.8)]
+    for width, points in bolts:
+        pen.line("#a99cff", 3.2 * width, *points)
+    pen.soften(2.2)
+    for width, points in bolts:
+        pen.line("#f2eeff", width, *points)
+    pen.shape("#0a0c16", (-5, 88), (14, 85), (30, 88), (54, 86), (78, 89), (105, 86), (105, 105), (-5, 105))
+    return pen
+
+
+def _bolt(dice: random.Random, x: float, y: float, width: float, turn: float = 0, end: float = 88) -> list[Stroke]:
+    """A way from a point down to a height, and its branches, which are thinner and shorter."""
+    strokes, points = [], [(x, y)]
+    while y < end:
+        angle, step = turn + dice.uniform(-0.7, 0.7), dice.uniform(2, 5)
+        x, y = x + step * math.sin(angle), y + step * math.cos(angle)
+        points.append((x, y))
+        if width > 0.3 and dice.random() < 0.22:
+            aside = turn + dice.choice((-1, 1)) * dice.uniform(0.5, 1)
+            strokes += _bolt(dice, x, y, width / 2, aside, min(end, y + dice.uniform(12, 30)))
+    return [(width, points), *strokes]
+
+
+def piano() -> Pen:
+    pen = Pen("#efe6da", "#cdbda6")
+    pen.curve("#15151a", (12, 46), (14, 18), (40, 4), (62, 14), (72, 30), (92, 36), (92, 48))
+    pen.line("#4a3218", 1.6, (70, 48), (60, 18))
+    pen.box("#24242b", 8, 46, 84, 12, 2)
+    pen.box("#101014", 4, 56, 92, 12, 2)
+    pen.box("#fbfaf6", 9, 58, 82, 7)
+    for i in range(1, 26):
+        pen.line("#8d8a84", 0.3, (9 + i * 82 / 26, 58), (9 + i * 82 / 26, 65))
+        if i % 7 not in (3, 0):
+            pen.box("#101014", 8 + i * 82 / 26, 58, 1.9, 4.2)
+    for x in (12, 48, 84):
+        pen.shape("#15151a", (x, 68), (x + 5, 68), (x + 3.6, 94), (x + 1.4, 94))
+    return pen
+
+
+def horse() -> Pen:
+    pen = Pen("#b9dcf0", "#eaf1d8")
+    pen.shape("#7fa650", (-5, 76), (105, 74), (105, 105), (-5, 105))
+    pen.curve("#3d2415", (20, 42), (10, 52), (8, 74), (13, 78), (17, 60), (24, 50))
+    for x, lean in ((26, -2), (34, 3), (60, -2), (67, 3)):
+        pen.line("#6f4223", 5, (x, 60), (x + lean, 76), (x + lean * 0.6, 90))
+        pen.box("#2a1a10", x + lean * 0.6 - 3, 89, 6, 4, 1)
+    pen.curve("#8a5530", (20, 44), (22, 60), (36, 66), (62, 65), (73, 56), (71, 42), (50, 41), (32, 38))
+    pen.curve("#8a5530", (60, 48), (72, 56), (78, 38), (84, 24), (76, 16), (68, 26))
+    pen.curve("#8a5530", (74, 16), (72, 26), (80, 30), (92, 40), (96, 35), (90, 24), (82, 15))
+    pen.shape("#8a5530", (75, 17), (76, 7), (81, 16))
+    pen.curve("#3d2415", (77, 12), (66, 22), (56, 42), (63, 44), (72, 28))
+    pen.oval("#14100c", 83, 23, 2.6)
+    pen.oval("#3d2415", 93.5, 36, 2)
+    return pen
+
+
+PICTURES: dict[str, Callable[[], Pen]] = {
+    "dog": dog, "cat": cat, "horse": horse, "bird": bird, "sea-waves": sea_waves, "rain": rain,
+    "thunderstorm": thunderstorm, "fire": fire, "bell": bell, "clock": clock, "drums": drums, "guitar": guitar,
+    "piano": piano, "car": car, "train": train, "airplane": airplane,
+}  # fmt: skip
+"""By the name of its file."""
+
+
+def main() -> None:
+    """Write all of them into the folder of the bank's pictures."""
+    folder = Path(__file__).parents[2] / "banks" / "pictures"
+    for name, picture in PICTURES.items():
+        drawn = picture().finish().quantize(96, dither=Image.Dither.NONE)
+        drawn.save(folder / f"{name}.png", optimize=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,229 @@
+import json
+import logging
+import shutil
+
+import pytest
+
+from plugin_server.engine.bundles import registry as bundles
+from plugin_server.engine.bundles.card import CARD_NAME, TOKENIZER_FILES, read_card
+from plugin_server.engine.bundles.registry import Shelf, find_bundle, list_bundles, verify_bundle
+from plugin_server.engine.families import clipsonic
+from plugin_server.errors import BundleDamaged, UnknownModel
+from plugin_server.settings import SHIPPED_BUNDLES
+from tests.support.toys import PICTURE, PRIOR, write_toy
+
+
+@pytest.fixture
+def toy(tmp_path):
+    return write_toy(tmp_path)
+
+
+def edit(place, **changes):
+    values = json.loads((place / CARD_NAME).read_text())
+    (place / CARD_NAME).write_text(json.dumps(values | changes))
+
+
+def test_a_card_is_read_as_it_was_written(toy):
+    card = read_card(toy)
+    (toy / CARD_NAME).write_text(card.to_json())
+    assert read_card(toy) == card
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"format": 99}, "format 99"),
+        ({"mel_mean": [0.0]}, "mel_mean has 1"),
+        ({"mel_std": [0.0] * 8}, "not positive"),
+        ({"embedding": {"name": "x"}}, "size"),
+        ({"surprise": 1}, "surprise"),
+        ({"files": {}}, "files lacks 'merges.txt.gz', the tokenizer"),
+        ({"frame_multiple": 0}, "frame_multiple is 0, expected a whole number from 1"),
+        ({"frame_multiple": 2.5}, "frame_multiple is 2.5"),
+        ({"context_length": 2}, "context_length is 2"),
+        ({"embedding": {"name": "x", "size": "6"}}, "embedding.size is '6'"),
+        ({"sampling": {"solver": "magic"}}, "sampling.solver is 'magic', expected one of euler, dpmpp_2m"),
+        ({"sampling": {"parametrisation": "v"}}, "sampling.parametrisation is 'v', expected one of clean"),
+        ({"sampling": {"steps": 0}}, "sampling.steps is 0"),
+        ({"sampling": {"shift": 0}}, "sampling.shift is 0"),
+        ({"lengths": {"least": 5, "most": 1}}, "lengths are"),
+        ({"graphs": {"denoiser": {"file": "x"}}}, "inputs"),
+    ],
+)
+def test_a_card_that_is_wrong_says_where(toy, changes, word):
+    edit(toy, **changes)
+    with pytest.raises(BundleDamaged, match=word):
+        read_card(toy)
+
+
+@pytest.fixture
+def seeing(tmp_path):
+    """A toy that takes pictures and has a prior."""
+    return write_toy(tmp_path, pictures=True)
+
+
+def test_a_card_of_pictures_is_read_as_it_was_written(seeing):
+    card = read_card(seeing)
+    assert (card.picture, card.conditions, dict(card.priors)) == (PICTURE, ("text", "image"), {"pd": PRIOR})
+    assert (card.ways, card.usual_way) == (("text", "pd"), "text")
+    (seeing / CARD_NAME).write_text(card.to_json())
+    assert read_card(seeing) == card
+
+
+def test_cards_from_before_there_were_pictures_take_words_only(toy):
+    values = json.loads((toy / CARD_NAME).read_text())
+    for name in ("picture", "conditions", "priors", "via"):
+        del values[name]
+    (toy / CARD_NAME).write_text(json.dumps(values))
+    card = read_card(toy)
+    assert (card.picture, card.conditions, card.ways, card.usual_way) == (None, ("text",), ("text",), "text")
+
+
+def test_ways_of_a_model_that_was_taught_on_pictures_alone(seeing):
+    edit(seeing, conditions=["image"])
+    assert (read_card(seeing).ways, read_card(seeing).usual_way) == (("zs", "pd"), "zs")
+    edit(seeing, via="pd")
+    assert read_card(seeing).usual_way == "pd"
+
+
+PICTURES = {"size": 16, "mean": [0.5] * 3, "std": [0.25] * 3}
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"conditions": []}, "conditions are"),
+        ({"conditions": ["sound"]}, r"conditions are .*, expected some of text, image"),
+        ({"picture": None}, "picture: expected beside the graph image_tower"),
+        ({"picture": PICTURES | {"size": 4}}, "picture.size is 4, expected a whole number from 8 to 2048"),
+        ({"picture": PICTURES | {"size": 16.0}}, "picture.size is 16.0"),
+        ({"picture": PICTURES | {"fit": "tile"}}, "picture.fit is 'tile', expected one of crop, squash"),
+        ({"picture": PICTURES | {"filter": "x"}}, "picture.filter is 'x', expected one of bicubic, bilinear"),
+        ({"picture": PICTURES | {"mean": [0.5]}}, "expected three numbers as mean"),
+        ({"picture": PICTURES | {"std": [1, 1, 0]}}, "three above 0 as std"),
+        ({"picture": PICTURES | {"zoom": 2}}, "zoom"),
+        ({"priors": {"xy": {"graph": "prior_pd"}}}, "priors holds 'xy', expected one of pd, sd"),
+        ({"priors": {"pd": {"graph": "nowhere"}}}, "priors.pd.graph is 'nowhere', which is none of the graphs"),
+        ({"priors": {"pd": {"graph": "vocoder"}}}, "priors.pd.graph takes log_mel, expected noised, timestep"),
+        ({"priors": {"pd": {"graph": "prior_pd", "steps": 0}}}, "priors.pd.steps is 0"),
+        ({"priors": {"pd": {"graph": "prior_pd", "steps": 10, "levels": 9}}}, "priors.pd.levels is 9"),
+        ({"priors": {"pd": {"graph": "prior_pd", "mean": [0]}}}, "priors.pd.mean has 1 numbers, expected 6"),
+        ({"priors": {"pd": {"graph": "prior_pd", "std": [0] * 6}}}, "priors.pd.std holds a number that is not"),
+        ({"priors": {"pd": {"graph": "prior_pd", "clip": -1}}}, "priors.pd.clip is -1"),
+        ({"via": "sd"}, "via is 'sd', expected one of text, pd"),
+    ],
+)
+def test_a_card_of_pictures_that_is_wrong_says_where(seeing, changes, word):
+    edit(seeing, **changes)
+    with pytest.raises(BundleDamaged, match=word):
+        read_card(seeing)
+
+
+def test_a_card_without_the_graph_of_its_pictures_is_damaged(toy):
+    edit(toy, picture=PICTURES)
+    with pytest.raises(BundleDamaged, match="picture: expected beside the graph image_tower, and only there"):
+        read_card(toy)
+
+
+def test_cards_must_list_the_file_that_the_family_reads():
+    assert TOKENIZER_FILES["clipsonic"] == (clipsonic.TOKENIZER_FILE,)
+
+
+def test_a_card_cannot_lead_out_of_its_folder(toy):
+    values = json.loads((toy / CARD_NAME).read_text())
+    edit(toy, files=values["files"] | {"../secret": "0"})
+    with pytest.raises(BundleDamaged, match="secret"):
+        read_card(toy)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe", b"null"])
+def test_a_card_that_is_no_json_object_is_damaged(toy, content):
+    (toy / CARD_NAME).write_bytes(content)
+    with pytest.raises(BundleDamaged, match=CARD_NAME):
+        read_card(toy)
+
+
+def test_own_bundles_win_over_shipped_ones_of_the_same_name(tmp_path):
+    first, second = tmp_path / "own", tmp_path / "shipped"
+    write_toy(first)
+    write_toy(second)
+    assert find_bundle((first, second), "toy").folder == first / "toy"
+    assert list_bundles((first, second))["toy"].folder == first / "toy"
+
+
+def test_an_unknown_name_is_told_with_those_there_are(toy):
+    with pytest.raises(UnknownModel, match=r"'moon'.*toy"):
+        find_bundle((toy.parent,), "moon")
+
+
+def test_a_damaged_bundle_is_never_replaced_by_another_of_its_name(tmp_path):
+    first, second = tmp_path / "own", tmp_path / "shipped"
+    write_toy(second)
+    edit(write_toy(first), format=99)
+    with pytest.raises(BundleDamaged):
+        find_bundle((first, second), "toy")
+
+
+def test_listing_leaves_a_damaged_bundle_out_and_warns(toy, caplog):
+    edit(write_toy(toy.parent, "bad"), format=99)
+    with caplog.at_level(logging.WARNING):
+        assert list(list_bundles((toy.parent,))) == ["toy"]
+    assert "format 99" in caplog.text
+
+
+def test_a_folder_that_is_not_called_as_its_card_says_is_damaged(toy, caplog):
+    toy.rename(toy.parent / "renamed")
+    with pytest.raises(BundleDamaged, match="name is 'toy'; its folder must have that name"):
+        find_bundle((toy.parent,), "renamed")
+    with caplog.at_level(logging.WARNING):
+        assert list_bundles((toy.parent,)) == {}
+    assert "name is 'toy'" in caplog.text
+    with pytest.raises(UnknownModel, match="none installed"):
+        find_bundle((toy.parent,), "toy")
+
+
+def test_a_shelf_reads_a_card_again_only_when_it_changed(toy, monkeypatch, caplog):
+    read = []
+    monkeypatch.setattr(bundles, "read_card", lambda place: read.append(place.name) or read_card(place))
+    write_toy(toy.parent, "other")
+    edit(write_toy(toy.parent, "bad"), format=99)
+    shelf = Shelf((toy.parent,))
+    for _ in range(3):
+        assert sorted(shelf.bundles()) == ["other", "toy"]
+    assert sorted(read) == ["bad", "other", "toy"]
+    assert caplog.text.count("format 99") == 1
+    edit(toy, version="0.0.22")
+    assert shelf.bundles()["toy"].card.version == "0.0.22"
+    shutil.rmtree(toy)
+    assert list(shelf.bundles()) == ["other"]
+
+
+def test_a_changed_or_missing_file_fails_verification(toy):
+    bundle = find_bundle((toy.parent,), "toy")
+    verify_bundle(bundle)
+    path = toy / "vocoder.onnx"
+    content = bytearray(path.read_bytes())
+    content[100] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(BundleDamaged, match=r"vocoder\.onnx has sha256"):
+        verify_bundle(bundle)
+    path.unlink()
+    with pytest.raises(BundleDamaged, match="cannot be read"):
+        verify_bundle(bundle)
+
+
+def test_the_checksum_stands_for_the_files_and_not_for_the_folder(toy, tmp_path):
+    other = tmp_path / "elsewhere" / "toy"
+    shutil.copytree(toy, other)
+    one, two = find_bundle((toy.parent,), "toy"), find_bundle((other.parent,), "toy")
+    assert one.checksum() == two.checksum()
+
+
+def test_the_shipped_bundle_is_whole_and_fits_its_limit():
+    bundle = find_bundle((SHIPPED_BUNDLES,), "clipsonic-mini")
+    verify_bundle(bundle)
+    size = sum((bundle.folder / name).stat().st_size for name in bundle.card.files)
+    assert size <= 96 * 2**20
+    assert all(graph.parity < 0.01 for graph in bundle.card.graphs.values())
+    assert (bundle.folder / "MODEL_CARD.md").is_file()
+    assert (bundle.folder / "ATTRIBUTIONS.md").is_file()

@@ -1,0 +1,150 @@
+"""The tree is the table's; what it says of types is what is sent."""
+
+from collections.abc import Iterator
+
+import pytest
+from pythonosc.osc_message import OscMessage
+
+from plugin_server.client import Client
+from plugin_server.protocol import table as osc
+from plugin_server.protocol.packets import address_of
+from plugin_server.protocol.signatures import arguments_of, replies
+from plugin_server.protocol.table import REPLIES, TABLE, Range, Row
+from plugin_server.protocol.transports.oscquery import REQUIRED, SUPPORTED, Query, address_space
+
+LIVE = {"lengths": Range(0.5, 30), "models": Range(values=("mini", "toy"))}
+
+
+def nodes(node: dict) -> Iterator[dict]:
+    yield node
+    for child in node.get("CONTENTS", {}).values():
+        yield from nodes(child)
+
+
+@pytest.fixture(scope="module")
+def tree() -> dict[str, dict]:
+    return {node["FULL_PATH"]: node for node in nodes(address_space(LIVE))}
+
+
+def test_every_address_is_in_the_tree(tree):
+    for row in TABLE:
+        assert tree[row.address]["ACCESS"] & 2 and row.help in tree[row.address]["DESCRIPTION"]
+    for address in replies():
+        assert tree[address]["ACCESS"] & 1
+    methods = {path for path, node in tree.items() if node["ACCESS"]}
+    assert methods == {row.address for row in TABLE} | set(replies())
+
+
+def test_nodes_have_the_shape_of_the_proposal(tree):
+    for path, node in tree.items():
+        assert set(node) <= {*REQUIRED, *SUPPORTED}, path
+        for signature in (node, *node.get("OVERLOADS", ())):
+            assert "CONTENTS" not in signature or signature is node
+            if "RANGE" in signature:
+                assert len(signature["RANGE"]) == len(signature["TYPE"])
+                assert all(part is None or set(part) <= {"MIN", "MAX", "VALS"} for part in signature["RANGE"])
+
+
+def test_a_number_after_the_words_is_an_overload_with_the_model_s_range(tree):
+    node = tree["/generate"]
+    assert node["TYPE"] == "s"
+    assert node["OVERLOADS"] == [{"TYPE": "sf", "RANGE": [None, {"MIN": 0.5, "MAX": 30}]}]
+
+
+def test_choices_and_models_are_values(tree):
+    assert tree["/notify"]["TYPE"] == "i" and tree["/notify"]["RANGE"] == [{"VALS": [0, 1]}]
+    assert tree["/notify"]["OVERLOADS"][0] == {"TYPE": "ii", "RANGE": [{"VALS": [0, 1]}, {"MIN": 1, "MAX": 65535}]}
+    assert tree["/model/load"]["RANGE"] == [{"VALS": ["mini", "toy"]}]
+
+
+@pytest.mark.parametrize(
+    ("notation", "tags", "n_optional"),
+    [
+        ("", "", 0),
+        ("clip", "s", 0),
+        ("clip words", "ss", 0),
+        ("clip [0 | 1]", "si", 1),
+        ("[how many] [from]", "ss", 2),
+        ("[job | all]", "s", 1),
+        ("words [@count @from]", "s", 0),
+        ("-1 | 0 | 1 name [@a]", "is", 0),
+    ],
+)
+def test_a_row_without_types_is_read_from_its_notation(notation, tags, n_optional):
+    arguments = arguments_of(Row("/x", notation, "/done", "help"), {})
+    assert "".join(argument.tag for argument in arguments) == tags
+    assert sum(argument.optional for argument in arguments) == n_optional
+
+
+def test_every_row_says_ranges_of_its_own_arguments():
+    for row in TABLE:
+        names = [argument.name for argument in arguments_of(row, {})]
+        assert set(row.ranges) <= set(names), row.address
+        assert len(row.types) in (0, len(names)), row.address
+        assert {known for known in row.ranges.values() if isinstance(known, str)} <= {"lengths", "models"}
+
+
+def test_an_address_both_asked_and_sent_has_both_bits(monkeypatch):
+    monkeypatch.setattr("plugin_server.protocol.transports.oscquery.TABLE", (Row("/x", "", "/x", "help"),))
+    monkeypatch.setattr("plugin_server.protocol.signatures.TABLE", (Row("/x", "", "/x", "help"),))
+    assert address_space({})["CONTENTS"]["x"]["ACCESS"] == 3
+
+
+@pytest.mark.parametrize(
+    ("path", "attributes", "status", "body"),
+    [
+        ("/generate", ["TYPE"], 200, {"TYPE": "s"}),
+        ("/generate/", ["TYPE", "ACCESS"], 200, {"TYPE": "s", "ACCESS": 2}),
+        ("/model/list", ["TYPE"], 200, {}),
+        ("/generate", ["VALUE"], 204, None),
+        ("/generate", ["UNIT"], 204, None),
+        ("/generate", ["type"], 400, None),
+        ("/generate", ["TYPE", "COLOUR"], 400, None),
+        ("/nowhere", [], 404, None),
+        ("/generate/more", ["TYPE"], 404, None),
+        ("/nowhere", ["COLOUR"], 404, None),
+    ],
+)
+def test_statuses(path, attributes, status, body):
+    answer = Query(9460, lambda: LIVE).answer(path, attributes)
+    assert (answer.status, answer.body) == (status, body)
+
+
+def test_host_info_needs_no_path():
+    query = Query(9470)
+    body = query.answer("/nowhere", ["HOST_INFO"]).body
+    assert (body["OSC_PORT"], body["OSC_TRANSPORT"]) == (9470, "UDP")
+    said = {name for node in nodes(query.answer("/", []).body) for name in node} - set(REQUIRED)
+    assert said == {name for name, supported in body["EXTENSIONS"].items() if supported} - {"LISTEN"}
+
+
+def test_replies_have_the_types_that_are_said(daemon, monkeypatch):
+    heard: dict[str, set[str]] = {}
+
+    class Spy(Client):
+        def receive(self, timeout_s: float = 5.0) -> osc.Atom:
+            packet = self._socket.recv(65536)
+            types = packet[packet.index(b",") :].split(b"\0", 1)[0].decode()
+            heard.setdefault(address_of(packet), set()).add(types.removeprefix(","))
+            return type("M", (), {"address": address_of(packet), "arguments": tuple(OscMessage(packet).params)})
+
+    with Spy(daemon.port) as client:
+        client._socket.settimeout(10)
+        list(client.generate("rain", 0.25))
+        for address in ("/status", "/version", "/network", "/nowhere"):
+            client.send(address)
+            client.receive()
+        client.ask("/sync", reply="/synced")
+        client.ask("/help", "/help", reply="/done")
+        client.ask("/model/list", reply="/done")
+        client.ask("/clip/list", 1, reply="/done")
+        client.ask("/bank/list", reply="/done")
+        client.ask("/bank/load", reply="/done")
+        client.send("/meter", 1)
+        while "/levels" not in heard:
+            client.receive()
+        client.ask("/meter", 0, reply="/done")
+    # Sound outputs are told only where there are any.
+    heard.setdefault("/device", {REPLIES["/device"].types})
+    assert set(REPLIES) <= set(heard)
+    assert {address: heard[address] for address in REPLIES} == {a: {r.types} for a, r in REPLIES.items()}

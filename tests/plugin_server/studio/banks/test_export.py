@@ -1,0 +1,86 @@
+"""Banks as instruments, read back by small readers of the two formats."""
+
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from plugin_server.audio.clip import Clip
+from plugin_server.audio.formats.files import write_clip
+from plugin_server.errors import BadArgument, BadFile
+from plugin_server.studio.banks.export import export_bank
+from plugin_server.studio.banks.files import Bank, Slot
+from plugin_server.studio.jobs import ClipMade
+from plugin_server.studio.requests import Generate
+
+SLOTS = (
+    Slot("Rain / roof: =loud", Generate("rain"), note=36),
+    Slot("Open hat", Generate("hat"), note=42, choke="hat"),
+    Slot("Closed hat", Generate("hat", seed=1), note=44, choke="hat"),
+    Slot("Hum", Generate("hum", loop=True), note=60),
+    Slot("No key", Generate("wind"), note=None),
+)
+BANK = Bank("mine", "Five\nsounds", SLOTS)
+
+
+@pytest.fixture
+def clips(tmp_path) -> list[ClipMade]:
+    made = []
+    for number in range(len(SLOTS)):
+        path = tmp_path / f"clip{number}.wav"
+        write_clip(path, Clip(np.full((4800, 1), 0.1 * number, np.float32), 48000))
+        made.append(ClipMade(f"c{number}", path, 0.1, 1, number))
+    return made
+
+
+def read_sfz(path: Path) -> list[dict[str, str]]:
+    """Regions with their opcodes; a value ends where the next opcode begins, so that it may hold spaces."""
+    text = re.sub(r"//.*", "", path.read_text("utf-8"))
+    regions = [part for part in re.split(r"<(?=\w+>)", text) if part.startswith("region>")]
+    return [dict(re.findall(r"(\w+)=(.*?)\s*(?=\s\w+=|$)", part, re.DOTALL)) for part in regions]
+
+
+def test_an_sfz_file_has_every_slot_under_its_key(clips, tmp_path):
+    place = export_bank(BANK, clips, tmp_path / "out")
+    regions = read_sfz(place / "mine.sfz")
+    assert [region["key"] for region in regions] == ["36", "42", "44", "60"]
+    assert all((place / region["sample"]).is_file() for region in regions)
+    assert [region["loop_mode"] for region in regions] == [*["one_shot"] * 3, "loop_continuous"]
+    assert regions[1]["group"] == regions[1]["off_by"] == regions[2]["group"] == "1"
+    assert "group" not in regions[0] and "off_by" not in regions[3]
+
+
+def test_a_decent_sampler_file_has_every_slot_under_its_key(clips, tmp_path):
+    place = export_bank(BANK, clips, tmp_path / "out")
+    root = ElementTree.parse(place / "mine.dspreset").getroot()
+    groups = root.findall("groups/group")
+    samples = [group.find("sample") for group in groups]
+    assert [sample.get("rootNote") for sample in samples] == ["36", "42", "44", "60"]
+    assert all(sample.get("rootNote") == sample.get("loNote") == sample.get("hiNote") for sample in samples)
+    assert all((place / sample.get("path")).is_file() for sample in samples)
+    assert [group.get("loopEnabled") for group in groups] == [None, None, None, "true"]
+    assert groups[1].get("tags") == groups[2].get("silencedByTags") == "choke-hat"
+
+
+def test_files_are_copied_under_readable_names(clips, tmp_path):
+    place = export_bank(BANK, clips, tmp_path / "out")
+    names = sorted(path.name for path in place.glob("*.wav"))
+    assert names == ["01 Rain roof loud.wav", "02 Open hat.wav", "03 Closed hat.wav", "04 Hum.wav", "05 No key.wav"]
+    assert (place / names[3]).read_bytes() == clips[3].path.read_bytes()
+
+
+def test_a_folder_that_exists_is_left_alone(clips, tmp_path):
+    (tmp_path / "out").mkdir()
+    with pytest.raises(BadArgument, match="which exists"):
+        export_bank(BANK, clips, tmp_path / "out")
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_nothing_is_left_when_a_clip_is_gone(clips, tmp_path):
+    clips[4].path.unlink()
+    before = set(tmp_path.iterdir())
+    with pytest.raises(BadFile, match="is not there any more"):
+        export_bank(BANK, clips, tmp_path / "out")
+    assert set(tmp_path.iterdir()) == before

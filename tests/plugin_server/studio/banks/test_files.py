@@ -1,0 +1,266 @@
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from plugin_server.engine.bundles.registry import find_bundle
+from plugin_server.errors import BadArgument, BadFile, FolderNotWritable, UnknownBank
+from plugin_server.settings import SHIPPED_BUNDLES, Settings
+from plugin_server.studio.banks.files import BankShelf, bank_text, read_bank
+from plugin_server.studio.requests import Generate
+from presets.build.drawings.__main__ import PICTURES
+
+BANK = """
+name = "mine"
+description = "Two sounds"
+
+[defaults]
+seconds = 2
+colour = "#102030"
+tags = ["own"]
+seed = 40
+
+[[slots]]
+prompt = "rain on a roof"
+
+[[slots]]
+name = "Bell"
+prompt = "church bell"
+seconds = 4
+seed = 7
+steps = 12
+colour = "#aabbcc"
+note = 60
+choke = "bells"
+tags = ["bell", "metal"]
+"""
+SHIPPED = BankShelf(Settings().bank_folders[1:])
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(BANK)
+    return path
+
+
+def test_a_bank_is_read_with_its_defaults(path):
+    bank = read_bank(path)
+    assert (bank.name, bank.description, len(bank.slots)) == ("mine", "Two sounds", 2)
+    rain, bell = bank.slots
+    assert rain.request == Generate("rain on a roof", seconds=2, seed=40, name="rain on a roof")
+    assert (rain.name, rain.colour, rain.tags, rain.note, rain.choke) == ("rain on a roof", "#102030", ("own",), 36, "")
+    assert bell.request == Generate("church bell", seconds=4, seed=7, steps=12, name="Bell")
+    assert (bell.colour, bell.tags, bell.note, bell.choke) == ("#aabbcc", ("bell", "metal"), 60, "bells")
+
+
+def test_a_bank_that_is_written_reads_the_same(path, tmp_path):
+    bank = read_bank(path)
+    again = tmp_path / "again" / "mine.toml"
+    again.parent.mkdir()
+    again.write_text(bank_text(bank, again.parent))
+    assert read_bank(again) == bank
+
+
+def with_pictures(path):
+    """The bank with two slots more, whose pictures lie beside it."""
+    (path.parent / "a b.png").write_bytes(b"1")
+    (path.parent / "c.png").write_bytes(b"2")
+    slots = '[[slots]]\nimage = "a b.png"\n[[slots]]\nprompt = "rain"\nimage = ["a b.png", "c.png"]\nblend = 0.25\n'
+    path.write_text(f"{BANK}{slots}")
+    return path
+
+
+def test_a_slot_may_be_a_picture(path, tmp_path):
+    bank = read_bank(with_pictures(path))
+    alone, both = bank.slots[2:]
+    assert alone.request == Generate(images=(str(tmp_path / "a b.png"),), seconds=2, seed=42, name="a b")
+    assert both.request.images == (str(tmp_path / "a b.png"), str(tmp_path / "c.png"))
+    assert (both.name, both.request.blend, both.request.said) == ("rain", 0.25, "rain")
+    # Saved elsewhere it still finds them.
+    again = tmp_path / "again" / "mine.toml"
+    again.parent.mkdir()
+    again.write_text(bank_text(bank, again.parent))
+    assert read_bank(again) == bank
+
+
+def test_what_banks_say_of_blends_and_ways_is_for_the_slots_that_have_them(path):
+    (path.parent / "c.png").write_bytes(b"2")
+    slots = '[[slots]]\nprompt = "rain"\n[[slots]]\nimage = "c.png"\n[[slots]]\nprompt = "rain"\nimage = "c.png"\n'
+    path.write_text(f'[defaults]\nblend = 0.25\nvia = "pd"\nframes = 4\n{slots}')
+    asked = [(slot.request.blend, slot.request.via, slot.request.frames) for slot in read_bank(path).slots]
+    assert asked == [(None, "pd", 4), (None, "", 4), (0.25, "pd", 4)]
+
+
+def test_pictures_beside_a_bank_go_where_it_goes(path, tmp_path):
+    bank = replace(read_bank(with_pictures(path)), description="Mine")
+    shelf = BankShelf((tmp_path,))
+    shelf.save(bank)
+    assert 'image = [\n    "a b.png",\n]' in path.read_text()
+    assert read_bank(path) == bank
+    (path.parent / "moved").mkdir()
+    moved = path.rename(path.parent / "moved" / path.name)
+    assert read_bank(moved).slots[2].request.images == (str(tmp_path / "moved" / "a b.png"),)
+
+
+def test_pictures_may_lie_in_a_home(path):
+    path.write_text(BANK + '[[slots]]\nimage = "~/cat.png"\n[[slots]]\nimage = "~no-one-here/cat.png"\n')
+    images = [slot.request.images[0] for slot in read_bank(path).slots[2:]]
+    assert images == [str(Path.home() / "cat.png"), str(path.parent / "~no-one-here" / "cat.png")]
+
+
+def test_a_picture_that_is_not_there_does_not_cost_the_other_slots(path):
+    with_pictures(path)
+    (path.parent / "c.png").unlink()
+    assert len(read_bank(path).slots) == 4
+    path.write_text(BANK + "[[slots]]\nimage = 3\n")
+    with pytest.raises(BadFile, match="slot 2: image: got 3, expected a file's name"):
+        read_bank(path)
+    path.write_text(BANK + '[[slots]]\nimage = "a\\u0000b.png"\n')
+    with pytest.raises(BadFile, match=r"slot 2: image: got .*, expected an absolute path"):
+        read_bank(path)
+
+
+def test_a_slot_gets_a_picture_and_its_name(path):
+    bank = read_bank(path).with_request(0, Generate(images=("/x/cat.png",)))
+    assert (bank.slots[0].name, bank.slots[0].request.seconds, bank.slots[0].request.seed) == ("cat", 2, 40)
+
+
+@pytest.mark.parametrize("name", SHIPPED.paths())
+def test_shipped_banks_are_sixteen_sounds_that_the_shipped_model_can_make(name):
+    bank = SHIPPED.find(name)
+    lengths = find_bundle((SHIPPED_BUNDLES,), "clipsonic-mini").card.lengths
+    assert len(bank.slots) == 16
+    assert bank.description
+    for slot in bank.slots:
+        assert lengths.least <= slot.request.length_s <= lengths.most
+        assert slot.request.seed is not None
+    assert len({slot.request for slot in bank.slots}) == 16
+    assert len({slot.note for slot in bank.slots}) == 16
+
+
+def test_a_bank_of_pictures_ships_and_its_pictures_are_those_that_are_drawn(tmp_path):
+    slots = SHIPPED.find("pictures").slots
+    drawn = {slot.request.images[0] for slot in slots}
+    assert {Path(image).stem for image in drawn} == set(PICTURES)
+    for image in drawn:
+        with Image.open(image) as shipped:
+            assert shipped.size == (256, 256)
+            again = PICTURES[Path(image).stem]().finish()
+            assert np.abs(np.asarray(shipped.convert("RGB"), int) - np.asarray(again, int)).mean() < 8
+
+
+def test_there_are_banks_enough():
+    assert len(SHIPPED.paths()) >= 16
+    assert {"weather", "sea", "machines", "alarms", "animals", "rooms", "impacts", "sweeps", "found-drums", "textures",
+            "loops"} <= SHIPPED.paths().keys()  # fmt: skip
+
+
+def test_banks_go_into_the_installed_package():
+    root = Path(__file__).parents[4]
+    build = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["tool"]["hatch"]["build"]
+    included = build["targets"]["wheel"]["force-include"]
+    assert included["presets/banks"] == "plugin_server/presets/banks"
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (('prompt = "church bell"', "prompt = 5"), "slot 1: prompt: got 5, expected text"),
+        (('prompt = "church bell"', ""), "slot 1: prompt: got nothing, expected words"),
+        (("seconds = 4", 'seconds = "long"'), "slot 1: seconds: got 'long', expected a number"),
+        (("steps = 12", "steps = 1000"), "slot 1: steps: got 1000, expected 1 to 100"),
+        (("steps = 12", "stepps = 12"), "slot 1: key: got 'stepps', expected one of name, prompt"),
+        (('colour = "#aabbcc"', 'colour = "red"'), "slot 1: colour: got 'red', expected #rrggbb"),
+        (("note = 60", "note = 128"), "slot 1: note: got 128, expected 0 to 127"),
+        (("note = 60", "note = true"), "slot 1: note: got True, expected 0 to 127"),
+        (('tags = ["bell", "metal"]', "tags = 4"), "slot 1: tags: got 4, expected a list of words"),
+        (('colour = "#102030"', "color = 1"), "defaults: key: got 'color', expected one of"),
+        (("seconds = 2", "seconds = -1"), "slot 0: seconds: got -1, expected"),
+        (('name = "mine"', 'name = "yours"'), "name: got 'yours', expected 'mine', as the file is called"),
+        (('description = "Two sounds"', 'describtion = "x"'), "key: got 'describtion', expected one of"),
+        (("[[slots]]", "[[slot]]"), "key: got 'slot', expected one of"),
+        (("[defaults]", "[defaults"), "cannot be read"),
+    ],
+)
+def test_what_is_wrong_is_told_with_file_slot_and_key(path, change, told):
+    path.write_text(BANK.replace(*change))
+    with pytest.raises(BadFile) as error:
+        read_bank(path)
+    assert str(path) in str(error.value)
+    assert told in str(error.value)
+
+
+def test_a_bank_has_slots_but_not_too_many(path):
+    path.write_text('name = "mine"')
+    with pytest.raises(BadFile, match="slots: got 0, expected 1 to 128"):
+        read_bank(path)
+    path.write_text('[[slots]]\nprompt = "x"\n' * 129)
+    with pytest.raises(BadFile, match="slots: got 129, expected 1 to 128"):
+        read_bank(path)
+    path.write_text('[[slots]]\nprompt = "x"\n' * 128)
+    slots = read_bank(path).slots
+    assert [slot.note for slot in slots[90:93]] == [126, 127, None]
+    assert len({slot.request.seed for slot in slots}) == 128
+
+
+def test_a_slot_in_bars_takes_the_place_of_default_seconds(path):
+    path.write_text('[defaults]\nseconds = 4\nbpm = 120\n[[slots]]\nprompt = "kit"\nbars = 2\n[[slots]]\nprompt = "x"')
+    loop, shot = read_bank(path).slots
+    assert (loop.request.bars, loop.request.seconds, loop.request.length_s) == (2, None, 4)
+    assert (shot.request.bars, shot.request.seconds) == (None, 4)
+    assert read_bank(path).with_request(0, Generate("other")).slots[0].request.bars == 2
+    path.write_text(bank_text(read_bank(path), path.parent))
+    assert read_bank(path).slots == (loop, shot)
+
+
+def test_own_banks_win_over_shipped_ones_of_the_same_name(path, tmp_path):
+    own = tmp_path / "own"
+    shelf = BankShelf((own, path.parent))
+    assert shelf.find("mine").description == "Two sounds"
+    saved = shelf.save(replace(shelf.find("mine"), description="Mine now"))
+    assert saved == own / "mine.toml"
+    assert shelf.find("mine").description == "Mine now"
+    assert shelf.paths() == {"mine": saved}
+    assert [found.name for found in own.iterdir()] == ["mine.toml"]
+
+
+def test_an_unknown_bank_is_told_with_those_that_there_are(path):
+    with pytest.raises(UnknownBank, match="bank: got 'yours', expected one of mine"):
+        BankShelf((path.parent,)).find("yours")
+
+
+def test_a_folder_that_cannot_be_written_is_told(path, tmp_path):
+    (tmp_path / "file").write_text("")
+    shelf = BankShelf((tmp_path / "file", path.parent))
+    with pytest.raises(FolderNotWritable, match=r"mine\.toml cannot be written"):
+        shelf.save(shelf.find("mine"))
+
+
+def test_a_slot_gets_another_request_and_keeps_its_looks(path):
+    bank = read_bank(path)
+    changed = bank.with_request(1, Generate("cow bell"))
+    assert changed.slots[1].request == Generate("cow bell", seconds=4, seed=7, name="cow bell")
+    assert (changed.slots[1].name, changed.slots[1].note, changed.slots[1].choke) == ("cow bell", 60, "bells")
+    longer = bank.with_request(1, Generate("church bell", seconds=8, seed=9))
+    assert longer.slots[1].name == "Bell"
+    assert (longer.slots[1].request.seconds, longer.slots[1].request.seed) == (8, 9)
+    added = bank.with_request(2, Generate("new"))
+    assert (added.slots[2].name, added.slots[2].note, added.slots[2].request.seed) == ("new", 38, 2)
+
+
+@pytest.mark.parametrize(
+    ("number", "request_", "told"),
+    [
+        (3, Generate("x"), "slot: got 3, expected 0 to 2 in mine"),
+        (-1, Generate("x"), "slot: got -1, expected 0 to 2"),
+        (0, Generate("x", variations=2), "expected neither: a slot is one clip"),
+        (0, Generate("x", id="j"), "expected neither: a slot is one clip"),
+    ],
+)
+def test_what_cannot_be_set_is_told(path, number, request_, told):
+    with pytest.raises(BadArgument, match=told):
+        read_bank(path).with_request(number, request_)
