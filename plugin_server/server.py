@@ -9,23 +9,23 @@ from dataclasses import dataclass
 from plugin_server.audio.finish import Finish
 from plugin_server.audio.playback.device import PortAudioOutput
 from plugin_server.audio.playback.player import Player
-from plugin_server.engine.bundles.registry import Shelf, find_bundle
+from plugin_server.engine.bundles.registry import BundleRegistry, find_bundle
 from plugin_server.engine.messages import EngineOptions
 from plugin_server.engine.process.client import Engine
-from plugin_server.protocol.access import LOOPBACK, Guard
-from plugin_server.protocol.dispatcher import OscService, Parts
+from plugin_server.protocol.access import LOOPBACK, AccessPolicy
+from plugin_server.protocol.dispatcher import Dispatcher, Services
 from plugin_server.protocol.subscribers import Subscribers
 from plugin_server.protocol.table import Range
 from plugin_server.protocol.transports.midi import MidiIn
 from plugin_server.protocol.transports.network import Network
-from plugin_server.protocol.transports.oscquery import Query
+from plugin_server.protocol.transports.oscquery import OscQuery
 from plugin_server.protocol.transports.sockets import Endpoints, open_endpoints
-from plugin_server.protocol.transports.web import Pages, WebServer
+from plugin_server.protocol.transports.web import HttpApp, WebServer
 from plugin_server.protocol.transports.zeroconf import Advertiser, host_name
 from plugin_server.settings import Settings, bundle_folders
-from plugin_server.studio.banks.files import BankShelf
-from plugin_server.studio.banks.loaded import Pads
-from plugin_server.studio.generator import Studio, StudioSettings, check_folder
+from plugin_server.studio.banks.files import BankRegistry
+from plugin_server.studio.banks.loaded import LoadedBank
+from plugin_server.studio.generator import ClipGenerator, GeneratorSettings, check_folder
 from plugin_server.studio.jobs import Jobs
 from plugin_server.studio.library.library import Library
 from plugin_server.studio.library.undo_files import move_to_trash
@@ -45,7 +45,7 @@ class Daemon:
     settings: Settings
     endpoints: Endpoints
     engine: Engine
-    studio: Studio
+    studio: ClipGenerator
     jobs: Jobs
     library: Library
     network: Network
@@ -68,15 +68,15 @@ def build_player(settings: Settings) -> Player:
     return Player(lambda name: PortAudioOutput(name, settings.sample_rate, latency_s))
 
 
-def build_studio(settings: Settings, engine: Engine, library: Library) -> Studio:
+def build_studio(settings: Settings, engine: Engine, library: Library) -> ClipGenerator:
     """The studio of these settings, which enters what it makes into the library."""
     finish = Finish(sample_rate=settings.sample_rate, loudness_lufs=settings.loudness_lufs)
-    studio_settings = StudioSettings(settings.clip_folder, bundle_folders(), settings.model, settings.bits, finish)
-    return Studio(studio_settings, engine, library)
+    studio_settings = GeneratorSettings(settings.clip_folder, bundle_folders(), settings.model, settings.bits, finish)
+    return ClipGenerator(studio_settings, engine, library)
 
 
 @contextmanager
-def open_studio(settings: Settings) -> Iterator[tuple[Studio, Engine]]:
+def open_studio(settings: Settings) -> Iterator[tuple[ClipGenerator, Engine]]:
     """A studio without a daemon, whose engine starts when it is needed and is stopped at the end."""
     engine = build_engine(settings)
     library = build_library(settings)
@@ -100,18 +100,18 @@ async def run_daemon(settings: Settings, player: Player | None = None) -> AsyncI
     library = build_library(settings)
     studio = build_studio(settings, engine, library)
     jobs = Jobs(studio, settings.queue_size)
-    guard = Guard(settings.allow if settings.lan else None)
+    guard = AccessPolicy(settings.allow if settings.lan else None)
     network = Network(guard, WebServer(guard, settings.http_port), Advertiser(guard, settings.advertise))
-    shelf = Shelf(bundle_folders())
+    shelf = BundleRegistry(bundle_folders())
     player = player or build_player(settings)
-    pads = Pads(BankShelf(settings.bank_folders), studio.find_made, settings.bank)
-    parts = Parts(jobs, studio, engine, shelf, settings.sample_rate, library, network, player, pads)
+    pads = LoadedBank(BankRegistry(settings.bank_folders), studio.find_made, settings.bank)
+    parts = Services(jobs, studio, engine, shelf, settings.sample_rate, library, network, player, pads)
     loop = asyncio.get_running_loop()
 
     def later(work: Callable[[], None]) -> None:
         loop.call_soon_threadsafe(work)
 
-    service = OscService(parts, Subscribers(), loop)
+    service = Dispatcher(parts, Subscribers(), loop)
     endpoints = await open_endpoints(service, settings.osc_port, guard)
     midi = None
     try:
@@ -136,7 +136,9 @@ async def run_daemon(settings: Settings, player: Player | None = None) -> AsyncI
         await endpoints.close()
 
 
-def _pages(service: OscService, guard: Guard, osc_port: int, studio: Studio, shelf: Shelf) -> Pages:
+def _pages(
+    service: Dispatcher, guard: AccessPolicy, osc_port: int, studio: ClipGenerator, shelf: BundleRegistry
+) -> HttpApp:
     """What HTTP answers, with the ranges that only this daemon knows."""
 
     def ranges() -> dict[str, Range]:
@@ -146,7 +148,7 @@ def _pages(service: OscService, guard: Guard, osc_port: int, studio: Studio, she
             "models": Range(values=tuple(sorted(shelf.bundles()))),
         }
 
-    return Pages(Query(osc_port, ranges), service, guard, names=[host_name()])
+    return HttpApp(OscQuery(osc_port, ranges), service, guard, names=[host_name()])
 
 
 async def serve(settings: Settings, say: Callable[[str], None]) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from onnx_export.data.sounds import Cache, normalise_level
 from plugin_server.audio.spectral import log_mel
 from plugin_server.engine.families.clipsonic import Clipsonic
-from plugin_server.engine.messages import TakeOrder
+from plugin_server.engine.messages import GenerationParams
 from plugin_server.engine.sessions import Cancellation
 
 log = logging.getLogger(__name__)
@@ -136,7 +136,7 @@ def make(
 ) -> np.ndarray:
     """Samples of a clip with the card's settings, at the level that the corpus has."""
     sampling = model.card.sampling
-    order = TakeOrder(
+    order = GenerationParams(
         prompt,
         "",
         seconds,

@@ -18,7 +18,7 @@ from onnx_export.official.error_text import sentence
 from onnx_export.official.prior import LoadedPrior, load_prior, prior_graph
 from onnx_export.official.smoke_test import try_out
 from onnx_export.official.towers import Towers, load_towers, tower_graphs
-from plugin_server.engine.bundles.card import CARD_NAME, Card, Embedding, GraphSpec, Known, check_name
+from plugin_server.engine.bundles.card import CARD_NAME, Card, Embedding, GraphSpec, LabelAnchorSpec, check_name
 from plugin_server.engine.bundles.install import DOCUMENTS, staging
 from plugin_server.engine.bundles.registry import Bundle, file_sha256, find_bundle, open_bundle, verify_bundle
 from plugin_server.engine.families.clipsonic import TOKENIZER_FILE
@@ -181,7 +181,7 @@ def _files_of(graph: GraphSpec, card: Card) -> list[str]:
     return [name for name in (graph.file, f"{graph.file}.data") if name in card.files]
 
 
-def _kept_known(base: Card, parts: Parts) -> Known | None:
+def _kept_known(base: Card, parts: Parts) -> LabelAnchorSpec | None:
     """The known sounds, where the denoiser may still have been taught them by their names: they have places in the
     base's embedding alone, and a denoiser of pictures alone was told no names."""
     return None if parts.towers or (parts.denoiser and parts.denoiser.conditions == ("image",)) else base.known

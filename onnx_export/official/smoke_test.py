@@ -6,7 +6,7 @@ import numpy as np
 
 from plugin_server.engine.bundles.registry import Bundle
 from plugin_server.engine.families.clipsonic import load
-from plugin_server.engine.messages import TakeOrder
+from plugin_server.engine.messages import GenerationParams
 from plugin_server.engine.sessions import Cancellation, SessionOptions
 
 STEPS = 2
@@ -25,7 +25,7 @@ def try_out(bundle: Bundle) -> None:
     found = {way: model.words("sea waves", way, 0, cancellation) for way in card.ways}
     if card.picture:
         found["image_tower"] = model.look([np.full((60, 80, 3), 128, np.uint8)], cancellation)
-    order = TakeOrder("sea waves", "", card.lengths.least, 0, STEPS, card.sampling.guidance, via=card.usual_way)
+    order = GenerationParams("sea waves", "", card.lengths.least, 0, STEPS, card.sampling.guidance, via=card.usual_way)
     found["clip"] = model.run(order, lambda fraction, stage: None, cancellation).samples
     for name, numbers in found.items():
         if not np.isfinite(numbers).all():

@@ -27,7 +27,7 @@ from plugin_server.client import Client, number_of
 from plugin_server.commands.daemon_process import start_daemon
 from plugin_server.engine.bundles.registry import find_bundle
 from plugin_server.engine.families.clipsonic import Clipsonic, load
-from plugin_server.engine.messages import TakeOrder
+from plugin_server.engine.messages import GenerationParams
 from plugin_server.engine.sessions import Cancellation, SessionOptions, choose_provider
 from plugin_server.errors import ClipsonicError
 from plugin_server.settings import Settings, bundle_folders, load_settings
@@ -255,7 +255,9 @@ def _measure_stages(figures: Figures, settings: Settings, folder: Path, rounds: 
     bundle = find_bundle(bundle_folders(), settings.model)
     model = load(bundle, SessionOptions(choose_provider(settings.device), settings.threads))
     card, stop = bundle.card, Cancellation()
-    order = TakeOrder("sea waves", "", min(10.0, card.lengths.most), 1, card.sampling.steps, card.sampling.guidance)
+    order = GenerationParams(
+        "sea waves", "", min(10.0, card.lengths.most), 1, card.sampling.steps, card.sampling.guidance
+    )
     embedding = model.embed(order.prompt, stop)
     (mel,) = model.sample(order, embedding, None, lambda fraction, stage: None, stop)
     samples = Clip.mono(model.vocode(mel, stop), model.sample_rate)

@@ -23,7 +23,7 @@ import numpy as np
 
 from plugin_server.audio.clip import Clip
 from plugin_server.audio.formats.files import write_clip
-from plugin_server.audio.formats.metadata import About
+from plugin_server.audio.formats.metadata import ClipMetadata
 from plugin_server.client import Client
 from plugin_server.commands.daemon_process import start_daemon
 from plugin_server.errors import ClipsonicError
@@ -117,7 +117,7 @@ def _write_clips(folder: Path, numbers: Sequence[int], first: str = "clip") -> l
         path = folder / f"{first}-{'-'.join(words[:2])}_1s_s{number}_t1.wav"
         recipe = {"prompt": " ".join(words), "seconds": 1.0, "seed": number, "model": "bench", "take": 1}
         recipe |= {"id": f"{number:012x}", "negative": "", "steps": 16, "guidance": 3.0, "checksum": "bench"}
-        write_clip(path, clip, About(title=str(recipe["prompt"])), recipe)
+        write_clip(path, clip, ClipMetadata(title=str(recipe["prompt"])), recipe)
         return path
 
     clip, vocabulary = Clip.mono(np.zeros(16), 48000), WORDS.split()

@@ -9,8 +9,8 @@ from plugin_server.errors import BadFile, ClipsonicError
 from plugin_server.server import open_studio
 from plugin_server.settings import Settings
 from plugin_server.studio.banks.export import export_bank
-from plugin_server.studio.banks.files import Bank, BankShelf, Slot, read_bank
-from plugin_server.studio.generator import Studio
+from plugin_server.studio.banks.files import Bank, BankRegistry, Slot, read_bank
+from plugin_server.studio.generator import ClipGenerator
 from plugin_server.studio.image_fingerprints import need_images
 from plugin_server.studio.jobs import ClipMade
 from plugin_server.studio.requests import RenderBank, Request
@@ -18,7 +18,7 @@ from plugin_server.studio.requests import RenderBank, Request
 
 def list_banks(settings: Settings) -> None:
     """A line a bank; one that cannot be used says why."""
-    shelf = BankShelf(settings.bank_folders)
+    shelf = BankRegistry(settings.bank_folders)
     rows = [_row(name, path, settings) for name, path in shelf.paths().items()]
     for line in table_lines(rows) if rows else ["there are no banks"]:
         print(line)
@@ -27,7 +27,7 @@ def list_banks(settings: Settings) -> None:
 
 def show_bank(settings: Settings, name: str) -> None:
     """The slots of a bank, and which of them have their clip. Raises UnknownBank, BadFile and what the model does."""
-    bank = BankShelf(settings.bank_folders).find(name)
+    bank = BankRegistry(settings.bank_folders).find(name)
     with open_studio(settings) as (studio, _):
         rows = [_slot_row(number, slot, studio) for number, slot in enumerate(bank.slots)]
     lines = table_lines([("", "name", "s", "note", "clip", "prompt"), *rows])
@@ -42,7 +42,7 @@ def check_banks(settings: Settings, names: Sequence[str]) -> None:
 
     Raises BadFile at the end when one of them cannot be used, and UnknownBank.
     """
-    shelf = BankShelf(settings.bank_folders)
+    shelf = BankRegistry(settings.bank_folders)
     paths = shelf.paths()
     bad = 0
     with open_studio(settings) as (studio, _):
@@ -57,7 +57,7 @@ def check_banks(settings: Settings, names: Sequence[str]) -> None:
 
 def render_bank(settings: Settings, name: str) -> tuple[Bank, list[ClipMade]]:
     """Make the clips that a bank lacks, and print where all of them are."""
-    bank = BankShelf(settings.bank_folders).find(name)
+    bank = BankRegistry(settings.bank_folders).find(name)
     with open_studio(settings) as (studio, _), ProgressBar() as bar:
         rest: Request | None = RenderBank(bank.name, tuple(slot.request for slot in bank.slots))
         made: list[ClipMade] = []
@@ -81,7 +81,7 @@ def export(settings: Settings, name: str, folder: Path | None) -> None:
     print(f"{place}: {len(clips)} files, {bank.name}.sfz and {bank.name}.dspreset")
 
 
-def _path_of(name: str, shelf: BankShelf) -> Path:
+def _path_of(name: str, shelf: BankRegistry) -> Path:
     """File of the bank of a name, or the file that the name is. Raises UnknownBank."""
     paths = shelf.paths()
     if name in paths:
@@ -102,14 +102,14 @@ def _row(name: str, path: Path, settings: Settings) -> tuple[str, ...]:
     return (name, f"{len(bank.slots)} slots", own, plain(bank.description))
 
 
-def _slot_row(number: int, slot: Slot, studio: Studio) -> tuple[str, ...]:
+def _slot_row(number: int, slot: Slot, studio: ClipGenerator) -> tuple[str, ...]:
     _, order = studio.resolve(slot.request)
     note = "" if slot.note is None else str(slot.note)
     made = "made" if studio.find_made(slot.request) else ""
     return (str(number), plain(slot.name), f"{order.seconds:g}", note, made, plain(slot.request.said))
 
 
-def _problems(path: Path, studio: Studio) -> Iterable[str]:
+def _problems(path: Path, studio: ClipGenerator) -> Iterable[str]:
     try:
         bank = read_bank(path)
     except ClipsonicError as error:

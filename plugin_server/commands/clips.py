@@ -13,7 +13,7 @@ from plugin_server.errors import BadArgument, ClipsonicError
 from plugin_server.server import build_library
 from plugin_server.settings import Settings
 from plugin_server.studio.library.library import Library, Page
-from plugin_server.studio.library.records import Entry
+from plugin_server.studio.library.records import ClipRecord
 from plugin_server.studio.library.undo import Step
 
 MAX_COUNT = 100_000
@@ -68,13 +68,13 @@ def _table(page: Page, folder: Path) -> Iterable[str]:
     return [*lines, f"{page.total} clips in {folder}" + (f"; the other {more} with --count" if more else "")]
 
 
-def _columns(entry: Entry) -> tuple[str, ...]:
+def _columns(entry: ClipRecord) -> tuple[str, ...]:
     made = datetime.fromtimestamp(entry.made).strftime("%Y-%m-%d %H:%M")
     about = f"{entry.prompt}  [{entry.tags}]" if entry.tags else entry.prompt
     return ("★" if entry.star else " ", entry.id, made, f"{entry.seconds:g} s", plain(about))
 
 
-def _details(entry: Entry) -> Iterable[str]:
+def _details(entry: ClipRecord) -> Iterable[str]:
     fields = {
         "clip": entry.id,
         "file": str(entry.path) if entry.state == "here" else f"{entry.path} ({entry.state})",

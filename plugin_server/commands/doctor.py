@@ -10,7 +10,7 @@ from functools import partial
 from plugin_server import __version__
 from plugin_server.client import Client
 from plugin_server.engine.bundles.registry import Bundle, list_bundles, verify_bundle
-from plugin_server.engine.messages import TakeOrder
+from plugin_server.engine.messages import GenerationParams
 from plugin_server.errors import ClipsonicError, MidiUnavailable
 from plugin_server.server import PROVIDERS, build_engine, build_library
 from plugin_server.settings import Settings, bundle_folders
@@ -148,7 +148,7 @@ def _speed(settings: Settings) -> str:
         start_s = time.perf_counter() - began
         sampling = bundles[settings.model].card.sampling
         seconds = min(TRIAL_SECONDS, bundles[settings.model].card.lengths.most)
-        order = TakeOrder("sea waves", "", seconds, 0, sampling.steps, sampling.guidance)
+        order = GenerationParams("sea waves", "", seconds, 0, sampling.steps, sampling.guidance)
         spent = [engine.run(settings.model, order, lambda fraction, stage: None).seconds_spent for _ in range(2)][-1]
     finally:
         engine.stop()

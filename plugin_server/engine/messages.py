@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-Report = Callable[[float, str], None]
+ProgressCallback = Callable[[float, str], None]
 """Called with a fraction from 0 to 1 and the name of the stage."""
 
 
@@ -18,7 +18,7 @@ class EngineOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class TakeOrder:
+class GenerationParams:
     """One clip, every choice made."""
 
     prompt: str

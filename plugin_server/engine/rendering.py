@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
-class Rendering:
+class ModelOutput:
     """What a model makes of an order."""
 
     samples: NDArray[np.float32]

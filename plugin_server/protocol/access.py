@@ -18,7 +18,7 @@ MAX_HOSTS = 1024
 OTHERS = "others"
 
 
-class Guard:
+class AccessPolicy:
     """Decides by the sender's address. Without a list nothing but this machine's own addresses is listened on, so that
     all who are heard are admitted."""
 

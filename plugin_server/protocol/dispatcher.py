@@ -7,23 +7,23 @@ from dataclasses import dataclass, field
 
 from plugin_server import __version__
 from plugin_server.audio.playback.player import Player
-from plugin_server.engine.bundles.registry import Shelf
+from plugin_server.engine.bundles.registry import BundleRegistry
 from plugin_server.engine.process.client import Engine
 from plugin_server.errors import BadArgument, ClipsonicError, DuplicateJob, UnknownAddress, shown
 from plugin_server.protocol.access import check_images
 from plugin_server.protocol.commands.banks import BankCommands
 from plugin_server.protocol.commands.clips import ClipCommands
-from plugin_server.protocol.commands.meter import Meter
-from plugin_server.protocol.commands.playback import LiveOutput
-from plugin_server.protocol.commands.slots import Fire
-from plugin_server.protocol.commands.thread import Clerk
+from plugin_server.protocol.commands.meter import MeterCommands
+from plugin_server.protocol.commands.playback import PlaybackCommands
+from plugin_server.protocol.commands.slots import SlotTrigger
+from plugin_server.protocol.commands.thread import CommandThread
 from plugin_server.protocol.packets import Atom, Message, address_of, decode_packet, encode_message
 from plugin_server.protocol.signatures import replies
 from plugin_server.protocol.subscribers import MAX_SUBSCRIBERS, NOBODY, Peer, Subscribers
 from plugin_server.protocol.table import ADDRESSES, TABLE, as_text, as_whole, find_id, match_addresses, parse_generate
 from plugin_server.protocol.transports.network import Network
-from plugin_server.studio.banks.loaded import Pads
-from plugin_server.studio.generator import Studio
+from plugin_server.studio.banks.loaded import LoadedBank
+from plugin_server.studio.generator import ClipGenerator
 from plugin_server.studio.jobs import ClipMade, Done, Event, Failed, Job, Jobs, Progress, Queued
 from plugin_server.studio.library.library import Library
 from plugin_server.studio.requests import Generate, LoadModel, RenderBank, RenderSlot, Request, UnloadModel
@@ -47,24 +47,24 @@ PeerOnPort = Callable[[Peer, int], Peer]
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class Services:
     """The rooms that the service talks to."""
 
     jobs: Jobs
-    studio: Studio
+    studio: ClipGenerator
     engine: Engine
-    shelf: Shelf
+    shelf: BundleRegistry
     sample_rate: int
     library: Library
     network: Network
     player: Player
-    pads: Pads
+    pads: LoadedBank
 
 
-class OscService:
+class Dispatcher:
     """Answers packets. Every command answers, also when it cannot be parsed, and to the one who asked."""
 
-    def __init__(self, parts: Parts, subscribers: Subscribers, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, parts: Services, subscribers: Subscribers, loop: asyncio.AbstractEventLoop) -> None:
         self._parts, self._subscribers, self._loop = parts, subscribers, loop
         self._on_port: PeerOnPort = lambda peer, port: peer
         self._handlers: dict[str, Callable[[Peer, Sequence[Atom]], None]] = {
@@ -82,14 +82,14 @@ class OscService:
         }
         self._clips = ClipCommands(parts.library, self._submit, self)
         self._handlers |= self._clips.handlers()
-        self._handlers |= LiveOutput(parts.player, parts.library, loop, self._reply, self._fail).handlers()
-        self._meter = Meter(parts.player, loop, self._reply, self._listener)
+        self._handlers |= PlaybackCommands(parts.player, parts.library, loop, self._reply, self._fail).handlers()
+        self._meter = MeterCommands(parts.player, loop, self._reply, self._listener)
         self._handlers |= self._meter.handlers()
         # Before the banks, which look for a clip only after everybody was told of it.
         parts.jobs.hear_all(self._hear)
-        self._bank_clerk = Clerk("banks", self)
+        self._bank_clerk = CommandThread("banks", self)
         banks = BankCommands(parts.pads, self._bank_clerk, parts.studio, parts.jobs, parts.player, self)
-        fire = Fire(parts.pads, self._bank_clerk, banks, parts.jobs, parts.player, self)
+        fire = SlotTrigger(parts.pads, self._bank_clerk, banks, parts.jobs, parts.player, self)
         self._handlers |= banks.handlers() | fire.handlers()
         self.midi = _MidiPads(banks, fire, parts.player)
         """What a MIDI keyboard plays on."""
@@ -334,7 +334,7 @@ class _MidiPads:
     """The pads as MIDI plays them; to be called on the loop. All who follow hear what comes of it."""
 
     banks: BankCommands
-    fire: Fire
+    fire: SlotTrigger
     player: Player
 
     def note(self, note: int, velocity: int) -> None:
@@ -356,7 +356,7 @@ class _Sync:
 
     peer: Peer
     number: int
-    service: OscService
+    service: Dispatcher
     jobs: set[Job] = field(default_factory=set)
     """Those that have not ended yet; for the loop's eyes only."""
 
@@ -370,7 +370,7 @@ class _Listener:
     """Sends to its own peer. Compares by it, so that a client which asks twice with one id hears everything once."""
 
     peer: Peer
-    service: OscService
+    service: Dispatcher
 
     def __call__(self, job: Job, event: Event) -> None:
         self.service.tell(self.peer, job, event)

@@ -11,12 +11,12 @@ from plugin_server import __version__
 from plugin_server.audio.clip import Clip
 from plugin_server.audio.finish import Finish, finish, finish_loop
 from plugin_server.audio.formats.files import read_recipe, write_clip
-from plugin_server.audio.formats.metadata import About, short_key
+from plugin_server.audio.formats.metadata import ClipMetadata, short_key
 from plugin_server.audio.names import safe_stem, unique_path
 from plugin_server.engine.bundles.card import Card
 from plugin_server.engine.bundles.registry import find_bundle
-from plugin_server.engine.messages import Report, TakeOrder
-from plugin_server.engine.process.client import Engine, Take
+from plugin_server.engine.messages import GenerationParams, ProgressCallback
+from plugin_server.engine.process.client import Engine, GenerationResult
 from plugin_server.errors import BadArgument, BadFile, Cancelled, FolderNotWritable
 from plugin_server.studio.image_fingerprints import fingerprint
 from plugin_server.studio.jobs import ClipMade
@@ -39,7 +39,7 @@ SOFTWARE = f"Clipsonic Live {__version__}"
 
 
 @dataclass(frozen=True, slots=True)
-class StudioSettings:
+class GeneratorSettings:
     """What the studio needs to know of the daemon's settings."""
 
     folder: Path
@@ -50,10 +50,10 @@ class StudioSettings:
     finish: Finish
 
 
-class Studio:
+class ClipGenerator:
     """Makes clips and keeps models ready, one request at a time."""
 
-    def __init__(self, settings: StudioSettings, engine: Engine, library: Library | None = None) -> None:
+    def __init__(self, settings: GeneratorSettings, engine: Engine, library: Library | None = None) -> None:
         self.settings = settings
         self._engine = engine
         self._library = library
@@ -62,7 +62,7 @@ class Studio:
         self.model_seconds = 0.0
         """Time that models took for them."""
 
-    def resolve(self, request: Generate) -> tuple[Card, TakeOrder]:
+    def resolve(self, request: Generate) -> tuple[Card, GenerationParams]:
         """The model's card, and the first take with every choice made.
 
         Raises UnknownModel, BundleDamaged, or BadArgument when the model cannot make that length.
@@ -79,7 +79,7 @@ class Studio:
             raise BadArgument(
                 f"bars: got {request.bars:g} at {request.bpm:g} bpm, which is {seconds:g} s, expected {wanted}"
             )
-        return card, TakeOrder(
+        return card, GenerationParams(
             prompt=request.prompt,
             negative=request.negative,
             seconds=seconds,
@@ -98,7 +98,7 @@ class Studio:
         """The card of a model, the daemon's own when the name is empty. Raises UnknownModel or BundleDamaged."""
         return find_bundle(self.settings.bundle_folders, model or self.settings.model).card
 
-    def make(self, request: Request, report: Report, on_clip: Callable[[ClipMade], None]) -> Request | None:
+    def make(self, request: Request, report: ProgressCallback, on_clip: Callable[[ClipMade], None]) -> Request | None:
         """Do what is asked for; of a bank one clip, and what is left. Raises what `make_clips` and the engine raise."""
         match request:
             case LoadModel(name):
@@ -131,7 +131,7 @@ class Studio:
         wanted |= _told(request)
         return find_rendered(self._library, wanted, self.settings.finish.sample_rate)
 
-    def make_clips(self, request: Generate, report: Report, on_clip: Callable[[ClipMade], None]) -> None:
+    def make_clips(self, request: Generate, report: ProgressCallback, on_clip: Callable[[ClipMade], None]) -> None:
         """Every take of a request, each announced as soon as it lies in the folder.
 
         Raises what `resolve` and the engine raise, BadFile for an image that is not there, FolderNotWritable, and
@@ -160,14 +160,16 @@ class Studio:
         """Let the running `make` raise Cancelled soon."""
         self._engine.cancel()
 
-    def _render_slot(self, slot: RenderSlot, report: Report, on_clip: Callable[[ClipMade], None]) -> None:
+    def _render_slot(self, slot: RenderSlot, report: ProgressCallback, on_clip: Callable[[ClipMade], None]) -> None:
         found = self.find_made(slot.request)
         if found:
             on_clip(found)
         else:
             self.make_clips(slot.request, report, on_clip)
 
-    def _render_next(self, bank: RenderBank, report: Report, on_clip: Callable[[ClipMade], None]) -> RenderBank | None:
+    def _render_next(
+        self, bank: RenderBank, report: ProgressCallback, on_clip: Callable[[ClipMade], None]
+    ) -> RenderBank | None:
         """Make the first clip that is missing; what is left of the bank."""
         n_slots = len(bank.slots)
         for number in range(bank.n_done, n_slots):
@@ -178,7 +180,7 @@ class Studio:
             _report_slot(report, request, number, n_slots)(1.0, "is there")
         return None
 
-    def _announce(self, clip: ClipMade, take: Take, step: str, on_clip: Callable[[ClipMade], None]) -> None:
+    def _announce(self, clip: ClipMade, take: GenerationResult, step: str, on_clip: Callable[[ClipMade], None]) -> None:
         # Before it is announced, so that who hears of it can ask for it.
         if self._library:
             self._library.add(clip.path, step)
@@ -194,7 +196,7 @@ class Studio:
         self.model_seconds += take.seconds_spent
 
     def _keep(
-        self, request: Generate, order: TakeOrder, take: Take, recipe: dict[str, object], number: int
+        self, request: Generate, order: GenerationParams, take: GenerationResult, recipe: dict[str, object], number: int
     ) -> ClipMade:
         to_clip = finish_loop if order.loop else finish
         clip = to_clip(Clip(take.made.samples, take.sample_rate), order.seconds, self.settings.finish)
@@ -212,7 +214,7 @@ class Studio:
         made = take.made
         return ClipMade(clip_id, path, clip.seconds, number, order.seed, made.confidence, made.nearest)
 
-    def _write(self, clip: Clip, stem: str, suffix: str, about: About, recipe: dict[str, object]) -> Path:
+    def _write(self, clip: Clip, stem: str, suffix: str, about: ClipMetadata, recipe: dict[str, object]) -> Path:
         """Write under the first free name. Another program may take a name between the look and the write."""
         for _ in range(100):
             path = unique_path(self.settings.folder, stem, suffix)
@@ -224,7 +226,7 @@ class Studio:
         raise FolderNotWritable(f"{self.settings.folder}: no free name for {stem}{suffix}")
 
 
-def _report_slot(report: Report, request: Generate, number: int, n_slots: int) -> Report:
+def _report_slot(report: ProgressCallback, request: Generate, number: int, n_slots: int) -> ProgressCallback:
     """The progress of one slot as a part of its bank's."""
     title = request.title
     return lambda fraction, stage: report((number + fraction) / n_slots, f"{title[:60]}: {stage}")
@@ -236,7 +238,7 @@ def _way(card: Card, request: Generate) -> str:
     return request.via or card.usual_way
 
 
-def order_recipe(order: TakeOrder) -> dict[str, object]:
+def order_recipe(order: GenerationParams) -> dict[str, object]:
     """What was asked of the model, as a file's recipe has it. Images are known by what is in them, too.
 
     Raises BadFile for an image that is not there.
@@ -256,7 +258,7 @@ def _told(request: Generate) -> dict[str, object]:
     return {name: getattr(request, name) for name in TOLD if getattr(request, name)}
 
 
-def file_stem(request: Generate, order: TakeOrder, take: int) -> str:
+def file_stem(request: Generate, order: GenerationParams, take: int) -> str:
     """'sea-waves_8s_s42_t1': what it is, how long, from which seed, which take; 'kit_128bpm_F#min_2bars_s42_t1' where
     tempo and key are known, as hosts and samplers look for them."""
     parts = [safe_stem(request.title)]
@@ -268,11 +270,11 @@ def file_stem(request: Generate, order: TakeOrder, take: int) -> str:
     return "_".join([*parts, length, f"s{order.seed}", f"t{take}"])
 
 
-def _about(request: Generate, order: TakeOrder, take: Take, clip_id: str) -> About:
+def _about(request: Generate, order: GenerationParams, take: GenerationResult, clip_id: str) -> ClipMetadata:
     now = datetime.now()
     made = f"seed {order.seed}, {order.steps} steps, guidance {order.guidance:g}, {take.model}"
     tempo = f"{request.bpm:g} bpm" if request.bpm is not None else ""
-    return About(
+    return ClipMetadata(
         title=request.title,
         artist=SOFTWARE,
         comment=", ".join(part for part in (tempo, request.key, made) if part),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from plugin_server.engine.messages import Report
+from plugin_server.engine.messages import ProgressCallback
 from plugin_server.errors import Cancelled, ClipsonicError, DuplicateJob, QueueFull, UnknownJob, shown
 from plugin_server.studio.requests import Request
 
@@ -95,10 +95,10 @@ class Job:
 Listener = Callable[[Job, Event], None]
 
 
-class Maker(Protocol):
+class JobRunner(Protocol):
     """What does the work: the studio."""
 
-    def make(self, request: Request, report: Report, on_clip: Callable[[ClipMade], None]) -> Request | None:
+    def make(self, request: Request, report: ProgressCallback, on_clip: Callable[[ClipMade], None]) -> Request | None:
         """Do what is asked for, or raise a ClipsonicError; Cancelled when `report` or `on_clip` raises it.
 
         Long work may be done in parts: what is left of it is returned, and comes after the jobs that wait.
@@ -123,7 +123,7 @@ class Jobs:
     hears every event once and in order; they must not wait for anything.
     """
 
-    def __init__(self, maker: Maker, size: int) -> None:
+    def __init__(self, maker: JobRunner, size: int) -> None:
         self._maker, self._size = maker, size
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)

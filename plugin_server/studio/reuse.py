@@ -8,7 +8,7 @@ from plugin_server.audio.formats.files import read_rate, read_recipe
 from plugin_server.errors import BadFile
 from plugin_server.studio.jobs import ClipMade
 from plugin_server.studio.library.library import Library
-from plugin_server.studio.library.records import Entry, prompt_of
+from plugin_server.studio.library.records import ClipRecord, prompt_of
 
 KEYS = (
     "prompt",
@@ -61,5 +61,5 @@ def _is_of(path: Path, wanted: list[object], sample_rate: int) -> bool:
         return False
 
 
-def _clip_of(entry: Entry) -> ClipMade:
+def _clip_of(entry: ClipRecord) -> ClipMade:
     return ClipMade(entry.id, entry.path, entry.seconds, entry.take, entry.seed)

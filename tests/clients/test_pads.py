@@ -10,7 +10,7 @@ import pytest
 
 from plugin_server.protocol.table import ADDRESSES
 from plugin_server.settings import Settings
-from plugin_server.studio.banks.files import Bank, BankShelf, Slot
+from plugin_server.studio.banks.files import Bank, BankRegistry, Slot
 from plugin_server.studio.requests import Generate
 from presets.build.pads import (
     COMMANDS,
@@ -35,7 +35,7 @@ EVENTS = [
 ]
 """What the daemon says, then where the bar stands and what the line shows."""
 
-BANK = BankShelf(Settings().bank_folders[1:]).find(Settings().bank)
+BANK = BankRegistry(Settings().bank_folders[1:]).find(Settings().bank)
 
 
 def layout(packed: bytes) -> ET.Element:

@@ -6,7 +6,7 @@ import numpy as np
 
 from plugin_server.audio.clip import Clip
 from plugin_server.audio.formats.files import write_clip
-from plugin_server.audio.formats.metadata import About
+from plugin_server.audio.formats.metadata import ClipMetadata
 
 
 def sound(seed: int) -> Clip:
@@ -28,5 +28,5 @@ def write_as_made(
     recipe = {key: value for key, value in (recipe | more).items() if value is not None}
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_clip(path, clip, About(title=prompt), recipe)
+    write_clip(path, clip, ClipMetadata(title=prompt), recipe)
     return path

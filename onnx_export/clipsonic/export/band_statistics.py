@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from onnx_export.data.sounds import Cache
-from plugin_server.engine.sampling.band_statistics import Colours, measure_colour
+from plugin_server.engine.sampling.band_statistics import BandStatisticsDistribution, measure_colour
 
 N_AXES = 24
 """Nine tenths and more of what differs between recordings of one sound."""
@@ -15,18 +15,18 @@ ENOUGH_RECORDINGS = 4
 """A sound with fewer says little of how recordings differ."""
 
 
-def measure_colours(cache: Cache, labels: Sequence[str]) -> Colours:
+def measure_colours(cache: Cache, labels: Sequence[str]) -> BandStatisticsDistribution:
     """Of `labels`, in their order, on the training split; every recording counts once. Raises KeyError for a label
     without one."""
     recordings = _recordings(cache)
     usual = np.stack([recordings[label].mean(axis=0) for label in labels])
     differences = [rows - rows.mean(axis=0) for rows in recordings.values() if len(rows) >= ENOUGH_RECORDINGS]
     if not differences:
-        return Colours(usual, np.zeros((0, usual.shape[1]), np.float32))
+        return BandStatisticsDistribution(usual, np.zeros((0, usual.shape[1]), np.float32))
     rows = np.concatenate(differences)
     _, lengths, axes = np.linalg.svd(rows, full_matrices=False)
     scaled = axes[:N_AXES] * lengths[:N_AXES, None] / np.sqrt(len(rows))
-    return Colours(usual.astype(np.float32), scaled.astype(np.float32))
+    return BandStatisticsDistribution(usual.astype(np.float32), scaled.astype(np.float32))
 
 
 def _recordings(cache: Cache) -> dict[str, np.ndarray]:

@@ -24,10 +24,10 @@ from onnx_export.clipsonic.variants import EMBEDDING, Variant
 from onnx_export.graph.export import ByteEmbedding, Exported, export_graph
 from onnx_export.training.loop import load_average, noted
 from plugin_server.audio.spectral import MelSettings
-from plugin_server.engine.bundles.card import CARD_NAME, Card, Embedding, Known, PriorSpec
+from plugin_server.engine.bundles.card import CARD_NAME, Card, Embedding, LabelAnchorSpec, PriorSpec
 from plugin_server.engine.bundles.registry import file_sha256
 from plugin_server.engine.families.clipsonic import TOKENIZER_FILE
-from plugin_server.engine.sampling.band_statistics import Colours
+from plugin_server.engine.sampling.band_statistics import BandStatisticsDistribution
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ class Networks:
     denoiser: Denoiser
     vocoder: Vocoder
     labels: Sequence[str]
-    colours: Colours | None = None
+    colours: BandStatisticsDistribution | None = None
     """Of the labels."""
     image: ImageTower | None = None
     priors: Mapping[str, Prior] = field(default_factory=dict)
@@ -72,7 +72,7 @@ class Networks:
 
 
 def load_networks(
-    runs: Path, variant: Variant, sizes: Sizes, labels: Sequence[str], colours: Colours | None = None
+    runs: Path, variant: Variant, sizes: Sizes, labels: Sequence[str], colours: BandStatisticsDistribution | None = None
 ) -> Networks:
     """Averaged weights of a variant from a folder of runs."""
 
@@ -164,8 +164,11 @@ def prior_spec(way: str, prior: Prior) -> PriorSpec:
 
 
 def write_known(
-    folder: Path, embed: Callable[[list[str]], np.ndarray], labels: Sequence[str], colours: Colours | None
-) -> Known:
+    folder: Path,
+    embed: Callable[[list[str]], np.ndarray],
+    labels: Sequence[str],
+    colours: BandStatisticsDistribution | None,
+) -> LabelAnchorSpec:
     """The sounds' names, where the text tower `embed` puts them, and their colours.
 
     A prompt is as strange as can be at the likeness that gibberish has, and quite sure at the likeness that nine of
@@ -180,7 +183,7 @@ def write_known(
     arrays = {"anchors": anchors} | ({"colours": colours.usual, "colour_axes": colours.axes} if colours else {})
     halves = {name: array.astype(np.float16) for name, array in arrays.items()}
     np.savez(folder / KNOWN_FILE, names=np.array(labels), **halves)
-    return Known(KNOWN_FILE, far=round(float(far), 3), near=round(float(max(near, far + 0.05)), 3))
+    return LabelAnchorSpec(KNOWN_FILE, far=round(float(far), 3), near=round(float(max(near, far + 0.05)), 3))
 
 
 def write_bundle(folder: Path, variant: Variant, networks: Networks, sizes: Sizes) -> Card:

@@ -240,8 +240,8 @@ def guidance_shift(guide: Denoiser, noised: torch.Tensor, sigma: torch.Tensor, b
 
 def draw_guidance(embedding: torch.Tensor, most: float) -> torch.Tensor:
     """Guidance (batch,): 1 for a third of the rows and for those without a condition, else up to `most`."""
-    guided = (torch.rand(len(embedding)) > 0.33) & (embedding.abs().sum(dim=1) > 0).cpu()
-    return torch.where(guided, 1 + (most - 1) * torch.rand(len(embedding)), 1.0).to(embedding.device)
+    classifier_free_guidance = (torch.rand(len(embedding)) > 0.33) & (embedding.abs().sum(dim=1) > 0).cpu()
+    return torch.where(classifier_free_guidance, 1 + (most - 1) * torch.rand(len(embedding)), 1.0).to(embedding.device)
 
 
 def train_denoiser(

@@ -9,7 +9,7 @@ import torch
 
 from onnx_export.clipsonic.models.prior import Prior, PriorSize
 from onnx_export.training.loop import Average, Checkpoint, Schedule, Stateful, run_steps, step_optimiser
-from plugin_server.engine.sampling.prior import kept_signal
+from plugin_server.engine.sampling.prior import alphas_cumprod
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ def train_prior(
     prior.to(device).train()
     average = Average(prior, 0.998)
     optimiser = torch.optim.AdamW(prior.network.parameters(), lr=training.learning_rate, weight_decay=0.05)
-    kept = torch.from_numpy(kept_signal(size.levels)).float().to(device)
+    kept = torch.from_numpy(alphas_cumprod(size.levels)).float().to(device)
     parts: dict[str, Stateful] = {"model": prior, "average": average, "optimiser": optimiser}
     checkpoint = Checkpoint(path, parts, {"embedding": embedding})
 

@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from plugin_server.audio.clip import Clip
 from plugin_server.audio.formats.libsndfile import encode_samples, read_rate, read_samples
-from plugin_server.audio.formats.metadata import MIDDLE_C, About
+from plugin_server.audio.formats.metadata import MIDDLE_C, ClipMetadata
 from plugin_server.audio.formats.wav import parse_recipe, recipe_text
 from plugin_server.errors import BadFile
 
@@ -23,7 +23,7 @@ FORWARD = 1
 read_clip = read_samples
 
 
-def encode(clip: Clip, about: About, recipe: Mapping[str, object] | None, bits: int) -> bytes:
+def encode(clip: Clip, about: ClipMetadata, recipe: Mapping[str, object] | None, bits: int) -> bytes:
     """An AIFF file of 16 or 24 bits. Raises ValueError as the other formats do."""
     coded = encode_samples(clip, "AIFF", bits)
     texts = {b"NAME": about.title, b"AUTH": about.artist, b"ANNO": about.comment}
@@ -55,7 +55,7 @@ def _markers(n_frames: int) -> bytes:
     return struct.pack(">H", len(marks)) + b"".join(marks)
 
 
-def _instrument(about: About) -> bytes:
+def _instrument(about: ClipMetadata) -> bytes:
     """All keys and velocities, no gain, a forward loop while a key is held and none when it is let go."""
     root = MIDDLE_C if about.root_note is None else about.root_note
     sustain, release = (FORWARD, LOOP_START, LOOP_END), (0, 0, 0)

@@ -9,14 +9,14 @@ from typing import Protocol
 
 from plugin_server.audio.clip import Clip
 from plugin_server.audio.formats import aiff, flac, wav
-from plugin_server.audio.formats.metadata import About
+from plugin_server.audio.formats.metadata import ClipMetadata
 from plugin_server.errors import BadFile, FolderNotWritable
 
 
 class Format(Protocol):
     """What the module of each format can do. Reading raises BadFile that names the path."""
 
-    def encode(self, clip: Clip, about: About, recipe: Mapping[str, object] | None, bits: int) -> bytes: ...
+    def encode(self, clip: Clip, about: ClipMetadata, recipe: Mapping[str, object] | None, bits: int) -> bytes: ...
 
     def read_clip(self, path: Path) -> Clip: ...
 
@@ -34,7 +34,7 @@ _BY_HEAD: dict[bytes, Format] = {b"RIFF": wav, b"fLaC": flac, b"FORM": aiff}
 def write_clip(
     path: Path,
     clip: Clip,
-    about: About | None = None,
+    about: ClipMetadata | None = None,
     recipe: Mapping[str, object] | None = None,
     bits: int = 24,
     *,
@@ -49,7 +49,7 @@ def write_clip(
     name = path.suffix.lower().removeprefix(".")
     if name not in FORMATS:
         raise ValueError(f"path: got {path.name!r}, expected one that ends with .{', .'.join(FORMATS)}")
-    content = FORMATS[name].encode(clip, about or About(), recipe, bits)
+    content = FORMATS[name].encode(clip, about or ClipMetadata(), recipe, bits)
     write_whole(path, content, os.replace if overwrite else rename_new)
 
 

@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from plugin_server.audio.clip import Clip
 from plugin_server.audio.formats.libsndfile import encode_samples, read_rate, read_samples
-from plugin_server.audio.formats.metadata import About, short_key
+from plugin_server.audio.formats.metadata import ClipMetadata, short_key
 from plugin_server.audio.formats.wav import parse_recipe, recipe_text
 from plugin_server.errors import BadFile
 
@@ -22,7 +22,7 @@ MAX_BLOCK = 2**24 - 1
 read_clip = read_samples
 
 
-def encode(clip: Clip, about: About, recipe: Mapping[str, object] | None, bits: int) -> bytes:
+def encode(clip: Clip, about: ClipMetadata, recipe: Mapping[str, object] | None, bits: int) -> bytes:
     """A FLAC file of 16 or 24 bits. Raises ValueError as the other formats do."""
     coded = encode_samples(clip, "FLAC", bits)
     blocks, frames = _split(coded)
@@ -35,7 +35,7 @@ def encode(clip: Clip, about: About, recipe: Mapping[str, object] | None, bits: 
     return b"fLaC" + b"".join(_block(*one, last=one is kept[-1]) for one in kept) + frames
 
 
-def comments(about: About, n_frames: int) -> dict[str, str]:
+def comments(about: ClipMetadata, n_frames: int) -> dict[str, str]:
     """What there is to say, by the names that players and samplers look for."""
     fields = {
         "TITLE": about.title,

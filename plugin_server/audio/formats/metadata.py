@@ -13,7 +13,7 @@ MIDDLE_C = 60
 
 
 @dataclass(frozen=True, slots=True)
-class About:
+class ClipMetadata:
     """What chunks and comments are made of; what is empty or None is left out."""
 
     title: str = ""

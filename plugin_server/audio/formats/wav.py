@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plugin_server.audio.clip import Clip, to_integers
-from plugin_server.audio.formats.metadata import About
+from plugin_server.audio.formats.metadata import ClipMetadata
 from plugin_server.audio.formats.wav_chunks import chunk, host_chunks
 from plugin_server.errors import BadFile
 
@@ -23,7 +23,7 @@ INFO_CHUNKS = {"title": b"INAM", "artist": b"IART", "comment": b"ICMT", "softwar
 PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
 
 
-def encode(clip: Clip, about: About, recipe: Mapping[str, object] | None, bits: int) -> bytes:
+def encode(clip: Clip, about: ClipMetadata, recipe: Mapping[str, object] | None, bits: int) -> bytes:
     """A PCM WAV of 16 or 24 bits, rounded without dither. Raises ValueError for other bits, or a recipe that is not
     JSON."""
     chunks = [(b"fmt ", _format(clip, bits))]

@@ -8,7 +8,7 @@ import math
 import struct
 from collections.abc import Iterator
 
-from plugin_server.audio.formats.metadata import BEATS_PER_BAR, MIDDLE_C, About
+from plugin_server.audio.formats.metadata import BEATS_PER_BAR, MIDDLE_C, ClipMetadata
 
 ONE_SHOT, ROOT_SET, STRETCH = 0x01, 0x02, 0x04
 """Flags of `acid`."""
@@ -17,7 +17,7 @@ Chunk = tuple[bytes, bytes]
 """Name and content."""
 
 
-def host_chunks(about: About, n_frames: int, sample_rate: int, n_channels: int, bits: int) -> Iterator[Chunk]:
+def host_chunks(about: ClipMetadata, n_frames: int, sample_rate: int, n_channels: int, bits: int) -> Iterator[Chunk]:
     """All that a clip has something to say for, in the order in which they are written before its samples."""
     yield b"bext", bext(about, sample_rate, n_channels, bits)
     if about.loop or about.bpm or about.key:
@@ -30,7 +30,7 @@ def host_chunks(about: About, n_frames: int, sample_rate: int, n_channels: int, 
         yield b"LIST", labels(len(starts))
 
 
-def acid(about: About, seconds: float) -> bytes:
+def acid(about: ClipMetadata, seconds: float) -> bytes:
     """Flags, root note, beats, metre and tempo."""
     # Readers differ in which part of the metre comes first; here both are 4.
     flags = (STRETCH if about.loop else ONE_SHOT) | (ROOT_SET if about.key else 0)
@@ -39,14 +39,14 @@ def acid(about: About, seconds: float) -> bytes:
     return struct.pack("<IHHfIHHf", flags, root, 0x8000, 0.0, beats, BEATS_PER_BAR, BEATS_PER_BAR, about.bpm or 0.0)
 
 
-def smpl(about: About, n_frames: int, sample_rate: int) -> bytes:
+def smpl(about: ClipMetadata, n_frames: int, sample_rate: int) -> bytes:
     """One endless forward loop over the whole clip; its end is the last frame that is played."""
     root = MIDDLE_C if about.root_note is None else about.root_note
     head = struct.pack("<9I", 0, 0, round(1e9 / sample_rate), root, 0, 0, 0, 1, 0)
     return head + struct.pack("<6I", 1, 0, 0, n_frames - 1, 0, 0)
 
 
-def bar_starts(about: About, n_frames: int) -> list[int]:
+def bar_starts(about: ClipMetadata, n_frames: int) -> list[int]:
     """Frames at which bars begin; none where nothing is known of bars."""
     bars = about.bars or 0
     return [round(bar * n_frames / bars) for bar in range(math.ceil(bars))]
@@ -65,7 +65,7 @@ def labels(n_markers: int) -> bytes:
     )
 
 
-def bext(about: About, sample_rate: int, n_channels: int, bits: int) -> bytes:
+def bext(about: ClipMetadata, sample_rate: int, n_channels: int, bits: int) -> bytes:
     """Who made the clip, when and how; its fields are ASCII."""
     coding = f"A=PCM,F={sample_rate},W={bits},M={'mono' if n_channels == 1 else 'stereo'},T={about.software}"
     history = "".join(f"{line}\r\n" for line in (coding, about.history) if line)

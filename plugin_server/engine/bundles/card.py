@@ -109,7 +109,7 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class LabelAnchorSpec:
     """A file that names the sounds the model was taught, with their embeddings; what likeness to them means."""
 
     file: str
@@ -155,7 +155,7 @@ class Card:
     graphs: Mapping[str, GraphSpec] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     """File name to sha256."""
-    known: Known | None = None
+    known: LabelAnchorSpec | None = None
     picture: PictureSpec | None = None
     """What the graph `image_tower` takes; None where the model takes words only."""
     conditions: tuple[str, ...] = ("text",)
@@ -203,7 +203,7 @@ def _parse(values: Mapping[str, Any]) -> Card:
     parts["mel"] = MelSettings(**values["mel"])
     parts["sampling"] = Sampling(**values["sampling"])
     parts["lengths"] = Lengths(**values["lengths"])
-    parts["known"] = Known(**values["known"]) if values.get("known") else None
+    parts["known"] = LabelAnchorSpec(**values["known"]) if values.get("known") else None
     parts["mel_mean"], parts["mel_std"] = tuple(values["mel_mean"]), tuple(values["mel_std"])
     parts["picture"] = _picture(values["picture"]) if values.get("picture") else None
     parts["priors"] = {name: _prior(spec) for name, spec in values.get("priors", {}).items()}

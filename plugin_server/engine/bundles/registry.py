@@ -31,7 +31,7 @@ class Bundle:
         return hashlib.sha256(lines.encode()).hexdigest()[:16]
 
 
-class Shelf:
+class BundleRegistry:
     """The bundles of some folders. A card is read again only when its file changed."""
 
     def __init__(self, folders: Iterable[Path]) -> None:
@@ -55,8 +55,8 @@ class Shelf:
 
 
 def list_bundles(folders: Iterable[Path]) -> dict[str, Bundle]:
-    """Name to bundle, as a `Shelf` gives them."""
-    return Shelf(folders).bundles()
+    """Name to bundle, as a `BundleRegistry` gives them."""
+    return BundleRegistry(folders).bundles()
 
 
 def find_bundle(folders: Iterable[Path], name: str) -> Bundle:

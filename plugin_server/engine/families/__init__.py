@@ -5,8 +5,8 @@ from typing import Protocol
 
 from plugin_server.engine.bundles.registry import Bundle
 from plugin_server.engine.families import clipsonic
-from plugin_server.engine.messages import Report, TakeOrder
-from plugin_server.engine.rendering import Rendering
+from plugin_server.engine.messages import GenerationParams, ProgressCallback
+from plugin_server.engine.rendering import ModelOutput
 from plugin_server.engine.sessions import Cancellation, SessionOptions
 
 
@@ -23,7 +23,7 @@ class Model(Protocol):
         """Hertz of what `run` gives."""
         ...
 
-    def run(self, order: TakeOrder, report: Report, cancellation: Cancellation) -> Rendering:
+    def run(self, order: GenerationParams, report: ProgressCallback, cancellation: Cancellation) -> ModelOutput:
         """The sound of an order. Raises Cancelled or EngineFailed."""
         ...
 

@@ -13,12 +13,19 @@ from plugin_server.engine.bundles.card import Card
 from plugin_server.engine.bundles.registry import Bundle
 from plugin_server.engine.inputs.images import normalise, read_pictures
 from plugin_server.engine.inputs.tokenizer import Tokenizer
-from plugin_server.engine.messages import Report, TakeOrder
-from plugin_server.engine.rendering import Rendering
+from plugin_server.engine.messages import GenerationParams, ProgressCallback
+from plugin_server.engine.rendering import ModelOutput
 from plugin_server.engine.sampling.band_statistics import tinted
-from plugin_server.engine.sampling.label_anchors import KnownSounds
+from plugin_server.engine.sampling.label_anchors import LabelAnchors
 from plugin_server.engine.sampling.prior import sample_prior, slerp
-from plugin_server.engine.sampling.solvers import SOLVERS, Denoise, channel_noise, flow_sigmas, guided, rolling
+from plugin_server.engine.sampling.solvers import (
+    SOLVERS,
+    Denoise,
+    channel_noise,
+    circular_shift,
+    classifier_free_guidance,
+    flow_sigmas,
+)
 from plugin_server.engine.sessions import Cancellation, GraphSession, SessionOptions
 from plugin_server.errors import BundleDamaged, EngineFailed
 
@@ -49,7 +56,7 @@ def load(bundle: Bundle, options: SessionOptions) -> "Clipsonic":
     priors = {way: open_graph(spec.graph) for way, spec in card.priors.items()}
     known = None
     if card.known:
-        known = KnownSounds.read(bundle.folder / card.known.file, card.known, card.embedding.size)
+        known = LabelAnchors.read(bundle.folder / card.known.file, card.known, card.embedding.size)
     tokenizer = Tokenizer(bundle.folder / TOKENIZER_FILE, card.context_length)
     return Clipsonic(card, tokenizer, known, image_tower=image_tower, priors=priors, **graphs)
 
@@ -72,7 +79,7 @@ class Clipsonic:
 
     card: Card
     tokenizer: Tokenizer
-    known: KnownSounds | None
+    known: LabelAnchors | None
     text_tower: GraphSession
     denoiser: GraphSession
     vocoder: GraphSession
@@ -90,7 +97,7 @@ class Clipsonic:
         """Hertz."""
         return self.card.mel.sample_rate
 
-    def run(self, order: TakeOrder, report: Report, cancellation: Cancellation) -> Rendering:
+    def run(self, order: GenerationParams, report: ProgressCallback, cancellation: Cancellation) -> ModelOutput:
         """Whole mel frames: those that cover `order.seconds`, or for a loop those nearest to it."""
         report(0.0, "condition")
         wanted = self.condition(order, cancellation)
@@ -102,9 +109,9 @@ class Clipsonic:
         mels = self.sample(order, wanted, unwanted, report, cancellation)
         report(1 - SHARES["vocoder"], "vocoder")
         channels = [self.vocode(mel, cancellation, order.loop) for mel in mels]
-        return Rendering(np.stack(channels, axis=1), confidence, nearest)
+        return ModelOutput(np.stack(channels, axis=1), confidence, nearest)
 
-    def condition(self, order: TakeOrder, cancellation: Cancellation) -> NDArray[np.float32]:
+    def condition(self, order: GenerationParams, cancellation: Cancellation) -> NDArray[np.float32]:
         """Joint embedding of an order's words, its pictures or a point between them, float32 (1, size), unit length.
 
         Raises BadFile for a picture that cannot be read, Cancelled, EngineFailed.
@@ -144,7 +151,7 @@ class Clipsonic:
             raise EngineFailed(f"{self.card.name} takes no pictures")
         return self.image_tower.run({"pictures": normalise(pictures, self.card.picture)}, cancellation)[0]
 
-    def _see(self, order: TakeOrder, cancellation: Cancellation) -> NDArray[np.float32]:
+    def _see(self, order: GenerationParams, cancellation: Cancellation) -> NDArray[np.float32]:
         """The middle of an order's pictures: each file counts once, however many frames are taken of it."""
         files = []
         for path in order.images:
@@ -169,10 +176,10 @@ class Clipsonic:
 
     def sample(
         self,
-        order: TakeOrder,
+        order: GenerationParams,
         wanted: NDArray[np.float32],
         unwanted: NDArray[np.float32] | None,
-        report: Report,
+        report: ProgressCallback,
         cancellation: Cancellation,
     ) -> NDArray[np.float32]:
         """Log-mels, float32 (channels, n_mels, frames), from noise of the order's seed."""
@@ -182,7 +189,7 @@ class Clipsonic:
         seconds = frames * card.mel.hop / card.mel.sample_rate
         denoise = self._denoise(Condition(wanted, unwanted, order.guidance, seconds), cancellation)
         if order.loop:
-            denoise = rolling(denoise, card.frame_multiple, order.seed)
+            denoise = circular_shift(denoise, card.frame_multiple, order.seed)
         mean, std = (np.array(numbers, np.float32)[:, None] for numbers in (card.mel_mean, card.mel_std))
         colour = self.known and self.known.draw_colour(wanted, sampling.colour_spread, order.seed)
         if colour:
@@ -195,7 +202,7 @@ class Clipsonic:
         normal = SOLVERS[sampling.solver](denoise, noise, flow_sigmas(order.steps, sampling.shift), on_step)
         return normal * std + mean
 
-    def _n_frames(self, order: TakeOrder) -> int:
+    def _n_frames(self, order: GenerationParams) -> int:
         mel, multiple = self.card.mel, self.card.frame_multiple
         if order.loop:
             return max(multiple, round(order.seconds * mel.sample_rate / mel.hop))
@@ -229,7 +236,7 @@ class Clipsonic:
             both = call(np.concatenate([x, x]), sigma, np.repeat(np.concatenate([wanted, plain]), len(x), axis=0))
             return both[: len(x)], both[len(x) :]
 
-        return guided(pair, guidance)
+        return classifier_free_guidance(pair, guidance)
 
     def vocode(self, mel: NDArray[np.float32], cancellation: Cancellation, loop: bool = False) -> NDArray[np.float32]:
         """Samples, float32 (frames * hop,), of a log-mel (n_mels, frames); a loop's end flows into its start."""

@@ -11,9 +11,9 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
-from plugin_server.engine.messages import EngineOptions, Report, TakeOrder
+from plugin_server.engine.messages import EngineOptions, GenerationParams, ProgressCallback
 from plugin_server.engine.process.entry import serve_engine
-from plugin_server.engine.rendering import Rendering
+from plugin_server.engine.rendering import ModelOutput
 from plugin_server.errors import (
     BadFile,
     BundleDamaged,
@@ -40,7 +40,7 @@ ERRORS = {error.code: error for error in (BadFile, BundleDamaged, Cancelled, Eng
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class LoadedModel:
     """What an engine says of the bundle it holds."""
 
     model: str
@@ -50,10 +50,10 @@ class Loaded:
 
 
 @dataclass(frozen=True, slots=True)
-class Take:
+class GenerationResult:
     """What an engine gives back for an order."""
 
-    made: Rendering
+    made: ModelOutput
     sample_rate: int
     model: str
     checksum: str
@@ -86,7 +86,7 @@ class Engine:
         self._stopped = False
         self._answers: deque[tuple[Any, ...]] = deque()
         self._count = 0
-        self.loaded: Loaded | None = None
+        self.loaded: LoadedModel | None = None
         """What the process holds; None while it starts or loads."""
         self.load_error: ClipsonicError | None = None
         """Why the last model asked for could not be loaded."""
@@ -112,7 +112,7 @@ class Engine:
             self._spawn()
             self._ask(model)
 
-    def load(self, model: str, report: Report = _ignore) -> Loaded:
+    def load(self, model: str, report: ProgressCallback = _ignore) -> LoadedModel:
         """Wait until the engine holds `model`, 60 s at most; `report` hears of the wait.
 
         Raises UnknownModel, BundleDamaged, EngineFailed or EngineCrashed; Cancelled once the engine was stopped, or
@@ -151,7 +151,7 @@ class Engine:
     def _settled(self, model: str) -> bool:
         return bool(self.loaded or self.load_error or self._stopped or self._asked != model)
 
-    def _outcome(self, model: str) -> Loaded:
+    def _outcome(self, model: str) -> LoadedModel:
         if self._stopped:
             raise Cancelled("the engine was stopped")
         if self.load_error:
@@ -160,7 +160,7 @@ class Engine:
             raise EngineFailed(f"{model} was not loaded, since the engine was asked for something else meanwhile")
         return self.loaded
 
-    def run(self, model: str, order: TakeOrder, report: Report) -> Take:
+    def run(self, model: str, order: GenerationParams, report: ProgressCallback) -> GenerationResult:
         """Samples for one order. Raises what `load` raises, and Cancelled, also when `report` raises it."""
         try:
             return self._run_once(model, order, report)
@@ -168,7 +168,7 @@ class Engine:
             # It died idle, a moment before it was noticed: this order is not to blame and loses nothing.
             return self._run_once(model, order, report)
 
-    def _run_once(self, model: str, order: TakeOrder, report: Report) -> Take:
+    def _run_once(self, model: str, order: GenerationParams, report: ProgressCallback) -> GenerationResult:
         self.load(model, report)
         with self._changed:
             if self._stopped:
@@ -277,7 +277,7 @@ class Engine:
             self.load_error = error
             self._answers.append(("crashed", f"{died}, and {error}"))
 
-    def _await_take(self, report: Report) -> Take:
+    def _await_take(self, report: ProgressCallback) -> GenerationResult:
         """The answer to the order just sent, progress reported on the way."""
         refused: Cancelled | None = None
         begun = False
@@ -302,7 +302,7 @@ class Engine:
             elif kind == "made":
                 if refused:
                     raise refused
-                take: Take = rest[0]
+                take: GenerationResult = rest[0]
                 return take
 
 

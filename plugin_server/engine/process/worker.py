@@ -13,8 +13,8 @@ import numpy as np
 
 from plugin_server.engine.bundles.registry import find_bundle, verify_bundle
 from plugin_server.engine.families import LOADERS, Model
-from plugin_server.engine.messages import EngineOptions, TakeOrder
-from plugin_server.engine.process.client import Loaded, Take
+from plugin_server.engine.messages import EngineOptions, GenerationParams
+from plugin_server.engine.process.client import GenerationResult, LoadedModel
 from plugin_server.engine.sessions import Cancellation, SessionOptions, check_provider, choose_provider
 from plugin_server.errors import BundleDamaged, ClipsonicError, EngineFailed
 
@@ -26,7 +26,7 @@ class EngineProcess:
 
     def __init__(self, pipe: Connection, options: EngineOptions) -> None:
         self._pipe, self._options = pipe, options
-        self._held: tuple[Model, Loaded] | None = None
+        self._held: tuple[Model, LoadedModel] | None = None
         self._work: deque[tuple[Any, ...]] = deque()
         self._arrived = threading.Condition()
         self._running: tuple[int, Cancellation] | None = None
@@ -75,7 +75,7 @@ class EngineProcess:
         if self._running and self._running[0] <= count:
             self._running[1].cancel()
 
-    def _load(self, model: str) -> tuple[str, Loaded]:
+    def _load(self, model: str) -> tuple[str, LoadedModel]:
         bundle = find_bundle(self._options.bundle_folders, model)
         verify_bundle(bundle)
         if bundle.card.family not in LOADERS:
@@ -85,10 +85,10 @@ class EngineProcess:
         self._held = None
         loaded = LOADERS[bundle.card.family](bundle, options)
         check_provider(self._options.device, options.provider, loaded.provider)
-        self._held = loaded, Loaded(model, bundle.checksum(), loaded.provider, loaded.sample_rate)
+        self._held = loaded, LoadedModel(model, bundle.checksum(), loaded.provider, loaded.sample_rate)
         return "loaded", self._held[1]
 
-    def _run(self, count: int, order: TakeOrder) -> tuple[str, Take]:
+    def _run(self, count: int, order: GenerationParams) -> tuple[str, GenerationResult]:
         if self._held is None:
             raise EngineFailed("the engine holds no model: it died, and could not load the model again")
         model, about = self._held
@@ -106,7 +106,7 @@ class EngineProcess:
         if not np.isfinite(made.samples).all():
             raise EngineFailed("the model gave numbers that are no sound")
         spent = time.perf_counter() - began
-        return "made", Take(made, about.sample_rate, about.model, about.checksum, spent)
+        return "made", GenerationResult(made, about.sample_rate, about.model, about.checksum, spent)
 
     def _progress(self, fraction: float, stage: str) -> None:
         self._pipe.send(("progress", fraction, stage))

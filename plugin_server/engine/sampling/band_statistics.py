@@ -21,7 +21,7 @@ LEAST_DEVIATION = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Colour:
+class BandStatistics:
     """Of one sound, each float32 (n_mels, 1), in the unit of log-mels."""
 
     mean: NDArray[np.float32]
@@ -29,7 +29,7 @@ class Colour:
 
 
 @dataclass(frozen=True, slots=True)
-class Colours:
+class BandStatisticsDistribution:
     """Of many sounds."""
 
     usual: NDArray[np.float32]
@@ -37,7 +37,7 @@ class Colours:
     axes: NDArray[np.float32]
     """Float32 (n_axes, 2 * n_mels): how recordings of one sound differ, each as long as one deviation."""
 
-    def draw(self, weights: NDArray[np.floating], spread: float, seed: int) -> Colour:
+    def draw(self, weights: NDArray[np.floating], spread: float, seed: int) -> BandStatistics:
         """One recording's colour from those of the sounds weighted by `weights` (n_sounds,), which sum to one.
 
         `spread` 0 is the usual colour, 1 varies as recordings do.
@@ -45,7 +45,7 @@ class Colours:
         z = np.random.default_rng([seed, 1]).standard_normal(len(self.axes))
         drawn = weights @ self.usual + spread * (z @ self.axes)
         mean, deviation = np.split(drawn.astype(np.float32)[:, None], 2)
-        return Colour(mean, np.maximum(deviation, LEAST_DEVIATION))
+        return BandStatistics(mean, np.maximum(deviation, LEAST_DEVIATION))
 
 
 def audible(log_mel: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -56,15 +56,15 @@ def audible(log_mel: NDArray[np.float32]) -> NDArray[np.float32]:
     return weight
 
 
-def measure_colour(log_mel: NDArray[np.float32]) -> Colour:
+def measure_colour(log_mel: NDArray[np.float32]) -> BandStatistics:
     """Of a log-mel (..., n_mels, frames); both parts are (..., n_mels, 1)."""
     weights = audible(log_mel)
     weights = weights / weights.sum(axis=-1, keepdims=True)
     mean = (weights * log_mel).sum(axis=-1, keepdims=True)
-    return Colour(mean, np.sqrt((weights * (log_mel - mean) ** 2).sum(axis=-1, keepdims=True)))
+    return BandStatistics(mean, np.sqrt((weights * (log_mel - mean) ** 2).sum(axis=-1, keepdims=True)))
 
 
-def tint(log_mel: NDArray[np.float32], colour: Colour) -> NDArray[np.float32]:
+def tint(log_mel: NDArray[np.float32], colour: BandStatistics) -> NDArray[np.float32]:
     """`log_mel` (..., n_mels, frames) with its audible frames moved to `colour`; silence stays silence."""
     own = measure_colour(log_mel)
     stretch = np.clip(colour.deviation / np.maximum(own.deviation, LEAST_DEVIATION / 2), 1 / MOST_STRETCH, MOST_STRETCH)
@@ -73,7 +73,9 @@ def tint(log_mel: NDArray[np.float32], colour: Colour) -> NDArray[np.float32]:
     return tinted
 
 
-def tinted(denoise: Denoise, colour: Colour, mel_mean: NDArray[np.float32], mel_std: NDArray[np.float32]) -> Denoise:
+def tinted(
+    denoise: Denoise, colour: BandStatistics, mel_mean: NDArray[np.float32], mel_std: NDArray[np.float32]
+) -> Denoise:
     """A denoiser whose estimates have the colour; it works on log-mels normalised by (n_mels, 1)."""
 
     def denoise_tinted(x: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:

@@ -6,24 +6,24 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from plugin_server.engine.bundles.card import Known
-from plugin_server.engine.sampling.band_statistics import Colour, Colours
+from plugin_server.engine.bundles.card import LabelAnchorSpec
+from plugin_server.engine.sampling.band_statistics import BandStatistics, BandStatisticsDistribution
 from plugin_server.errors import BundleDamaged
 
 
 @dataclass(frozen=True, slots=True)
-class KnownSounds:
+class LabelAnchors:
     """Names with their places among the embeddings."""
 
     names: tuple[str, ...]
     anchors: NDArray[np.float32]
     """Float32 (n_names, size), unit length."""
-    settings: Known
-    colours: Colours | None = None
+    settings: LabelAnchorSpec
+    colours: BandStatisticsDistribution | None = None
     """Of each, in the same order."""
 
     @classmethod
-    def read(cls, path: Path, settings: Known, size: int) -> "KnownSounds":
+    def read(cls, path: Path, settings: LabelAnchorSpec, size: int) -> "LabelAnchors":
         """From an .npz of `names`, `anchors` and perhaps `colours` with `colour_axes`. Raises BundleDamaged."""
         try:
             with np.load(path, allow_pickle=False) as arrays:
@@ -33,7 +33,7 @@ class KnownSounds:
             raise BundleDamaged(f"{path} cannot be read: {error}") from error
         if anchors.shape != (len(names), size) or not len(names):
             raise BundleDamaged(f"{path}: anchors are {anchors.shape}, expected ({len(names)}, {size})")
-        colours = Colours(*parts) if parts else None
+        colours = BandStatisticsDistribution(*parts) if parts else None
         if colours and len(colours.usual) != len(names):
             raise BundleDamaged(f"{path}: {len(colours.usual)} colours, expected {len(names)}")
         return cls(tuple(str(name) for name in names), anchors, settings, colours)
@@ -55,7 +55,7 @@ class KnownSounds:
         near: NDArray[np.float32] = (moved / np.linalg.norm(moved))[None].astype(np.float32)
         return near
 
-    def draw_colour(self, embedding: NDArray[np.float32], spread: float, seed: int) -> Colour | None:
+    def draw_colour(self, embedding: NDArray[np.float32], spread: float, seed: int) -> BandStatistics | None:
         """A colour for `embedding` (1, size), between those of the sounds it is like; None where none are known."""
         return self.colours.draw(self._likeness(embedding), spread, seed) if self.colours else None
 

@@ -11,7 +11,7 @@ Predict = Callable[[NDArray[np.float32], float], NDArray[np.float32]]
 """From the noised embedding (1, size) and the level of noise to the clean one."""
 
 
-def kept_signal(levels: int) -> NDArray[np.float64]:
+def alphas_cumprod(levels: int) -> NDArray[np.float64]:
     """Share of the signal's power that is left at each level, float64 (levels,): the cosine schedule (Nichol and
     Dhariwal 2021), whose steps take away 0.999 at most."""
     places = np.arange(levels + 1) / levels
@@ -30,7 +30,7 @@ def sample_prior(predict: Predict, spec: PriorSpec, size: int, seed: int) -> NDA
     """An embedding, float32 (1, size) of unit length, drawn from the prior by ancestral sampling (Ho et al. 2020)."""
     # Apart from the noise that the clip itself begins with.
     rng = np.random.default_rng([seed, 2])
-    kept = kept_signal(spec.levels)
+    kept = alphas_cumprod(spec.levels)
     levels = noise_levels(spec.levels, spec.steps)
     bound = spec.clip or np.inf
     x: NDArray[np.floating] = rng.standard_normal((1, size))

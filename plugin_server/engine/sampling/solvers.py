@@ -21,7 +21,7 @@ def flow_sigmas(n_steps: int, shift: float = 1.0) -> NDArray[np.float64]:
     return shifted
 
 
-def guided(
+def classifier_free_guidance(
     denoise_pair: Callable[[NDArray[np.float32], float], tuple[NDArray[np.float32], NDArray[np.float32]]],
     guidance: float,
 ) -> Denoise:
@@ -37,7 +37,7 @@ def guided(
     return denoise
 
 
-def rolling(denoise: Denoise, frame_multiple: int, seed: int) -> Denoise:
+def circular_shift(denoise: Denoise, frame_multiple: int, seed: int) -> Denoise:
     """A denoiser for loops: it hears the canvas from another place of the circle at every step, so that no place
     is an end, and the seam is closed by construction.
 

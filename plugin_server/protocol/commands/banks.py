@@ -7,13 +7,13 @@ from typing import Protocol
 from plugin_server.audio.playback.player import Player
 from plugin_server.errors import BadArgument
 from plugin_server.protocol.access import check_images
-from plugin_server.protocol.commands.thread import Answers, Clerk, Handler, Reply, Work
+from plugin_server.protocol.commands.thread import Answers, CommandThread, Handler, Reply, Work
 from plugin_server.protocol.packets import Atom
 from plugin_server.protocol.subscribers import NOBODY, Peer
 from plugin_server.protocol.table import as_text, as_whole, at_most, exactly, parse_generate
 from plugin_server.studio.banks.files import Bank, Slot
-from plugin_server.studio.banks.loaded import Pads
-from plugin_server.studio.generator import Studio
+from plugin_server.studio.banks.loaded import LoadedBank
+from plugin_server.studio.generator import ClipGenerator
 from plugin_server.studio.image_fingerprints import need_images
 from plugin_server.studio.jobs import ClipMade, Event, Job, Jobs
 from plugin_server.studio.requests import RenderBank, RenderSlot, Request
@@ -36,7 +36,13 @@ class BankCommands:
     """Handlers of the addresses; `clerk` is the thread that the pads' methods belong to."""
 
     def __init__(
-        self, pads: Pads, clerk: Clerk, studio: Studio, jobs: Jobs, player: Player, answers: BankAnswers
+        self,
+        pads: LoadedBank,
+        clerk: CommandThread,
+        studio: ClipGenerator,
+        jobs: Jobs,
+        player: Player,
+        answers: BankAnswers,
     ) -> None:
         self._pads, self._clerk, self._studio = pads, clerk, studio
         self._player, self._answers = player, answers
@@ -135,7 +141,7 @@ class BankCommands:
         return []
 
 
-def read_slot(pads: Pads, atom: Atom) -> int:
+def read_slot(pads: LoadedBank, atom: Atom) -> int:
     """The number of a slot from its number or its name. Raises BadArgument."""
     if isinstance(atom, str) and not atom.strip().isdigit():
         return pads.number_of(atom)

@@ -7,13 +7,13 @@ from dataclasses import replace
 from datetime import datetime
 
 from plugin_server.errors import BadArgument
-from plugin_server.protocol.commands.thread import Answers, Clerk, Handler, Reply, Work
+from plugin_server.protocol.commands.thread import Answers, CommandThread, Handler, Reply, Work
 from plugin_server.protocol.packets import Atom
 from plugin_server.protocol.subscribers import Peer
 from plugin_server.protocol.table import as_switch, as_text, as_whole, at_most, exactly, split_attributes
 from plugin_server.studio.generator import request_like
 from plugin_server.studio.library.library import Library, Page
-from plugin_server.studio.library.records import Entry
+from plugin_server.studio.library.records import ClipRecord
 from plugin_server.studio.library.undo import Step
 from plugin_server.studio.requests import SEED_LIMIT, Generate
 
@@ -31,7 +31,7 @@ class ClipCommands:
 
     def __init__(self, library: Library, submit: Submit, answers: Answers) -> None:
         self._library, self._submit = library, submit
-        self._clerk = Clerk("library", answers)
+        self._clerk = CommandThread("library", answers)
 
     def handlers(self) -> dict[str, Handler]:
         """By address; to be called on the loop."""
@@ -116,7 +116,7 @@ def other_seed(seed: int | None) -> int:
     return drawn + 1 if seed is not None and drawn >= seed else drawn
 
 
-def _info_of(entry: Entry) -> Reply:
+def _info_of(entry: ClipRecord) -> Reply:
     made = datetime.fromtimestamp(entry.made).isoformat(" ", "seconds")
     # An int of OSC has 32 bits; a file that was tampered with may name more.
     seed, take = min(entry.seed, SEED_LIMIT), min(entry.take, SEED_LIMIT)
@@ -130,7 +130,7 @@ def _page(address: str, page: Page, first: int) -> list[Reply]:
     return [("/clip.list", len(infos), page.total, first), *infos, ("/done", address, len(infos))]
 
 
-def _one(address: str, entry: Entry) -> list[Reply]:
+def _one(address: str, entry: ClipRecord) -> list[Reply]:
     return [_info_of(entry), ("/done", address, entry.id[:64])]
 
 

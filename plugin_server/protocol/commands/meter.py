@@ -13,7 +13,7 @@ INTERVAL_S = 0.05
 Handler = Callable[[Peer, Sequence[Atom]], None]
 
 
-class Meter:
+class MeterCommands:
     """Sends while anybody listens. A listener whose host is silent for an hour is forgotten, as by `/notify`."""
 
     def __init__(

@@ -25,7 +25,7 @@ Reply = Callable[..., None]
 Handler = Callable[[Peer, Sequence[Atom]], None]
 
 
-class LiveOutput:
+class PlaybackCommands:
     """Handlers of the addresses that sound. Each hands its work to the player's thread and answers afterwards."""
 
     def __init__(

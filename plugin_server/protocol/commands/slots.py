@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from plugin_server.audio.playback.player import Cue, Player
 from plugin_server.errors import BadArgument, BadFile, ClipsonicError
 from plugin_server.protocol.commands.banks import BankAnswers, BankCommands, read_slot
-from plugin_server.protocol.commands.thread import Clerk, Handler, Reply
+from plugin_server.protocol.commands.thread import CommandThread, Handler, Reply
 from plugin_server.protocol.packets import Atom
 from plugin_server.protocol.subscribers import Peer
 from plugin_server.protocol.table import as_number, at_most
 from plugin_server.studio.banks.files import Slot
-from plugin_server.studio.banks.loaded import Pads
+from plugin_server.studio.banks.loaded import LoadedBank
 from plugin_server.studio.jobs import ClipMade, Done, Event, Failed, Job, Jobs
 from plugin_server.studio.requests import RenderSlot
 
@@ -41,11 +41,17 @@ class _Making:
     fires: list[_Fire] = field(default_factory=list)
 
 
-class Fire:
+class SlotTrigger:
     """Fires slots; its methods belong to the loop."""
 
     def __init__(
-        self, pads: Pads, clerk: Clerk, banks: BankCommands, jobs: Jobs, player: Player, answers: BankAnswers
+        self,
+        pads: LoadedBank,
+        clerk: CommandThread,
+        banks: BankCommands,
+        jobs: Jobs,
+        player: Player,
+        answers: BankAnswers,
     ) -> None:
         self._pads, self._clerk, self._banks = pads, clerk, banks
         self._player, self._answers = player, answers

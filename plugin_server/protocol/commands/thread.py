@@ -32,7 +32,7 @@ class Answers(Protocol):
     def fail(self, peer: Peer, address: str, error: ClipsonicError) -> None: ...
 
 
-class Clerk:
+class CommandThread:
     """One thread, and the commands that wait for it. To be called on the loop."""
 
     def __init__(self, name: str, answers: Answers) -> None:

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from plugin_server.protocol.access import Guard
-from plugin_server.protocol.transports.web import Pages, WebServer
+from plugin_server.protocol.access import AccessPolicy
+from plugin_server.protocol.transports.web import HttpApp, WebServer
 from plugin_server.protocol.transports.zeroconf import Advertiser
 
 
@@ -11,11 +11,11 @@ from plugin_server.protocol.transports.zeroconf import Advertiser
 class Network:
     """What lies beside the OSC sockets."""
 
-    guard: Guard
+    guard: AccessPolicy
     web: WebServer
     advertiser: Advertiser
 
-    def start(self, pages: Pages, osc_port: int) -> None:
+    def start(self, pages: HttpApp, osc_port: int) -> None:
         """Answer HTTP, and advertise both ports; both soon, without waiting."""
         self.web.start(pages)
         self.advertiser.start(osc_port, self.web.port)

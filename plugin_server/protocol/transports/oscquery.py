@@ -44,7 +44,7 @@ class Answer:
     body: Json | None = None
 
 
-class Query:
+class OscQuery:
     """Answers about the address space."""
 
     def __init__(self, osc_port: int, live: Callable[[], Mapping[str, Range]] = dict) -> None:

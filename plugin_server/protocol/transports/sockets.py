@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from plugin_server.errors import BadPacket, ClipsonicError, PortTaken
-from plugin_server.protocol.access import LOOPBACK, Guard
+from plugin_server.protocol.access import LOOPBACK, AccessPolicy
 from plugin_server.protocol.packets import Framing
 from plugin_server.protocol.subscribers import Peer
 
@@ -64,7 +64,7 @@ class TcpPeer:
 
 
 class _Udp(asyncio.DatagramProtocol):
-    def __init__(self, service: Service, guard: Guard) -> None:
+    def __init__(self, service: Service, guard: AccessPolicy) -> None:
         self._service, self._guard = service, guard
         self._transport: asyncio.DatagramTransport
 
@@ -86,7 +86,7 @@ class _Udp(asyncio.DatagramProtocol):
 
 
 class _Tcp(asyncio.Protocol):
-    def __init__(self, service: Service, guard: Guard, peers: set[TcpPeer]) -> None:
+    def __init__(self, service: Service, guard: AccessPolicy, peers: set[TcpPeer]) -> None:
         self._service, self._guard, self._peers = service, guard, peers
         self._peer: TcpPeer | None = None
 
@@ -143,12 +143,12 @@ class Endpoints:
             await asyncio.sleep(0.01)
 
 
-async def open_endpoints(service: Service, port: int, guard: Guard | None = None) -> Endpoints:
+async def open_endpoints(service: Service, port: int, guard: AccessPolicy | None = None) -> Endpoints:
     """Listen on UDP and TCP of one port number, on this machine alone unless the guard says otherwise; 0 takes a free
     one. Raises PortTaken."""
     for _attempt in range(20):
         try:
-            return await _open_both(service, port, guard or Guard())
+            return await _open_both(service, port, guard or AccessPolicy())
         except OSError as error:
             # A free port was found for TCP that is taken for UDP: try another.
             if port != 0:
@@ -156,7 +156,7 @@ async def open_endpoints(service: Service, port: int, guard: Guard | None = None
     raise PortTaken("no port was found that is free for both UDP and TCP")
 
 
-async def _open_both(service: Service, port: int, guard: Guard) -> Endpoints:
+async def _open_both(service: Service, port: int, guard: AccessPolicy) -> Endpoints:
     loop = asyncio.get_running_loop()
     peers: set[TcpPeer] = set()
     tcp = await loop.create_server(lambda: _Tcp(service, guard, peers), guard.bind, port)

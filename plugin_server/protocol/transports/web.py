@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from plugin_server.errors import BadPacket, ClipsonicError, shown
-from plugin_server.protocol.access import LOOPBACK_V6, Guard
+from plugin_server.protocol.access import LOOPBACK_V6, AccessPolicy
 from plugin_server.protocol.packets import MAX_PACKET
 from plugin_server.protocol.subscribers import Peer
-from plugin_server.protocol.transports.oscquery import Query
+from plugin_server.protocol.transports.oscquery import OscQuery
 
 if TYPE_CHECKING:
     import uvicorn
@@ -66,10 +66,10 @@ class WebPeer:
         self.unsent.put_nowait(packet)
 
 
-class Pages:
+class HttpApp:
     """What is behind the port."""
 
-    def __init__(self, query: Query, service: Service, guard: Guard, names: Sequence[str] = ()) -> None:
+    def __init__(self, query: OscQuery, service: Service, guard: AccessPolicy, names: Sequence[str] = ()) -> None:
         """`names` are those of this machine that a request may be for, besides its addresses."""
         self._query, self._service, self._guard = query, service, guard
         self._names = {"localhost", *(name.lower() for name in names)}
@@ -160,7 +160,7 @@ async def _write(websocket: "WebSocket", peer: WebPeer) -> None:
 class WebServer:
     """The port, open at once; behind it uvicorn, as soon as it is imported."""
 
-    def __init__(self, guard: Guard, port: int) -> None:
+    def __init__(self, guard: AccessPolicy, port: int) -> None:
         self._guard, self._wanted = guard, port
         self._sockets: list[socket.socket] = []
         self.port = 0
@@ -170,7 +170,7 @@ class WebServer:
         self._server: uvicorn.Server | None = None
         self._task: asyncio.Task[None] | None = None
 
-    def start(self, pages: Pages) -> None:
+    def start(self, pages: HttpApp) -> None:
         """Take the port, or a free one where another program has it, which the log tells; answer soon. Clients that
         connect before wait."""
         self._sockets = _open_sockets(self._guard.bind, self._wanted)
@@ -191,7 +191,7 @@ class WebServer:
         for each in self._sockets:
             each.close()
 
-    async def _serve(self, pages: Pages) -> None:
+    async def _serve(self, pages: HttpApp) -> None:
         try:
             # In a thread: OSC is answered meanwhile.
             self._server = await asyncio.to_thread(_server, pages, self._guard)
@@ -203,7 +203,7 @@ class WebServer:
             log.warning("HTTP does not work: %r", error)
 
 
-def _server(pages: Pages, guard: Guard) -> "uvicorn.Server":
+def _server(pages: HttpApp, guard: AccessPolicy) -> "uvicorn.Server":
     """Made in a thread, since its imports take a moment."""
     import uvicorn
     from uvicorn.protocols.http.h11_impl import H11Protocol

@@ -7,7 +7,7 @@ import socket
 from typing import TYPE_CHECKING, cast
 
 from plugin_server import __version__
-from plugin_server.protocol.access import LOOPBACK, Guard
+from plugin_server.protocol.access import LOOPBACK, AccessPolicy
 from plugin_server.protocol.transports.oscquery import NAME
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def host_name() -> str:
 class Advertiser:
     """Tells it on this machine, with `--lan` on the network. Nothing that fails here stops the daemon."""
 
-    def __init__(self, guard: Guard, wanted: bool) -> None:
+    def __init__(self, guard: AccessPolicy, wanted: bool) -> None:
         self._guard = guard
         self.state = "starts" if wanted else "off"
         """'off', 'starts', the name that the daemon is found by, or what went wrong."""

@@ -76,7 +76,7 @@ class Bank:
         return replace(self, slots=(*self.slots[:number], new, *self.slots[number + 1 :]))
 
 
-class BankShelf:
+class BankRegistry:
     """Banks of some folders; those of an earlier folder win over later ones of the same name."""
 
     def __init__(self, folders: Iterable[Path]) -> None:

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from plugin_server.errors import BadArgument, ClipsonicError, UnknownBank, shown
-from plugin_server.studio.banks.files import Bank, BankShelf, Slot, check_name
+from plugin_server.studio.banks.files import Bank, BankRegistry, Slot, check_name
 from plugin_server.studio.jobs import ClipMade
 from plugin_server.studio.requests import Generate
 
-FindMade = Callable[[Generate], ClipMade | None]
+FindExisting = Callable[[Generate], ClipMade | None]
 """The clip that a request would make, when there is one."""
 
 
@@ -31,14 +31,14 @@ class _Loaded:
     clips: dict[int, ClipMade] = field(default_factory=dict)
 
 
-class Pads:
+class LoadedBank:
     """One bank at a time, and edits of banks until they are saved.
 
     `bank` and `clip` look at what is known and may be asked from any thread; the other methods read files and must come
     from one thread.
     """
 
-    def __init__(self, shelf: BankShelf, find_made: FindMade, first: str) -> None:
+    def __init__(self, shelf: BankRegistry, find_made: FindExisting, first: str) -> None:
         self._shelf, self._find_made, self._first = shelf, find_made, first
         self._loaded: _Loaded | None = None
         self._edited: dict[str, Bank] = {}

@@ -86,7 +86,7 @@ MIGRATIONS = (CLIPS, WORDS, STEPS, SEEDS)
 """In order; the file's user_version is how many of them it has had. Never change one that was released: add another."""
 
 
-class Index:
+class LibraryDatabase:
     """One connection for all threads of this process; other processes may have the file open too.
 
     The file is opened by the first piece of work, so that one that cannot be used costs nothing but that. A damaged

@@ -16,11 +16,11 @@ from pathlib import Path, PurePath
 from typing import TypeVar
 
 from plugin_server.errors import BadArgument, ClipsonicError, UnknownClip, shown
-from plugin_server.studio.library.database import Index
-from plugin_server.studio.library.records import Entry, entry_of, name_of, put, read_clip_file
+from plugin_server.studio.library.database import LibraryDatabase
+from plugin_server.studio.library.records import ClipRecord, entry_of, name_of, put, read_clip_file
 from plugin_server.studio.library.scan import Scan, Scanned
 from plugin_server.studio.library.undo import Change, History, Step
-from plugin_server.studio.library.undo_files import Kept, Trash, move_to_trash
+from plugin_server.studio.library.undo_files import Trash, UndoFiles, move_to_trash
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class Page:
 
     total: int
     """How many the whole list has."""
-    entries: tuple[Entry, ...]
+    entries: tuple[ClipRecord, ...]
 
 
 class Library:
@@ -46,9 +46,9 @@ class Library:
 
     def __init__(self, folder: Path, index: Path, trash: Trash = move_to_trash) -> None:
         self.folder = folder
-        self._index = Index(index)
+        self._index = LibraryDatabase(index)
         # Hidden, so that no scan takes them for clips where the index lies in the sample folder.
-        self._kept = Kept(index.with_name(f".{index.stem}.kept"))
+        self._kept = UndoFiles(index.with_name(f".{index.stem}.kept"))
         self._trash = trash
         self._history = History(folder, self._kept, trash)
         self._scanning = threading.Lock()
@@ -99,13 +99,13 @@ class Library:
             total, f"SELECT * FROM clips WHERE number IN ({found}) ORDER BY number DESC", (query,), count, first
         )
 
-    def made_from(self, prompt: str, seed: int, model: str) -> list[Entry]:
+    def made_from(self, prompt: str, seed: int, model: str) -> list[ClipRecord]:
         """Clips of this prompt, seed and model whose files are there, the newest first."""
         query = (
             "SELECT * FROM clips WHERE seed = ? AND prompt = ? AND model = ? AND state = 'here' ORDER BY number DESC"
         )
 
-        def work(connection: sqlite3.Connection) -> list[Entry]:
+        def work(connection: sqlite3.Connection) -> list[ClipRecord]:
             return [entry_of(row, self.folder) for row in connection.execute(query, (seed, prompt, model)).fetchall()]
 
         found = self._read(work)
@@ -114,7 +114,7 @@ class Library:
         self.scan()
         return [entry for entry in self._index.read(work) if entry.is_as_known]
 
-    def find(self, clip: str) -> Entry:
+    def find(self, clip: str) -> ClipRecord:
         """A clip by 'last', its id, its file's name or its path in the sample folder; where its file is now.
 
         Of several the newest whose file is there. Raises UnknownClip.
@@ -132,7 +132,7 @@ class Library:
             return self._look_up(clip) if clip == "last" else self._by_number(entry.number)
         return entry
 
-    def find_file(self, clip: str) -> Entry:
+    def find_file(self, clip: str) -> ClipRecord:
         """As `find`, a clip whose file is there. Raises UnknownClip when it is not."""
         entry = self.find(clip)
         if entry.state != "here":
@@ -140,11 +140,11 @@ class Library:
             raise UnknownClip(f"clip: got {shown(clip)}, whose file {where.get(entry.state, 'is no longer there')}")
         return entry
 
-    def star(self, clip: str, star: bool = True) -> Entry:
+    def star(self, clip: str, star: bool = True) -> ClipRecord:
         """Give a clip a star or take it away. Raises UnknownClip."""
         return self._change(self.find(clip), "star", "star", str(int(star)))
 
-    def tag(self, clip: str, words: str) -> Entry:
+    def tag(self, clip: str, words: str) -> ClipRecord:
         """Add words to a clip's tags; one that begins with '-' is taken away instead.
 
         Raises UnknownClip, or BadArgument when there are no words, or too many or too long ones.
@@ -154,7 +154,7 @@ class Library:
         entry = self.find(clip)
         return self._change(entry, "tag", "tags", _tagged(entry.tags, words))
 
-    def delete(self, clip: str) -> Entry:
+    def delete(self, clip: str) -> ClipRecord:
         """Put a clip's file into the system's trash. Raises UnknownClip, FolderNotWritable or TrashFailed."""
         entry = self.find_file(clip)
         self._index.write(lambda connection: self._history.delete(connection, entry))
@@ -231,8 +231,8 @@ class Library:
         self.scan()
         return self._index.read(work)
 
-    def _look_up(self, clip: str) -> Entry:
-        def work(connection: sqlite3.Connection) -> Entry:
+    def _look_up(self, clip: str) -> ClipRecord:
+        def work(connection: sqlite3.Connection) -> ClipRecord:
             for query, arguments in self._queries(clip):
                 row = connection.execute(f"SELECT * FROM clips WHERE {query}", arguments).fetchone()
                 if row is not None:
@@ -267,7 +267,7 @@ class Library:
         # os.path's, which takes a name that no file can have for one that none has.
         return _inside(place, os.path.normpath(self.folder)) and os.path.isfile(place)  # noqa: PTH113
 
-    def _by_number(self, number: int) -> Entry:
+    def _by_number(self, number: int) -> ClipRecord:
         query = "SELECT * FROM clips WHERE number = ?"
         row = self._index.read(lambda connection: connection.execute(query, (number,)).fetchone())
         if row is None:
@@ -275,7 +275,7 @@ class Library:
             raise UnknownClip("clip: the library was just made anew; ask again")
         return entry_of(row, self.folder)
 
-    def _change(self, entry: Entry, kind: str, column: str, after: str) -> Entry:
+    def _change(self, entry: ClipRecord, kind: str, column: str, after: str) -> ClipRecord:
         def work(connection: sqlite3.Connection) -> None:
             query = f"SELECT CAST({column} AS TEXT) FROM clips WHERE number = ?"
             row = connection.execute(query, (entry.number,)).fetchone()

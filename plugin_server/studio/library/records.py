@@ -11,7 +11,7 @@ from plugin_server.errors import BadFile
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ClipRecord:
     """A clip of the library."""
 
     number: int
@@ -66,11 +66,11 @@ class ClipFile:
     prompt: str
 
 
-def entry_of(row: sqlite3.Row, folder: Path) -> Entry:
+def entry_of(row: sqlite3.Row, folder: Path) -> ClipRecord:
     """The entry of a row of `clips`."""
     values = dict(row)
     del values["name"]
-    return Entry(**values | {"path": folder / values["path"], "star": bool(values["star"])})
+    return ClipRecord(**values | {"path": folder / values["path"], "star": bool(values["star"])})
 
 
 def read_clip_file(folder: Path, path: str) -> ClipFile:

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from plugin_server.audio.formats.files import SUFFIXES
 from plugin_server.errors import BadFile
-from plugin_server.studio.library.database import Index
+from plugin_server.studio.library.database import LibraryDatabase
 from plugin_server.studio.library.records import ClipFile, move, put, read_clip_file
 
 T = TypeVar("T")
@@ -47,7 +47,7 @@ class _Known:
 class Scan:
     """One comparison. Others may use the index meanwhile: nothing is written that was not looked at again just then."""
 
-    def __init__(self, index: Index, folder: Path, stopped: Callable[[], bool]) -> None:
+    def __init__(self, index: LibraryDatabase, folder: Path, stopped: Callable[[], bool]) -> None:
         self._index, self._folder, self._stopped = index, folder, stopped
         self._unsettled: dict[int, _Known] = {}
         self._claims: dict[str, list[_Known]] = defaultdict(list)

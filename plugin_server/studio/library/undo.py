@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plugin_server.errors import NothingToUndo, TrashFailed, UnknownClip
-from plugin_server.studio.library.records import Entry, entry_of, move
-from plugin_server.studio.library.undo_files import Kept, Trash
+from plugin_server.studio.library.records import ClipRecord, entry_of, move
+from plugin_server.studio.library.undo_files import Trash, UndoFiles
 
 log = logging.getLogger(__name__)
 
@@ -32,18 +32,18 @@ class Step:
 
     kind: str
     """'generate', 'delete', 'star' or 'tag'."""
-    entries: tuple[Entry, ...]
+    entries: tuple[ClipRecord, ...]
     """The clips it touched, as they are now."""
 
 
-Way = Callable[[sqlite3.Connection, Entry, Change, ExitStack], None]
+Way = Callable[[sqlite3.Connection, ClipRecord, Change, ExitStack], None]
 """Changes one clip; the stack learns how its file goes back to where it was."""
 
 
 class History:
     """The steps of one index. Every method works within the caller's transaction."""
 
-    def __init__(self, folder: Path, kept: Kept, trash: Trash) -> None:
+    def __init__(self, folder: Path, kept: UndoFiles, trash: Trash) -> None:
         self._folder, self._kept, self._trash = folder, kept, trash
         # By kind: how it is undone, how it is done again.
         self._ways = {
@@ -82,7 +82,7 @@ class History:
             raise NothingToUndo("redo: nothing was undone since the last change")
         return self._go(connection, row, back=False)
 
-    def delete(self, connection: sqlite3.Connection, entry: Entry) -> None:
+    def delete(self, connection: sqlite3.Connection, entry: ClipRecord) -> None:
         """Put a clip's file into the trash, as a step. Raises UnknownClip when it is not there, FolderNotWritable or
         TrashFailed; then nothing has changed."""
         with ExitStack() as files:
@@ -107,10 +107,10 @@ class History:
         connection.execute("UPDATE steps SET undone = ? WHERE number = ?", (back, step["number"]))
         return Step(step["kind"], tuple(self._entry(connection, number) for number in numbers))
 
-    def _entry(self, connection: sqlite3.Connection, number: int) -> Entry:
+    def _entry(self, connection: sqlite3.Connection, number: int) -> ClipRecord:
         return entry_of(connection.execute("SELECT * FROM clips WHERE number = ?", (number,)).fetchone(), self._folder)
 
-    def _take_out(self, connection: sqlite3.Connection, entry: Entry, change: Change, files: ExitStack) -> None:
+    def _take_out(self, connection: sqlite3.Connection, entry: ClipRecord, change: Change, files: ExitStack) -> None:
         if entry.state != "here":
             return
         try:
@@ -121,7 +121,7 @@ class History:
         files.callback(self._kept.move_out, token, entry.path)
         _set_state(connection, entry, "undone", token)
 
-    def _bring_back(self, connection: sqlite3.Connection, entry: Entry, change: Change, files: ExitStack) -> None:
+    def _bring_back(self, connection: sqlite3.Connection, entry: ClipRecord, change: Change, files: ExitStack) -> None:
         if entry.state not in ("undone", "deleted"):
             # A person brought it back, or took it away, by hand.
             return
@@ -133,7 +133,7 @@ class History:
         files.callback(self._kept.move_in, place, entry.kept)
         move(connection, entry.number, self._folder, place.relative_to(self._folder).as_posix())
 
-    def _throw_away(self, connection: sqlite3.Connection, entry: Entry, change: Change, files: ExitStack) -> None:
+    def _throw_away(self, connection: sqlite3.Connection, entry: ClipRecord, change: Change, files: ExitStack) -> None:
         if entry.state != "here":
             return
         # There is no way to take a file out of the trash that holds on every system, so one is kept for an undo.
@@ -174,11 +174,11 @@ def _setter(column: str, side: str) -> Way:
     """A way that gives a column what it had on one side of the change."""
     statement = f"UPDATE clips SET {column} = ? WHERE number = ?"
 
-    def way(connection: sqlite3.Connection, entry: Entry, change: Change, files: ExitStack) -> None:
+    def way(connection: sqlite3.Connection, entry: ClipRecord, change: Change, files: ExitStack) -> None:
         connection.execute(statement, (getattr(change, side), entry.number))
 
     return way
 
 
-def _set_state(connection: sqlite3.Connection, entry: Entry, state: str, kept: str = "") -> None:
+def _set_state(connection: sqlite3.Connection, entry: ClipRecord, state: str, kept: str = "") -> None:
     connection.execute("UPDATE clips SET state = ?, kept = ? WHERE number = ?", (state, kept, entry.number))

@@ -30,7 +30,7 @@ def move_to_trash(path: Path) -> None:
         raise TrashFailed(f"{path} cannot be moved to the trash: {error}") from error
 
 
-class Kept:
+class UndoFiles:
     """A folder with a folder for each kept file, so that every file keeps its own name."""
 
     def __init__(self, folder: Path) -> None:

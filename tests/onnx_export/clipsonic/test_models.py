@@ -38,7 +38,7 @@ from plugin_server.audio.spectral import MelSettings, istft, log_mel, stft
 from plugin_server.engine.bundles.card import PictureSpec, read_card
 from plugin_server.engine.bundles.registry import Bundle, verify_bundle
 from plugin_server.engine.families.clipsonic import load
-from plugin_server.engine.messages import TakeOrder
+from plugin_server.engine.messages import GenerationParams
 from plugin_server.engine.sampling.prior import sample_prior
 from plugin_server.engine.sessions import Cancellation, SessionOptions
 
@@ -161,7 +161,7 @@ def test_training_goes_on_where_it_stopped_and_the_bundle_runs(cache, tmp_path):
     hiss, hum = model.known.colours.usual
     # High bands are far stronger in a hiss.
     assert hiss[100:128].mean() > hum[100:128].mean() + 2
-    order = TakeOrder("a hum", "", 0.7, 1, 2, 2.0)
+    order = GenerationParams("a hum", "", 0.7, 1, 2, 2.0)
     samples = model.run(order, lambda fraction, stage: None, Cancellation()).samples
     assert len(samples) >= 0.7 * 44100 and np.isfinite(samples).all()
 
@@ -273,9 +273,9 @@ def test_every_variant_becomes_a_bundle_that_the_server_runs(runs, tmp_path, var
     assert card.ways == {"clipsonic-mini": ("text", "pd"), "clipsonic-iq": ("zs", "pd", "sd")}.get(card.name, ("text",))
     picture = tmp_path / "a.png"
     Image.new("RGB", (40, 30), "red").save(picture)
-    asked = [TakeOrder("a hum", "", 0.7, 1, 2, 2.0, via=way) for way in card.ways]
+    asked = [GenerationParams("a hum", "", 0.7, 1, 2, 2.0, via=way) for way in card.ways]
     if card.picture:
-        asked.append(TakeOrder("", "", 0.7, 1, 2, 2.0, images=(str(picture),), blend=1.0))
+        asked.append(GenerationParams("", "", 0.7, 1, 2, 2.0, images=(str(picture),), blend=1.0))
     conditions = [model.condition(order, Cancellation()) for order in asked]
     for condition in conditions:
         assert condition.shape == (1, 24) and np.linalg.norm(condition) == pytest.approx(1, abs=1e-5)

@@ -26,7 +26,7 @@ from onnx_export.official.towers import load_towers
 from plugin_server.engine.bundles.card import read_card
 from plugin_server.engine.bundles.registry import file_sha256, open_bundle, verify_bundle
 from plugin_server.engine.families.clipsonic import load
-from plugin_server.engine.messages import TakeOrder
+from plugin_server.engine.messages import GenerationParams
 from plugin_server.engine.sessions import Cancellation, SessionOptions
 from plugin_server.errors import BadArgument, FolderNotWritable
 from tests.support.official import (
@@ -78,7 +78,7 @@ def model(made):
 
 
 def take(model, prompt="sea waves", **more):
-    order = TakeOrder(prompt, "", 0.5, 3, 2, 2.0, **more)
+    order = GenerationParams(prompt, "", 0.5, 3, 2, 2.0, **more)
     return model.run(order, lambda fraction, stage: None, Cancellation())
 
 
@@ -298,7 +298,7 @@ def test_a_denoiser_of_pictures_alone_is_asked_through_the_prior(sources):
     wish = Wish("new", sources["base"], towers="", prior=Path("p"))
     taught = load_denoiser(sources["denoiser"])
     for conditions, via in ((("image",), "pd"), (("text", "image"), "")):
-        parts = assemble.Parts(denoiser=replace(taught, conditions=conditions), prior=load_prior(sources["prior"]))
+        parts = assemble.Services(denoiser=replace(taught, conditions=conditions), prior=load_prior(sources["prior"]))
         card = assemble._card(wish, base, parts)
         assert (card.via, card.conditions) == (via, conditions)
 

@@ -2,11 +2,11 @@ import logging
 
 import pytest
 
-from plugin_server.protocol.access import MAX_HOSTS, OTHERS, Guard
+from plugin_server.protocol.access import MAX_HOSTS, OTHERS, AccessPolicy
 
 
 def test_without_a_list_this_machine_is_admitted_and_nobody_else():
-    guard = Guard()
+    guard = AccessPolicy()
     assert guard.bind == "127.0.0.1"
     assert all(guard.admits(host) for host in ("127.0.0.1", "127.0.0.2", "::1"))
     assert not guard.admits("192.168.1.20")
@@ -28,14 +28,14 @@ def test_without_a_list_this_machine_is_admitted_and_nobody_else():
     ],
 )
 def test_a_list_holds_addresses_and_networks(host, admitted):
-    guard = Guard(["192.168.1.20", "10.0.9.9/16"])
+    guard = AccessPolicy(["192.168.1.20", "10.0.9.9/16"])
     assert guard.bind == "0.0.0.0"
     assert guard.admits(host) is admitted
     assert guard.refused == ({} if admitted else {host: 1})
 
 
 def test_the_log_tells_each_host_once_and_all_are_counted(caplog):
-    guard = Guard(["192.168.1.20"])
+    guard = AccessPolicy(["192.168.1.20"])
     with caplog.at_level(logging.WARNING):
         for _ in range(5):
             assert not guard.admits("192.168.1.21")
@@ -46,7 +46,7 @@ def test_the_log_tells_each_host_once_and_all_are_counted(caplog):
 
 
 def test_forged_senders_fill_neither_memory_nor_the_log(caplog):
-    guard = Guard(["192.168.1.20"])
+    guard = AccessPolicy(["192.168.1.20"])
     for i in range(MAX_HOSTS + 300):
         guard.admits(f"10.0.{i // 256}.{i % 256}")
     assert len(guard.refused) == MAX_HOSTS + 1 == len(caplog.records)

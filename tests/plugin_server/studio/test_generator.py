@@ -10,10 +10,10 @@ from PIL import Image
 from plugin_server.audio.clip import Clip
 from plugin_server.audio.finish import Finish, true_peak_db
 from plugin_server.audio.formats.files import read_clip, read_recipe, write_clip
-from plugin_server.audio.formats.metadata import About
+from plugin_server.audio.formats.metadata import ClipMetadata
 from plugin_server.audio.formats.wav import read_tags
 from plugin_server.errors import BadArgument, BadFile, Cancelled, FolderNotWritable, NothingToUndo, UnknownModel
-from plugin_server.studio.generator import Studio, StudioSettings, check_folder, request_like
+from plugin_server.studio.generator import ClipGenerator, GeneratorSettings, check_folder, request_like
 from plugin_server.studio.image_fingerprints import fingerprint
 from plugin_server.studio.library.library import Library
 from plugin_server.studio.requests import Generate, RenderBank, RenderSlot
@@ -21,8 +21,8 @@ from tests.conftest import trash_in
 
 
 @pytest.fixture
-def studio(engine, toys, tmp_path) -> Studio:
-    return Studio(StudioSettings(tmp_path / "clips", (toys,), "toy", 24, Finish()), engine)
+def studio(engine, toys, tmp_path) -> ClipGenerator:
+    return ClipGenerator(GeneratorSettings(tmp_path / "clips", (toys,), "toy", 24, Finish()), engine)
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ def test_a_cancelled_request_leaves_no_file(studio):
 
 
 def test_a_clip_is_in_the_library_before_it_is_announced(engine, toys, tmp_path, library):
-    studio = Studio(StudioSettings(tmp_path / "clips", (toys,), "toy", 16, Finish()), engine, library)
+    studio = ClipGenerator(GeneratorSettings(tmp_path / "clips", (toys,), "toy", 16, Finish()), engine, library)
     found = []
     studio.make(Generate("rain", 0.25, variations=2), ignore, lambda clip: found.append((clip, library.find(clip.id))))
     assert [entry.path for _, entry in found] == [clip.path for clip, _ in found]
@@ -131,7 +131,7 @@ def test_a_clip_is_in_the_library_before_it_is_announced(engine, toys, tmp_path,
 
 
 def test_a_clip_that_was_cancelled_at_the_last_moment_is_not_in_the_library(engine, toys, tmp_path, library):
-    studio = Studio(StudioSettings(tmp_path / "clips", (toys,), "toy", 24, Finish()), engine, library)
+    studio = ClipGenerator(GeneratorSettings(tmp_path / "clips", (toys,), "toy", 24, Finish()), engine, library)
 
     def refuse(clip):
         raise Cancelled("no")
@@ -175,9 +175,9 @@ def test_a_clip_that_is_cancelled_while_it_is_written_leaves_no_file(studio):
 
 
 @pytest.fixture
-def shelved(engine, toys, tmp_path, library) -> Studio:
+def shelved(engine, toys, tmp_path, library) -> ClipGenerator:
     """A studio whose clips go into a library."""
-    return Studio(StudioSettings(tmp_path / "clips", (toys,), "toy", 24, Finish()), engine, library)
+    return ClipGenerator(GeneratorSettings(tmp_path / "clips", (toys,), "toy", 24, Finish()), engine, library)
 
 
 def test_a_clip_that_was_made_is_found_by_its_request(shelved):
@@ -204,9 +204,9 @@ def test_a_clip_of_another_rate_or_bundle_is_not_taken_for_it(shelved, engine, t
     make(shelved, seconds=0.5, seed=3)
     request = Generate("Sea Waves!", seconds=0.5, seed=3)
     settings = replace(shelved.settings, finish=Finish(sample_rate=44100))
-    assert Studio(settings, engine, library).find_made(request) is None
+    assert ClipGenerator(settings, engine, library).find_made(request) is None
     assert shelved.find_made(replace(request, model="slow-toy")) is None
-    assert Studio(shelved.settings, engine).find_made(request) is None
+    assert ClipGenerator(shelved.settings, engine).find_made(request) is None
 
 
 def render(studio, bank):
@@ -244,7 +244,7 @@ def test_a_slot_that_is_fired_is_made_once(shelved):
     [(2, 128, 48000), (1, 93.7, 44100), (0.75, 140, 48000), (4, 174, 44100), (0.25, 120, 48000)],
 )
 def test_bars_have_exactly_their_samples_and_a_closed_seam(engine, toys, tmp_path, bars, bpm, rate):
-    studio = Studio(StudioSettings(tmp_path, (toys,), "toy", 24, Finish(sample_rate=rate)), engine)
+    studio = ClipGenerator(GeneratorSettings(tmp_path, (toys,), "toy", 24, Finish(sample_rate=rate)), engine)
     (made,) = make(studio, bars=bars, bpm=bpm, seed=5)
     clip = read_clip(made.path)
     assert (clip.n_frames, clip.sample_rate) == (round(bars * 240 / bpm * rate), rate)
@@ -372,7 +372,7 @@ def test_a_clip_from_before_there_were_ways_is_found(shelved):
 )
 def test_recipes_of_pictures_that_cannot_be_used_are_told(studio, red, wrong):
     (made,) = make(studio, prompt="", images=(str(red),), seconds=0.5, seed=5)
-    write_clip(made.path.with_name("x.wav"), read_clip(made.path), About(), read_recipe(made.path) | wrong)
+    write_clip(made.path.with_name("x.wav"), read_clip(made.path), ClipMetadata(), read_recipe(made.path) | wrong)
     with pytest.raises(BadFile):
         request_like(made.path.with_name("x.wav"))
 

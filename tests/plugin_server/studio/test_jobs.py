@@ -11,7 +11,7 @@ from plugin_server.studio.jobs import ClipMade, Done, Failed, Jobs, Progress, Qu
 from plugin_server.studio.requests import Generate, RenderBank
 
 
-class Maker:
+class JobRunner:
     """Makes nothing, one request at a time, when it is let."""
 
     def __init__(self):
@@ -62,7 +62,7 @@ class Ear:
 
 @pytest.fixture
 def maker():
-    return Maker()
+    return JobRunner()
 
 
 @contextmanager
@@ -238,7 +238,7 @@ def test_the_audience_hears_every_job_once_and_no_replay(jobs, maker):
 
 
 def test_whoever_joins_amid_the_events_hears_each_once(maker):
-    class Takes(Maker):
+    class Takes(JobRunner):
         def make(self, request, report, on_clip):
             for i in range(200):
                 on_clip(ClipMade("c", Path("/x.wav"), 1.0, i, 0))
@@ -279,7 +279,7 @@ def test_a_listener_that_fails_harms_nobody(jobs, maker):
     assert job.state == "done"
 
 
-class InParts(Maker):
+class InParts(JobRunner):
     """Makes a bank a slot at a time."""
 
     def make(self, request, report, on_clip):

@@ -13,13 +13,13 @@ from wavinfo import WavInfoReader
 from plugin_server.audio.clip import Clip
 from plugin_server.audio.formats.files import read_clip, read_rate, read_recipe, write_clip
 from plugin_server.audio.formats.flac import read_comments
-from plugin_server.audio.formats.metadata import About
+from plugin_server.audio.formats.metadata import ClipMetadata
 from plugin_server.errors import BadFile, ClipsonicError
 
 RATE, BARS, BPM = 44100, 2, 128
 N_FRAMES = round(BARS * 240 / BPM * RATE)
 RECIPE = {"prompt": '波 "quoted"', "seed": 7}
-LOOP = About(
+LOOP = ClipMetadata(
     title="Kit of tins",
     artist="Clipsonic Live 0.0",
     comment="128 bpm, F# minor",
@@ -71,7 +71,9 @@ def test_samples_recipe_and_rate_come_back_and_are_the_same_in_each(files, clip,
 @pytest.mark.parametrize("bits", [16, 24])
 def test_odd_lengths_and_mono_in_both_depths(tmp_path, clip, suffix, bits):
     path = tmp_path / f"odd.{suffix}"
-    write_clip(path, Clip.mono(clip.samples[:101, 0], RATE), About("odd", software="s", loop=True), {"x": "y"}, bits)
+    write_clip(
+        path, Clip.mono(clip.samples[:101, 0], RATE), ClipMetadata("odd", software="s", loop=True), {"x": "y"}, bits
+    )
     assert read_clip(path).n_frames == 101
     assert read_recipe(path) == {"x": "y"}
     assert soundfile.info(path).subtype == f"PCM_{bits}"
@@ -140,7 +142,7 @@ def test_the_flac_decoder_finds_nothing_wrong(files):
 
 def test_a_shot_has_no_loop_and_says_so(tmp_path, clip):
     path = tmp_path / "shot.wav"
-    write_clip(path, clip, About("shot", software="s", bpm=100), {})
+    write_clip(path, clip, ClipMetadata("shot", software="s", bpm=100), {})
     content = path.read_bytes()
     assert b"smpl" not in content and b"cue " not in content
     place = content.index(b"acid") + 8

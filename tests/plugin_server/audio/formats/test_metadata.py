@@ -1,6 +1,6 @@
 import pytest
 
-from plugin_server.audio.formats.metadata import About, note_of, read_key, short_key
+from plugin_server.audio.formats.metadata import ClipMetadata, note_of, read_key, short_key
 from plugin_server.errors import BadArgument
 
 
@@ -34,6 +34,10 @@ def test_the_root_is_the_note_nearest_to_middle_c():
 
 
 def test_beats_are_whole_or_unknown():
-    assert About(bars=2).beats == 8
-    assert About(bars=0.25).beats == 1
-    assert About(bars=0.3).beats is None and About(bars=0.0625).beats is None and About().beats is None
+    assert ClipMetadata(bars=2).beats == 8
+    assert ClipMetadata(bars=0.25).beats == 1
+    assert (
+        ClipMetadata(bars=0.3).beats is None
+        and ClipMetadata(bars=0.0625).beats is None
+        and ClipMetadata().beats is None
+    )

@@ -11,11 +11,11 @@ import soundfile
 from plugin_server.audio.clip import Clip
 from plugin_server.audio.formats import files
 from plugin_server.audio.formats.files import read_clip, read_rate, read_recipe, write_clip
-from plugin_server.audio.formats.metadata import About
+from plugin_server.audio.formats.metadata import ClipMetadata
 from plugin_server.audio.formats.wav import read_tags
 from plugin_server.errors import BadFile, ClipsonicError, FolderNotWritable
 
-LOOP = About("t", software="us", loop=True, bpm=120, bars=1, key="C major")
+LOOP = ClipMetadata("t", software="us", loop=True, bpm=120, bars=1, key="C major")
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def clip() -> Clip:
 @pytest.mark.parametrize(("bits", "subtype", "step"), [(16, "PCM_16", 2**-15), (24, "PCM_24", 2**-23)])
 def test_other_readers_see_the_same_samples(tmp_path, clip, bits, subtype, step):
     path = tmp_path / "x.wav"
-    write_clip(path, clip, About(title="odd"), {"seed": 1}, bits)
+    write_clip(path, clip, ClipMetadata(title="odd"), {"seed": 1}, bits)
     info = soundfile.info(path)
     assert (info.subtype, info.samplerate, info.channels, info.frames) == (subtype, 48000, 2, 4801)
     assert np.abs(soundfile.read(path)[0] - clip.samples).max() <= 1.01 * step
@@ -37,7 +37,7 @@ def test_other_readers_see_the_same_samples(tmp_path, clip, bits, subtype, step)
 
 def test_tags_are_read_by_libsndfile_and_by_us(tmp_path, clip):
     path = tmp_path / "x.wav"
-    write_clip(path, clip, About(title="Möwen", artist="me", software="us", date="2026-01-02", comment="c"))
+    write_clip(path, clip, ClipMetadata(title="Möwen", artist="me", software="us", date="2026-01-02", comment="c"))
     with soundfile.SoundFile(path) as file:
         assert (file.title, file.artist, file.date, file.comment) == ("Möwen", "me", "2026-01-02", "c")
     assert read_tags(path)["title"] == "Möwen"
@@ -52,7 +52,7 @@ def test_the_recipe_comes_back_exactly(tmp_path, clip):
 def test_the_sizes_in_the_header_are_true(tmp_path, clip):
     path = tmp_path / "x.wav"
     odd = Clip.mono(clip.samples[:3, 0], 48000)
-    write_clip(path, odd, About(title="ab"), {"p": "x"})
+    write_clip(path, odd, ClipMetadata(title="ab"), {"p": "x"})
     content = path.read_bytes()
     assert struct.unpack("<I", content[4:8])[0] == len(content) - 8
     assert len(content) % 2 == 0

@@ -6,7 +6,7 @@ import pytest
 
 from plugin_server.engine.bundles import registry as bundles
 from plugin_server.engine.bundles.card import CARD_NAME, TOKENIZER_FILES, read_card
-from plugin_server.engine.bundles.registry import Shelf, find_bundle, list_bundles, verify_bundle
+from plugin_server.engine.bundles.registry import BundleRegistry, find_bundle, list_bundles, verify_bundle
 from plugin_server.engine.families import clipsonic
 from plugin_server.errors import BundleDamaged, UnknownModel
 from plugin_server.settings import SHIPPED_BUNDLES
@@ -187,7 +187,7 @@ def test_a_shelf_reads_a_card_again_only_when_it_changed(toy, monkeypatch, caplo
     monkeypatch.setattr(bundles, "read_card", lambda place: read.append(place.name) or read_card(place))
     write_toy(toy.parent, "other")
     edit(write_toy(toy.parent, "bad"), format=99)
-    shelf = Shelf((toy.parent,))
+    shelf = BundleRegistry((toy.parent,))
     for _ in range(3):
         assert sorted(shelf.bundles()) == ["other", "toy"]
     assert sorted(read) == ["bad", "other", "toy"]

@@ -7,7 +7,7 @@ from PIL import Image
 from plugin_server.audio.spectral import log_mel
 from plugin_server.engine.bundles.registry import find_bundle
 from plugin_server.engine.families.clipsonic import load
-from plugin_server.engine.messages import TakeOrder
+from plugin_server.engine.messages import GenerationParams
 from plugin_server.engine.sessions import Cancellation, GraphSession, SessionOptions
 from plugin_server.errors import BadFile
 from plugin_server.settings import SHIPPED_BUNDLES
@@ -22,7 +22,7 @@ def toy(toys):
 
 @pytest.fixture(scope="module")
 def guided_toy(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("guided")
+    folder = tmp_path_factory.mktemp("classifier_free_guidance")
     write_toy(folder, taught_guidance=4.0)
     return load(find_bundle((folder,), "toy"), SessionOptions(threads=1))
 
@@ -33,7 +33,7 @@ def mini():
 
 
 def render(model, prompt="sea waves", negative="", seconds=1.0, seed=3, steps=4, guidance=2.0, **more):
-    order = TakeOrder(prompt, negative, seconds, seed, steps, guidance, **more)
+    order = GenerationParams(prompt, negative, seconds, seed, steps, guidance, **more)
     return model.run(order, lambda fraction, stage: None, Cancellation())
 
 
@@ -154,7 +154,7 @@ def condition(toy):
     """What a toy that takes pictures is steered by."""
 
     def condition(prompt="rain", via="text", seed=3, **more):
-        order = TakeOrder(prompt, "", 0.5, seed, 1, 1.0, via=via, **more)
+        order = GenerationParams(prompt, "", 0.5, seed, 1, 1.0, via=via, **more)
         return toy.condition(order, Cancellation())[0]
 
     return condition

@@ -10,7 +10,7 @@ from onnx import TensorProto, helper
 from plugin_server.engine.bundles.card import TensorSpec, read_card
 from plugin_server.engine.bundles.registry import open_bundle
 from plugin_server.engine.families.clipsonic import load
-from plugin_server.engine.messages import TakeOrder
+from plugin_server.engine.messages import GenerationParams
 from plugin_server.engine.sessions import Cancellation, SessionOptions
 from plugin_server.errors import BundleDamaged
 from tests.support.toys import MEL, change_card, write_toy
@@ -68,7 +68,7 @@ def test_the_end_of_a_loop_sounds_into_its_start(toy, frames):
 
 @pytest.mark.parametrize("more", [{}, {"stereo": 0.5}, {"loop": True}])
 def test_clips_are_made(toy, more):
-    order = TakeOrder("sea waves", "", 0.5, 3, 2, 2.0, **more)
+    order = GenerationParams("sea waves", "", 0.5, 3, 2, 2.0, **more)
     samples = toy.run(order, lambda fraction, stage: None, Cancellation()).samples
     assert samples.shape[1] == (2 if "stereo" in more else 1)
     assert np.isfinite(samples).all() and np.abs(samples).max() > 0.01

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from plugin_server.engine.messages import TakeOrder
+from plugin_server.engine.messages import GenerationParams
 from plugin_server.engine.process import client as worker
 from plugin_server.engine.process import worker as process
 from plugin_server.engine.process.client import Engine, EngineOptions
@@ -26,9 +26,9 @@ def own(toys) -> Iterator[Engine]:
     engine.stop()
 
 
-def order(**changes) -> TakeOrder:
+def order(**changes) -> GenerationParams:
     values = {"prompt": "sea waves", "negative": "", "seconds": 1.0, "seed": 1, "steps": 4, "guidance": 2.0}
-    return TakeOrder(**(values | changes))
+    return GenerationParams(**(values | changes))
 
 
 def ignore(fraction: float, stage: str) -> None:

@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from plugin_server.engine.sampling.band_statistics import MOST_STRETCH, Colour, Colours, measure_colour, tint, tinted
+from plugin_server.engine.sampling.band_statistics import (
+    MOST_STRETCH,
+    BandStatistics,
+    BandStatisticsDistribution,
+    measure_colour,
+    tint,
+    tinted,
+)
 
 N_MELS, FRAMES = 8, 200
 
@@ -12,8 +19,8 @@ def noise(mean: float, deviation: float, seed: int = 0) -> np.ndarray:
     return mean + deviation * np.random.default_rng(seed).standard_normal((N_MELS, FRAMES)).astype(np.float32)
 
 
-def colour(mean: float, deviation: float) -> Colour:
-    return Colour(np.full((N_MELS, 1), mean, np.float32), np.full((N_MELS, 1), deviation, np.float32))
+def colour(mean: float, deviation: float) -> BandStatistics:
+    return BandStatistics(np.full((N_MELS, 1), mean, np.float32), np.full((N_MELS, 1), deviation, np.float32))
 
 
 def test_steady_sound_has_its_own_mean_and_deviation():
@@ -63,7 +70,7 @@ def test_pure_silence_passes():
 def test_colours_are_drawn_between_known_sounds_and_by_the_seed():
     usual = np.repeat([[-2.0, 0.5], [-6.0, 1.5]], N_MELS, axis=1).astype(np.float32)
     axes = np.eye(1, 2 * N_MELS, dtype=np.float32)
-    colours = Colours(usual, axes)
+    colours = BandStatisticsDistribution(usual, axes)
     half = colours.draw(np.array([0.5, 0.5]), 0.0, 1)
     np.testing.assert_allclose(half.mean, -4.0)
     np.testing.assert_allclose(half.deviation, 1.0)

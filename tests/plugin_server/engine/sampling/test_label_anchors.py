@@ -1,16 +1,16 @@
 import numpy as np
 import pytest
 
-from plugin_server.engine.bundles.card import Known
-from plugin_server.engine.sampling.label_anchors import KnownSounds
+from plugin_server.engine.bundles.card import LabelAnchorSpec
+from plugin_server.engine.sampling.label_anchors import LabelAnchors
 from plugin_server.errors import BundleDamaged
 
-SETTINGS = Known("known.npz", far=0.2, near=0.8)
+SETTINGS = LabelAnchorSpec("known.npz", far=0.2, near=0.8)
 
 
 @pytest.fixture
-def known() -> KnownSounds:
-    return KnownSounds(("rain", "dog"), np.eye(2, 3, dtype=np.float32), SETTINGS)
+def known() -> LabelAnchors:
+    return LabelAnchors(("rain", "dog"), np.eye(2, 3, dtype=np.float32), SETTINGS)
 
 
 def towards(likeness: float) -> np.ndarray:
@@ -36,14 +36,14 @@ def test_a_sure_prompt_stays_where_it_is_and_a_strange_one_becomes_its_nearest_s
 def test_the_file_is_read_and_checked(tmp_path, known):
     path = tmp_path / "known.npz"
     np.savez(path, names=np.array(known.names), anchors=known.anchors.astype(np.float16))
-    read = KnownSounds.read(path, SETTINGS, 3)
+    read = LabelAnchors.read(path, SETTINGS, 3)
     assert read.names == known.names
     np.testing.assert_array_equal(read.anchors, known.anchors)
     with pytest.raises(BundleDamaged, match=r"expected \(2, 4\)"):
-        KnownSounds.read(path, SETTINGS, 4)
+        LabelAnchors.read(path, SETTINGS, 4)
     path.write_bytes(b"no archive")
     with pytest.raises(BundleDamaged, match=r"known\.npz cannot be read"):
-        KnownSounds.read(path, SETTINGS, 3)
+        LabelAnchors.read(path, SETTINGS, 3)
 
 
 def test_colours_come_with_the_sounds_or_not_at_all(tmp_path, known):
@@ -51,7 +51,7 @@ def test_colours_come_with_the_sounds_or_not_at_all(tmp_path, known):
     assert known.draw_colour(towards(0.9), 0.5, 1) is None
     usual = np.array([[-2, -3, 1, 1], [-8, -9, 2, 2]], np.float32)
     np.savez(path, **given, colours=usual, colour_axes=np.zeros((1, 4)))
-    drawn = KnownSounds.read(path, SETTINGS, 3).draw_colour(towards(0.9), 0.5, 1)
+    drawn = LabelAnchors.read(path, SETTINGS, 3).draw_colour(towards(0.9), 0.5, 1)
     np.testing.assert_allclose(drawn.mean[:, 0], [-2, -3], atol=1e-3)
     for broken, why in (
         ({"colours": usual[:1], "colour_axes": np.zeros((1, 4))}, "1 colours, expected 2"),
@@ -59,4 +59,4 @@ def test_colours_come_with_the_sounds_or_not_at_all(tmp_path, known):
     ):
         np.savez(path, **given, **broken)
         with pytest.raises(BundleDamaged, match=why):
-            KnownSounds.read(path, SETTINGS, 3)
+            LabelAnchors.read(path, SETTINGS, 3)

@@ -4,9 +4,9 @@ import pytest
 from plugin_server.engine.sampling.solvers import (
     SOLVERS,
     channel_noise,
+    circular_shift,
+    classifier_free_guidance,
     flow_sigmas,
-    guided,
-    rolling,
     sample_dpmpp_2m,
     sample_euler,
 )
@@ -60,9 +60,9 @@ def test_guidance_goes_beyond_the_prompt_and_one_is_the_prompt_alone():
         return x + 2, x + 1
 
     x = np.zeros(3, np.float32)
-    assert guided(pair, 1.0)(x, 0.5).tolist() == [2, 2, 2]
-    assert guided(pair, 3.0)(x, 0.5).tolist() == [4, 4, 4]
-    assert guided(pair, 0.0)(x, 0.5).tolist() == [1, 1, 1]
+    assert classifier_free_guidance(pair, 1.0)(x, 0.5).tolist() == [2, 2, 2]
+    assert classifier_free_guidance(pair, 3.0)(x, 0.5).tolist() == [4, 4, 4]
+    assert classifier_free_guidance(pair, 0.0)(x, 0.5).tolist() == [1, 1, 1]
 
 
 @pytest.mark.parametrize("n_steps", [4, 11])
@@ -117,7 +117,9 @@ def test_a_rolled_denoiser_has_no_ends():
         return np.broadcast_to(np.linspace(0, 1, x.shape[-1], dtype=np.float32), x.shape)
 
     noise, sigmas = np.zeros((1, 1, 101), np.float32), flow_sigmas(60)
-    plain, rolled = (sample_euler(way, noise, sigmas, lambda i: None)[0, 0] for way in (fading, rolling(fading, 4, 1)))
+    plain, rolled = (
+        sample_euler(way, noise, sigmas, lambda i: None)[0, 0] for way in (fading, circular_shift(fading, 4, 1))
+    )
     assert rolled.shape == plain.shape == (101,)
     inside = np.abs(np.diff(rolled)).max()
     assert abs(plain[0] - plain[-1]) > 10 * np.abs(np.diff(plain)).max()
@@ -132,7 +134,7 @@ def test_a_circle_of_any_length_fills_the_canvas_and_comes_back_in_place():
         return x
 
     x = np.arange(10, dtype=np.float32)[None, None]
-    np.testing.assert_array_equal(rolling(same, 4, 0)(x, 0.5), x)
+    np.testing.assert_array_equal(circular_shift(same, 4, 0)(x, 0.5), x)
     assert seen == [12]
 
 

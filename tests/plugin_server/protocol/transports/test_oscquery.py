@@ -10,7 +10,7 @@ from plugin_server.protocol import table as osc
 from plugin_server.protocol.packets import address_of
 from plugin_server.protocol.signatures import arguments_of, replies
 from plugin_server.protocol.table import REPLIES, TABLE, Range, Row
-from plugin_server.protocol.transports.oscquery import REQUIRED, SUPPORTED, Query, address_space
+from plugin_server.protocol.transports.oscquery import REQUIRED, SUPPORTED, OscQuery, address_space
 
 LIVE = {"lengths": Range(0.5, 30), "models": Range(values=("mini", "toy"))}
 
@@ -106,12 +106,12 @@ def test_an_address_both_asked_and_sent_has_both_bits(monkeypatch):
     ],
 )
 def test_statuses(path, attributes, status, body):
-    answer = Query(9460, lambda: LIVE).answer(path, attributes)
+    answer = OscQuery(9460, lambda: LIVE).answer(path, attributes)
     assert (answer.status, answer.body) == (status, body)
 
 
 def test_host_info_needs_no_path():
-    query = Query(9470)
+    query = OscQuery(9470)
     body = query.answer("/nowhere", ["HOST_INFO"]).body
     assert (body["OSC_PORT"], body["OSC_TRANSPORT"]) == (9470, "UDP")
     said = {name for node in nodes(query.answer("/", []).body) for name in node} - set(REQUIRED)

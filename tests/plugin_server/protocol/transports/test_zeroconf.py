@@ -9,7 +9,7 @@ import pytest
 from zeroconf import IPVersion, ServiceBrowser, ServiceInfo, ServiceListener, Zeroconf
 
 from plugin_server import __version__
-from plugin_server.protocol.access import Guard
+from plugin_server.protocol.access import AccessPolicy
 from plugin_server.protocol.transports import zeroconf as advertise
 from plugin_server.protocol.transports.zeroconf import OSC, QUERY, Advertiser, host_name
 from plugin_server.settings import Settings
@@ -61,7 +61,7 @@ async def until(true: Callable[[], bool], seconds: float = 20) -> None:
 async def advertised(
     body: Callable[[Advertiser], Awaitable[None]], osc_port: int, http_port: int, wanted: bool = True
 ) -> Advertiser:
-    advertiser = Advertiser(Guard(), wanted)
+    advertiser = Advertiser(AccessPolicy(), wanted)
     advertiser.start(osc_port, http_port)
     try:
         await until(lambda: advertiser.state != "starts")

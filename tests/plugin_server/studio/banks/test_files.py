@@ -9,7 +9,7 @@ from PIL import Image
 from plugin_server.engine.bundles.registry import find_bundle
 from plugin_server.errors import BadArgument, BadFile, FolderNotWritable, UnknownBank
 from plugin_server.settings import SHIPPED_BUNDLES, Settings
-from plugin_server.studio.banks.files import BankShelf, bank_text, read_bank
+from plugin_server.studio.banks.files import BankRegistry, bank_text, read_bank
 from plugin_server.studio.requests import Generate
 from presets.build.drawings.__main__ import PICTURES
 
@@ -37,7 +37,7 @@ note = 60
 choke = "bells"
 tags = ["bell", "metal"]
 """
-SHIPPED = BankShelf(Settings().bank_folders[1:])
+SHIPPED = BankRegistry(Settings().bank_folders[1:])
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_what_banks_say_of_blends_and_ways_is_for_the_slots_that_have_them(path)
 
 def test_pictures_beside_a_bank_go_where_it_goes(path, tmp_path):
     bank = replace(read_bank(with_pictures(path)), description="Mine")
-    shelf = BankShelf((tmp_path,))
+    shelf = BankRegistry((tmp_path,))
     shelf.save(bank)
     assert 'image = [\n    "a b.png",\n]' in path.read_text()
     assert read_bank(path) == bank
@@ -219,7 +219,7 @@ def test_a_slot_in_bars_takes_the_place_of_default_seconds(path):
 
 def test_own_banks_win_over_shipped_ones_of_the_same_name(path, tmp_path):
     own = tmp_path / "own"
-    shelf = BankShelf((own, path.parent))
+    shelf = BankRegistry((own, path.parent))
     assert shelf.find("mine").description == "Two sounds"
     saved = shelf.save(replace(shelf.find("mine"), description="Mine now"))
     assert saved == own / "mine.toml"
@@ -230,12 +230,12 @@ def test_own_banks_win_over_shipped_ones_of_the_same_name(path, tmp_path):
 
 def test_an_unknown_bank_is_told_with_those_that_there_are(path):
     with pytest.raises(UnknownBank, match="bank: got 'yours', expected one of mine"):
-        BankShelf((path.parent,)).find("yours")
+        BankRegistry((path.parent,)).find("yours")
 
 
 def test_a_folder_that_cannot_be_written_is_told(path, tmp_path):
     (tmp_path / "file").write_text("")
-    shelf = BankShelf((tmp_path / "file", path.parent))
+    shelf = BankRegistry((tmp_path / "file", path.parent))
     with pytest.raises(FolderNotWritable, match=r"mine\.toml cannot be written"):
         shelf.save(shelf.find("mine"))
 

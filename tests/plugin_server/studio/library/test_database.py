@@ -6,7 +6,7 @@ from contextlib import closing
 import pytest
 
 from plugin_server.errors import LibraryFailed
-from plugin_server.studio.library.database import MIGRATIONS, Index
+from plugin_server.studio.library.database import MIGRATIONS, LibraryDatabase
 
 ROW = "INSERT INTO clips (id, path, name, size, mtime_ns, made, seconds, take, seed, model, prompt) VALUES {}"
 CLIP = "('a1', 'sea.wav', 'sea', 1, 2, 3, 0.5, 1, 42, 'toy', 'sea waves')"
@@ -30,7 +30,7 @@ def schema(index):
 @pytest.mark.parametrize("version", range(1, len(MIGRATIONS) + 1))
 def test_every_older_schema_becomes_the_newest_and_keeps_its_clips(tmp_path, version):
     old_index(tmp_path / "old.sqlite3", version)
-    old, new = Index(tmp_path / "old.sqlite3"), Index(tmp_path / "new.sqlite3")
+    old, new = LibraryDatabase(tmp_path / "old.sqlite3"), LibraryDatabase(tmp_path / "new.sqlite3")
     assert schema(old) == schema(new)
     assert (old.is_new, new.is_new) == (False, True)
     found = "SELECT name FROM clips WHERE number IN (SELECT rowid FROM words WHERE words MATCH 'waves')"
@@ -44,7 +44,7 @@ def test_an_index_of_a_newer_program_is_left_alone(tmp_path):
     old_index(path, len(MIGRATIONS))
     with closing(sqlite3.connect(path)) as connection:
         connection.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
-    index = Index(path)
+    index = LibraryDatabase(path)
     with pytest.raises(LibraryFailed, match="newer version"):
         index.read(lambda connection: None)
     index.close()
@@ -55,7 +55,7 @@ def test_an_index_of_a_newer_program_is_left_alone(tmp_path):
 def test_a_file_that_is_no_database_is_set_aside(tmp_path, content):
     path = tmp_path / "index.sqlite3"
     path.write_bytes(content)
-    index = Index(path)
+    index = LibraryDatabase(path)
     assert index.read(lambda connection: connection.execute("SELECT count(*) FROM clips").fetchone()[0]) == 0
     assert index.is_new
     (aside,) = tmp_path.glob("index.sqlite3.damaged-*[0-9]")
@@ -73,7 +73,7 @@ def damage_pages(path):
 
 def test_damaged_pages_are_found_when_they_are_read(tmp_path):
     path = tmp_path / "index.sqlite3"
-    index = Index(path)
+    index = LibraryDatabase(path)
     index.write(lambda connection: connection.execute(ROW.format(CLIP)))
     index.close()
     damage_pages(path)
@@ -84,7 +84,7 @@ def test_damaged_pages_are_found_when_they_are_read(tmp_path):
 
 def test_a_check_finds_damage_before_anyone_reads_it(tmp_path):
     path = tmp_path / "index.sqlite3"
-    index = Index(path)
+    index = LibraryDatabase(path)
     index.write(lambda connection: connection.execute(ROW.format(CLIP)))
     index.check()
     assert not list(tmp_path.glob("*damaged*"))
@@ -97,7 +97,7 @@ def test_a_check_finds_damage_before_anyone_reads_it(tmp_path):
 
 def test_an_index_that_was_thrown_away_is_made_anew(tmp_path):
     path = tmp_path / "index.sqlite3"
-    index = Index(path)
+    index = LibraryDatabase(path)
     index.write(lambda connection: connection.execute(ROW.format(CLIP)))
     index.is_new = False
     index.close()
@@ -111,7 +111,7 @@ def test_an_index_that_was_thrown_away_is_made_anew(tmp_path):
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows lets nobody remove a file that is open")
 def test_an_open_index_that_was_thrown_away_is_not_written_to_any_longer(tmp_path):
     path = tmp_path / "index.sqlite3"
-    index = Index(path)
+    index = LibraryDatabase(path)
     index.write(lambda connection: connection.execute(ROW.format(CLIP)))
     path.unlink()
     index.write(lambda connection: connection.execute(ROW.format(CLIP)))
@@ -121,7 +121,7 @@ def test_an_open_index_that_was_thrown_away_is_not_written_to_any_longer(tmp_pat
 
 
 def test_a_transaction_that_fails_leaves_nothing(tmp_path):
-    index = Index(tmp_path / "index.sqlite3")
+    index = LibraryDatabase(tmp_path / "index.sqlite3")
 
     def work(connection):
         connection.execute(ROW.format(CLIP))
@@ -136,14 +136,14 @@ def test_a_transaction_that_fails_leaves_nothing(tmp_path):
 def test_a_folder_that_cannot_be_made_is_told(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(LibraryFailed, match="file"):
-        Index(tmp_path / "file" / "index.sqlite3").read(lambda connection: None)
+        LibraryDatabase(tmp_path / "file" / "index.sqlite3").read(lambda connection: None)
 
 
 WRITER = """
 import sys
 from pathlib import Path
-from plugin_server.studio.library.database import Index
-index = Index(Path(sys.argv[1]))
+from plugin_server.studio.library.database import LibraryDatabase
+index = LibraryDatabase(Path(sys.argv[1]))
 for i in range(200):
     path = f"{sys.argv[2]}-{i}"
     row = (path, path, path, 1, 2, 3.0, 0.5, 1, i, "toy", "rain")
@@ -159,6 +159,6 @@ def test_two_processes_make_and_fill_one_index_at_once(tmp_path):
     writers = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for command in commands]
     errors = [writer.communicate(timeout=60)[1] for writer in writers]
     assert errors == ["", ""]
-    index = Index(path)
+    index = LibraryDatabase(path)
     assert index.read(lambda connection: connection.execute("SELECT count(*) FROM words").fetchone()[0]) == 400
     index.close()

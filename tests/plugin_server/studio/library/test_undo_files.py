@@ -5,7 +5,7 @@ import pytest
 
 from plugin_server.errors import FolderNotWritable, TrashFailed
 from plugin_server.studio.library import undo_files as kept_module
-from plugin_server.studio.library.undo_files import STRAY_S, Kept, move_file, move_to_trash
+from plugin_server.studio.library.undo_files import STRAY_S, UndoFiles, move_file, move_to_trash
 
 
 @pytest.fixture(params=["one disk", "two disks"])
@@ -32,7 +32,7 @@ def clip(tmp_path):
 
 
 def test_a_file_goes_and_comes_back_as_it_was(disks, tmp_path, clip):
-    kept = Kept(tmp_path / "kept")
+    kept = UndoFiles(tmp_path / "kept")
     token = kept.move_in(clip)
     assert not clip.exists()
     assert kept.find(token).read_bytes() == b"sound"
@@ -43,7 +43,7 @@ def test_a_file_goes_and_comes_back_as_it_was(disks, tmp_path, clip):
 
 
 def test_a_file_never_replaces_one_that_came_meanwhile(disks, tmp_path, clip):
-    kept = Kept(tmp_path / "kept")
+    kept = UndoFiles(tmp_path / "kept")
     token = kept.move_in(clip)
     clip.write_bytes(b"another")
     assert kept.move_out(token, clip).name == "sea_2.wav"
@@ -54,21 +54,21 @@ def test_a_file_never_replaces_one_that_came_meanwhile(disks, tmp_path, clip):
 
 
 def test_a_folder_that_was_removed_is_made_again(disks, tmp_path, clip):
-    kept = Kept(tmp_path / "kept")
+    kept = UndoFiles(tmp_path / "kept")
     token = kept.move_in(clip)
     clip.parent.rmdir()
     assert kept.move_out(token, clip).read_bytes() == b"sound"
 
 
 def test_a_copy_stays_when_the_file_goes(disks, tmp_path, clip):
-    kept = Kept(tmp_path / "kept")
+    kept = UndoFiles(tmp_path / "kept")
     token = kept.copy_in(clip)
     clip.unlink()
     assert kept.move_out(token, clip).read_bytes() == b"sound"
 
 
 def test_a_file_that_is_not_there_is_told_and_leaves_nothing(tmp_path, clip):
-    kept = Kept(tmp_path / "kept")
+    kept = UndoFiles(tmp_path / "kept")
     clip.unlink()
     for way in (kept.move_in, kept.copy_in):
         with pytest.raises(FileNotFoundError):
@@ -81,12 +81,12 @@ def test_a_file_that_is_not_there_is_told_and_leaves_nothing(tmp_path, clip):
 def test_a_folder_that_cannot_be_written_is_told(tmp_path, clip):
     (tmp_path / "file").write_text("")
     with pytest.raises(FolderNotWritable, match="file"):
-        Kept(tmp_path / "file" / "kept").move_in(clip)
+        UndoFiles(tmp_path / "file" / "kept").move_in(clip)
     assert clip.exists()
 
 
 def test_only_strays_that_are_old_are_swept_into_the_trash(tmp_path, clip, monkeypatch):
-    kept, trash = Kept(tmp_path / "kept"), []
+    kept, trash = UndoFiles(tmp_path / "kept"), []
     stray = kept.copy_in(clip)
     known = kept.copy_in(clip)
     kept.sweep({known}, trash.append)
