@@ -298,7 +298,7 @@ def test_a_denoiser_of_pictures_alone_is_asked_through_the_prior(sources):
     wish = Wish("new", sources["base"], towers="", prior=Path("p"))
     taught = load_denoiser(sources["denoiser"])
     for conditions, via in ((("image",), "pd"), (("text", "image"), "")):
-        parts = assemble.Services(denoiser=replace(taught, conditions=conditions), prior=load_prior(sources["prior"]))
+        parts = assemble.Parts(denoiser=replace(taught, conditions=conditions), prior=load_prior(sources["prior"]))
         card = assemble._card(wish, base, parts)
         assert (card.via, card.conditions) == (via, conditions)
 
