@@ -1,24 +1,21 @@
 """One frozen dataclass a verb. Every rule about ranges and combinations is here, and nowhere else."""
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import ClassVar
 
 from plugin_server.audio.formats.metadata import BEATS_PER_BAR, read_key
 from plugin_server.engine.bundles.card import Lengths
-from plugin_server.errors import BadArgument, shown
+from plugin_server.errors import BadArgument
+from plugin_server.studio.attributes import Effect, Flag, Group, Kind, attribute, attributes_of
 
 SEED_LIMIT = 2**31 - 1
 """OSC integers are signed and 32 bits wide, so that every seed can be sent back."""
-MAX_PROMPT = 2000
 FORMATS = ("wav", "flac", "aiff")
 WAYS = ("text", "zs", "pd", "sd")
 """Of words into a model: its own text embedding, the same in a picture's place, or through one of two priors."""
-MAX_IMAGES = 16
-MAX_PATH = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,86 +25,203 @@ class Generate:
     Raises BadArgument that names the argument, what came and what was expected.
     """
 
-    prompt: str = ""
+    prompt: str = attribute(
+        Kind.TEXT,
+        "words for the sound",
+        default="",
+        group=Group.WORDS,
+        is_positional=True,
+        in_every_recipe=True,
+    )
     """Words; may be empty where there are images."""
-    seconds: float | None = None
+    seconds: float | None = attribute(
+        Kind.NUMBER,
+        "length of the clip (default: the model's, 5)",
+        default=None,
+        # The widest length any model could have: keeps nonsense out before a model is asked.
+        minimum=0.01,
+        maximum=3600,
+        group=Group.TIMING,
+        is_positional=True,
+        in_every_recipe=True,
+        flag=Flag(50),
+    )
     """Length of the clip, 0.5 to 30 s for the shipped model; the card has the last word. None with bars."""
-    negative: str = ""
+    negative: str = attribute(
+        Kind.TEXT,
+        "what the sound should keep away from",
+        default="",
+        in_every_recipe=True,
+        flag=Flag(150),
+    )
     """What the sound should keep away from."""
-    seed: int | None = None
+    seed: int | None = attribute(
+        Kind.WHOLE_NUMBER,
+        "a number that makes the same sound again",
+        default=None,
+        minimum=0,
+        maximum=SEED_LIMIT,
+        in_every_recipe=True,
+        flag=Flag(100),
+    )
     """0 to 2147483647; take i uses seed + i. None draws one, which the reply names."""
-    steps: int | None = None
+    steps: int | None = attribute(
+        Kind.WHOLE_NUMBER,
+        "steps of the sampler: more is slower and finer",
+        default=None,
+        minimum=1,
+        maximum=100,
+        in_every_recipe=True,
+        flag=Flag(120),
+    )
     """1 to 100 calls of the sampler."""
-    guidance: float | None = None
+    guidance: float | None = attribute(
+        Kind.NUMBER,
+        "how far the prompt is followed",
+        default=None,
+        minimum=0,
+        maximum=20,
+        in_every_recipe=True,
+        flag=Flag(125),
+    )
     """0 to 20: how far the prompt is followed; 1 is the model's plain answer."""
-    loop: bool = False
+    loop: bool = attribute(
+        Kind.SWITCH,
+        "a clip whose end flows into its start",
+        default=False,
+        flag=Flag(130),
+    )
     """The end flows into the start."""
-    stereo: float = 0.0
+    stereo: float = attribute(
+        Kind.NUMBER,
+        "two channels, 0 to 1 unlike each other (default: 0, one channel)",
+        default=0.0,
+        minimum=0,
+        maximum=1,
+        flag=Flag(140, metavar="WIDTH"),
+    )
     """0 to 1: one channel at 0, else two that have less in common the higher it is."""
-    bars: float | None = None
+    bars: float | None = attribute(
+        Kind.NUMBER,
+        "length in bars of four beats, as a loop without a seam",
+        default=None,
+        minimum=0.0625,
+        maximum=64,
+        effect=Effect.METADATA,
+        group=Group.TIMING,
+        flag=Flag(60),
+    )
     """Length in bars of four beats, 0.0625 to 64, which makes a loop; needs bpm."""
-    bpm: float | None = None
+    bpm: float | None = attribute(
+        Kind.NUMBER,
+        "beats a minute of --bars, and told in the file (default: 120)",
+        default=None,
+        minimum=20,
+        maximum=999,
+        effect=Effect.METADATA,
+        group=Group.TIMING,
+        flag=Flag(70),
+    )
     """Beats a minute, 20 to 999; without bars only told in the file."""
-    key: str = ""
+    key: str = attribute(
+        Kind.TEXT,
+        'told in the file, as "F# minor"',
+        default="",
+        effect=Effect.METADATA,
+        group=Group.TIMING,
+        flag=Flag(80),
+    )
     """'F# minor' or the like, told in the file."""
-    format: str = ""
+    format: str = attribute(
+        Kind.CHOICE,
+        "of the file (default: wav)",
+        default="",
+        choices=FORMATS,
+        effect=Effect.METADATA,
+        group=Group.FILE,
+        flag=Flag(90),
+    )
     """Of the file: 'wav', 'flac' or 'aiff'; WAV when empty."""
-    images: tuple[str, ...] = ()
+    images: tuple[str, ...] = attribute(
+        Kind.PATHS,
+        "a picture or video for the sound, with words or without; may be repeated",
+        default=(),
+        name="image",
+        maximum=16,
+        group=Group.IMAGES,
+        flag=Flag(10, metavar="FILE"),
+    )
     """Up to 16 absolute paths of pictures or videos: what is seen in them is asked for, in the middle of them all."""
-    blend: float | None = None
+    blend: float | None = attribute(
+        Kind.NUMBER,
+        "0 to 1, from the words alone to the images alone (default: 0.5)",
+        default=None,
+        minimum=0,
+        maximum=1,
+        group=Group.IMAGES,
+        flag=Flag(20),
+    )
     """0 to 1, from the words alone to the images alone; half-way when there are both."""
-    frames: int = 1
+    frames: int = attribute(
+        Kind.WHOLE_NUMBER,
+        "frames of each video, spread over its length (default: the first)",
+        default=1,
+        minimum=1,
+        maximum=32,
+        group=Group.IMAGES,
+        flag=Flag(30),
+    )
     """1 to 32 of each video: the first, or several spread over its length."""
-    via: str = ""
+    via: str = attribute(
+        Kind.CHOICE,
+        "way of the words, of a model that has several",
+        default="",
+        choices=WAYS,
+        group=Group.IMAGES,
+        flag=Flag(40),
+    )
     """The way of the words into the model: 'text', 'zs', 'pd' or 'sd', where it has several."""
-    variations: int = 1
+    variations: int = attribute(
+        Kind.WHOLE_NUMBER,
+        "how many clips, from seed, seed + 1, ... (default: 1)",
+        default=1,
+        minimum=1,
+        maximum=16,
+        effect=Effect.JOB,
+        flag=Flag(110, ("--takes", "--variations")),
+    )
     """1 to 16 takes."""
-    name: str = ""
+    name: str = attribute(
+        Kind.TEXT,
+        "first part of the file name",
+        default="",
+        effect=Effect.FILE_NAME,
+        group=Group.FILE,
+        flag=Flag(160),
+    )
     """First part of the file name; made from the prompt when empty."""
-    model: str = ""
+    model: str = attribute(Kind.TEXT, "name of a bundle", default="", group=Group.FILE, in_every_recipe=True)
     """Name of a bundle; the daemon's own choice when empty."""
-    id: str = ""
+    id: str = attribute(
+        Kind.TEXT,
+        "a job id that the client chose",
+        default="",
+        pattern=r"[\w.:-]{1,64}",
+        pattern_help="at most 64 letters, digits and . : _ -",
+        effect=Effect.JOB,
+        group=Group.FILE,
+    )
     """A job id that the client chose: asking twice with one id makes one job."""
 
     def __post_init__(self) -> None:
-        _images(self.images)
-        _text("prompt", self.prompt, empty=bool(self.images) and not self.prompt)
-        _number("blend", self.blend, 0, 1)
-        if self.blend is not None and not (self.images and self.prompt):
-            raise BadArgument(f"blend: got {self.blend:g}, expected it beside both words and an image")
-        _whole("frames", self.frames, 1, 32)
-        if self.via not in ("", *WAYS):
-            raise BadArgument(f"via: got {shown(self.via)}, expected one of {', '.join(WAYS)}")
-        if self.via and not self.prompt:
-            raise BadArgument(f"via: got {self.via}, expected it beside words, whose way it is")
-        _text("negative", self.negative, empty=True)
-        _text("name", self.name, empty=True)
-        _text("model", self.model, empty=True)
-        if self.id and not re.fullmatch(r"[\w.:-]{1,64}", self.id):
-            raise BadArgument(f"id: got {shown(self.id)}, expected at most 64 letters, digits and . : _ -")
-        # The widest length any model could have: keeps nonsense out before a model is asked.
-        _number("seconds", self.seconds, 0.01, 3600)
-        _number("bars", self.bars, 0.0625, 64)
-        _number("bpm", self.bpm, 20, 999)
-        if self.bars is not None and self.bpm is None:
-            raise BadArgument("bpm: got nothing, expected beats a minute beside bars")
-        if self.bars is not None and self.seconds is not None:
-            raise BadArgument(f"seconds: got {self.seconds:g} and {self.bars:g} bars, expected one of them")
+        for row in ATTRIBUTES:
+            row.check(getattr(self, row.field))
+        _check_together(self)
         if self.bars is not None:
             object.__setattr__(self, "loop", True)
-        _text("key", self.key, empty=True)
         if self.key:
             # One way to write each key, so that equal requests are equal.
             object.__setattr__(self, "key", read_key(self.key))
-        if self.format not in ("", *FORMATS):
-            raise BadArgument(f"format: got {shown(self.format)}, expected one of {', '.join(FORMATS)}")
-        _number("guidance", self.guidance, 0, 20)
-        _number("stereo", self.stereo, 0, 1)
-        if not isinstance(self.loop, bool):
-            raise BadArgument(f"loop: got {self.loop!r}, expected true or false")
-        _whole("seed", self.seed, 0, SEED_LIMIT)
-        _whole("steps", self.steps, 1, 100)
-        _whole("variations", self.variations, 1, 16)
 
     @property
     def image_share(self) -> float:
@@ -129,6 +243,12 @@ class Generate:
         """Seconds that are asked for, by themselves or in bars; None for the model's choice."""
         # Bars come with a tempo, always.
         return self.seconds if self.bars is None or self.bpm is None else self.bars * BEATS_PER_BAR * 60 / self.bpm
+
+
+ATTRIBUTES = attributes_of(Generate)
+"""The attribute table of `/generate`, in the order of Generate's fields."""
+NAMED_ATTRIBUTES = tuple(sorted((row for row in ATTRIBUTES if not row.is_positional), key=lambda row: row.group))
+"""Those that come with their name, `@seed 42`, subject by subject: the order of help texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,38 +304,16 @@ def is_length(words: Sequence[str], number: float, lengths: Lengths) -> bool:
     return lengths.least <= number <= lengths.most or not math.isfinite(number) or any(" " in word for word in words)
 
 
-def _images(images: object) -> None:
-    if not isinstance(images, tuple) or not all(isinstance(image, str) for image in images):
-        raise BadArgument(f"image: got {shown(images)}, expected paths of pictures")
-    if len(images) > MAX_IMAGES:
-        raise BadArgument(f"image: got {len(images)} of them, expected at most {MAX_IMAGES}")
-    for image in images:
-        if len(image) > MAX_PATH or not Path(image).is_absolute() or "\0" in image:
-            raise BadArgument(f"image: got {shown(image)}, expected an absolute path of a picture")
-
-
-def _text(name: str, value: object, empty: bool = False) -> None:
-    if not isinstance(value, str):
-        raise BadArgument(f"{name}: got {shown(value)}, expected text")
-    if not empty and not value.strip():
-        raise BadArgument(f"{name}: got nothing, expected words")
-    if len(value) > MAX_PROMPT:
-        raise BadArgument(f"{name}: got {len(value)} characters, expected at most {MAX_PROMPT}")
-
-
-def _number(name: str, value: object, low: float, high: float) -> None:
-    if value is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise BadArgument(f"{name}: got {shown(value)}, expected a number from {low:g} to {high:g}")
-    if not math.isfinite(value) or not low <= value <= high:
-        raise BadArgument(f"{name}: got {value:g}, expected {low:g} to {high:g}")
-
-
-def _whole(name: str, value: object, low: int, high: int) -> None:
-    if value is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise BadArgument(f"{name}: got {shown(value)}, expected a whole number from {low} to {high}")
-    if not low <= value <= high:
-        raise BadArgument(f"{name}: got {shown(value)}, expected {low} to {high}")
+def _check_together(request: Generate) -> None:
+    """Check what attributes mean for each other. Raises BadArgument."""
+    has_words, has_images = bool(request.prompt), bool(request.images)
+    if not request.prompt.strip() and (has_words or not has_images):
+        raise BadArgument("prompt: got nothing, expected words")
+    if request.blend is not None and not (has_images and has_words):
+        raise BadArgument(f"blend: got {request.blend:g}, expected it beside both words and an image")
+    if request.via and not has_words:
+        raise BadArgument(f"via: got {request.via}, expected it beside words, whose way it is")
+    if request.bars is not None and request.bpm is None:
+        raise BadArgument("bpm: got nothing, expected beats a minute beside bars")
+    if request.bars is not None and request.seconds is not None:
+        raise BadArgument(f"seconds: got {request.seconds:g} and {request.bars:g} bars, expected one of them")
