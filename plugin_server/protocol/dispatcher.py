@@ -11,16 +11,19 @@ from plugin_server.engine.bundles.registry import BundleRegistry
 from plugin_server.engine.process.client import Engine
 from plugin_server.errors import BadArgument, ClipsonicError, DuplicateJob, UnknownAddress, shown
 from plugin_server.protocol.access import check_images
+from plugin_server.protocol.address_patterns import match_addresses
+from plugin_server.protocol.arguments import as_text, as_whole, find_id
 from plugin_server.protocol.commands.banks import BankCommands
 from plugin_server.protocol.commands.clips import ClipCommands
 from plugin_server.protocol.commands.meter import MeterCommands
 from plugin_server.protocol.commands.playback import PlaybackCommands
 from plugin_server.protocol.commands.slots import SlotTrigger
 from plugin_server.protocol.commands.thread import CommandThread
+from plugin_server.protocol.generate_arguments import parse_generate
 from plugin_server.protocol.packets import Atom, Message, address_of, decode_packet, encode_message
 from plugin_server.protocol.signatures import replies
 from plugin_server.protocol.subscribers import MAX_SUBSCRIBERS, NOBODY, Peer, Subscribers
-from plugin_server.protocol.table import ADDRESSES, TABLE, as_text, as_whole, find_id, match_addresses, parse_generate
+from plugin_server.protocol.table import ADDRESSES, TABLE
 from plugin_server.protocol.transports.network import Network
 from plugin_server.studio.banks.loaded import LoadedBank
 from plugin_server.studio.generator import ClipGenerator

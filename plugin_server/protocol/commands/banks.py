@@ -7,10 +7,11 @@ from typing import Protocol
 from plugin_server.audio.playback.player import Player
 from plugin_server.errors import BadArgument
 from plugin_server.protocol.access import check_images
+from plugin_server.protocol.arguments import as_text, as_whole, at_most, exactly
 from plugin_server.protocol.commands.thread import Answers, CommandThread, Handler, Reply, Work
+from plugin_server.protocol.generate_arguments import parse_generate
 from plugin_server.protocol.packets import Atom
 from plugin_server.protocol.subscribers import NOBODY, Peer
-from plugin_server.protocol.table import as_text, as_whole, at_most, exactly, parse_generate
 from plugin_server.studio.banks.files import Bank, Slot
 from plugin_server.studio.banks.loaded import LoadedBank
 from plugin_server.studio.generator import ClipGenerator

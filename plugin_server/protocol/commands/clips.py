@@ -7,10 +7,10 @@ from dataclasses import replace
 from datetime import datetime
 
 from plugin_server.errors import BadArgument
+from plugin_server.protocol.arguments import as_switch, as_text, as_whole, at_most, exactly, split_attributes
 from plugin_server.protocol.commands.thread import Answers, CommandThread, Handler, Reply, Work
 from plugin_server.protocol.packets import Atom
 from plugin_server.protocol.subscribers import Peer
-from plugin_server.protocol.table import as_switch, as_text, as_whole, at_most, exactly, split_attributes
 from plugin_server.studio.generator import request_like
 from plugin_server.studio.library.library import Library, Page
 from plugin_server.studio.library.records import ClipRecord

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from plugin_server.audio.playback.player import Player
+from plugin_server.protocol.arguments import as_switch, at_most, exactly
 from plugin_server.protocol.packets import Atom, encode_message
 from plugin_server.protocol.subscribers import Peer, Subscribers
-from plugin_server.protocol.table import as_switch, at_most, exactly
 
 INTERVAL_S = 0.05
 

@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 
 from plugin_server.audio.playback.player import BEATS, Cue, Player
 from plugin_server.errors import BadArgument, ClipsonicError, shown
+from plugin_server.protocol.arguments import as_number, as_switch, as_text, at_most, split_attributes
 from plugin_server.protocol.packets import Atom
 from plugin_server.protocol.subscribers import Peer
-from plugin_server.protocol.table import as_number, as_switch, as_text, at_most, split_attributes
 from plugin_server.studio.library.library import Library
 
 RANGES = {

@@ -6,7 +6,10 @@ import pytest
 
 from plugin_server.engine.bundles.card import Lengths
 from plugin_server.errors import BadArgument, UnknownAddress
-from plugin_server.protocol.table import ADDRESSES, ATTRIBUTES, TABLE, as_number, match_addresses, parse_generate
+from plugin_server.protocol.address_patterns import match_addresses
+from plugin_server.protocol.arguments import as_number
+from plugin_server.protocol.generate_arguments import ATTRIBUTES, parse_generate
+from plugin_server.protocol.table import ADDRESSES, TABLE
 from plugin_server.studio.requests import Generate
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 from plugin_server.audio.formats.files import read_recipe
 from plugin_server.errors import BadArgument
 from plugin_server.protocol.access import check_images
-from plugin_server.protocol.table import as_paths
+from plugin_server.protocol.arguments import as_paths
 
 
 @pytest.mark.parametrize(

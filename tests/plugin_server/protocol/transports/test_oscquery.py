@@ -6,8 +6,7 @@ import pytest
 from pythonosc.osc_message import OscMessage
 
 from plugin_server.client import Client
-from plugin_server.protocol import table as osc
-from plugin_server.protocol.packets import address_of
+from plugin_server.protocol.packets import Atom, address_of
 from plugin_server.protocol.signatures import arguments_of, replies
 from plugin_server.protocol.table import REPLIES, TABLE, Range, Row
 from plugin_server.protocol.transports.oscquery import REQUIRED, SUPPORTED, OscQuery, address_space
@@ -122,7 +121,7 @@ def test_replies_have_the_types_that_are_said(daemon, monkeypatch):
     heard: dict[str, set[str]] = {}
 
     class Spy(Client):
-        def receive(self, timeout_s: float = 5.0) -> osc.Atom:
+        def receive(self, timeout_s: float = 5.0) -> Atom:
             packet = self._socket.recv(65536)
             types = packet[packet.index(b",") :].split(b"\0", 1)[0].decode()
             heard.setdefault(address_of(packet), set()).add(types.removeprefix(","))

@@ -1,0 +1,44 @@
+"""OSC 1.0 address patterns, matched against the addresses of the table."""
+
+import re
+from functools import lru_cache
+
+from plugin_server.errors import UnknownAddress, shown
+from plugin_server.protocol.table import ADDRESSES
+
+
+def match_addresses(pattern: str) -> list[str]:
+    """Addresses of the table that an OSC 1.0 address pattern matches. Raises UnknownAddress when there is none."""
+    if pattern in ADDRESSES:
+        return [pattern]
+    found = (
+        [address for address in ADDRESSES if _regex(pattern).fullmatch(address)] if set(pattern) & set("?*[{") else []
+    )
+    if not found:
+        raise UnknownAddress(f"address: got {shown(pattern)}, expected one of {' '.join(ADDRESSES)}")
+    return found
+
+
+@lru_cache(maxsize=256)
+def _regex(pattern: str) -> re.Pattern[str]:
+    """`?` one character, `*` any number, `[a-z]` and `[!a]` sets, `{one,two}` choices; none crosses a slash."""
+    # Several stars match what one does; left as they are, they would match slowly.
+    out, rest = "", re.sub(r"\*+", "*", pattern)
+    tokens = r"\?|\*|\[(!?)([^\]]+)\]|\{([^}]*)\}|."
+    for token in re.finditer(tokens, rest, re.DOTALL):
+        text, negated, members, choices = token[0], token[1], token[2], token[3]
+        if text == "?":
+            out += "[^/]"
+        elif text == "*":
+            out += "[^/]*"
+        elif members is not None:
+            inner = re.sub(r"([\\\]\[^&~|])", r"\\\1", members)
+            out += f"[{'^/' if negated else ''}{inner}]"
+        elif choices is not None:
+            out += "(?:" + "|".join(re.escape(choice) for choice in choices.split(",")) + ")"
+        else:
+            out += re.escape(text)
+    try:
+        return re.compile(out)
+    except re.error:
+        return re.compile(r"(?!)")

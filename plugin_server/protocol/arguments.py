@@ -1,0 +1,157 @@
+"""OSC arguments as text, numbers, switches and paths, and Max-style attributes among them."""
+
+import math
+import os
+import re
+import struct
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import TypeGuard
+
+from plugin_server.errors import BadArgument, shown
+from plugin_server.protocol.packets import Atom
+
+
+def split_attributes(arguments: Sequence[Atom]) -> tuple[list[Atom], dict[str, list[Atom]]]:
+    """Positional atoms, then Max-style attributes: '@seed 42' gives {'seed': [42]}. Raises BadArgument when one
+    attribute comes twice."""
+    positional: list[Atom] = []
+    attributes: dict[str, list[Atom]] = {}
+    into = positional
+    for atom in arguments:
+        if isinstance(atom, str) and len(atom) > 1 and atom.startswith("@"):
+            if atom[1:] in attributes:
+                raise BadArgument(f"attribute: got {atom[:40]} twice, expected it once")
+            into = attributes[atom[1:]] = []
+        else:
+            into.append(atom)
+    return positional, attributes
+
+
+def find_id(arguments: Sequence[Atom]) -> str:
+    """The `@id` of a request, also of one that cannot be parsed; "" when it has none."""
+    for name, atom in pairwise(arguments):
+        if name == "@id" and isinstance(atom, str):
+            return atom[:64]
+    return ""
+
+
+def as_paths(atoms: Sequence[Atom]) -> tuple[str, ...]:
+    """Paths of atoms: each that begins like one begins one, others go on with the last, which had spaces and no quotes.
+
+    Max on macOS writes `Macintosh HD:/Users/me/a.jpg` for `/Users/me/a.jpg`. Raises BadArgument.
+    """
+    paths: list[str] = []
+    for atom in atoms:
+        text = as_text("image", atom)
+        # What came before is no path yet in `Macintosh HD:/Users` without quotes.
+        if not paths or (_PATH_START.match(text) and _PATH_START.match(paths[-1])):
+            paths.append(text)
+        else:
+            paths[-1] += f" {text}"
+    return tuple(_plain_path(path) for path in paths)
+
+
+_PATH_START = re.compile(r"/|~[^/\\ ]*[/\\]|[A-Za-z]:[/\\]|\\\\|[^/:]{2,}:/")
+_MAX_VOLUME = re.compile(r"([^/:\\]{2,}):(/(?!/).*)")
+
+
+def _plain_path(path: str) -> str:
+    volume = _MAX_VOLUME.fullmatch(path)
+    if volume:
+        # The volume that the system started from is the root, whatever its name is.
+        elsewhere = f"/Volumes/{volume[1]}{volume[2]}"
+        path = elsewhere if Path(elsewhere).exists() else volume[2]
+    # As shells do it: the name of nobody stays as it is.
+    return os.path.expanduser(path)  # noqa: PTH111
+
+
+def is_number(atom: Atom) -> TypeGuard[int | float]:
+    """True for ints and floats; Python's bools, which are OSC's T and F, are none."""
+    return isinstance(atom, int | float) and not isinstance(atom, bool)
+
+
+def as_text(name: str, atom: Atom) -> str:
+    """Text of a string, a UTF-8 blob or a number. Raises BadArgument."""
+    if isinstance(atom, str):
+        return atom
+    if isinstance(atom, bytes):
+        return atom.decode("utf-8", "replace")
+    if is_number(atom):
+        return _float_text(atom) if isinstance(atom, float) else str(atom)
+    raise BadArgument(f"{name}: got {describe(atom)}, expected text")
+
+
+def _float_text(number: float) -> str:
+    """The shortest text for a float: '808', not '808.0'; '0.1', though OSC's 32 bits hold 0.10000000149."""
+    if not math.isfinite(number):
+        return str(number)
+    if number.is_integer() and abs(number) < 2**53:
+        return str(int(number))
+    for digits in range(1, 10):
+        text = f"{number:.{digits}g}"
+        if _as_float32(float(text)) == number:
+            return text
+    return repr(number)
+
+
+def _as_float32(number: float) -> float:
+    try:
+        rounded: float = struct.unpack("f", struct.pack("f", number))[0]
+    except OverflowError:
+        return math.inf
+    return rounded
+
+
+def as_number(name: str, atom: Atom) -> float:
+    """A float of an int, a float, or text that spells one. Raises BadArgument."""
+    if isinstance(atom, str):
+        try:
+            return float(atom)
+        except ValueError as error:
+            raise BadArgument(f"{name}: got {shown(atom)}, expected a number") from error
+    if not is_number(atom):
+        raise BadArgument(f"{name}: got {describe(atom)}, expected a number")
+    # The number that was meant: OSC's 32 bits make 93.69999695 of 93.7, and two bars of it a sample too long.
+    return float(_float_text(atom)) if isinstance(atom, float) else float(atom)
+
+
+def as_whole(name: str, atom: Atom) -> int:
+    """A whole number; floats without a fraction count, since some clients send nothing else. Raises BadArgument."""
+    if isinstance(atom, int) and not isinstance(atom, bool):
+        return atom
+    number = as_number(name, atom)
+    if not number.is_integer():
+        raise BadArgument(f"{name}: got {number:g}, expected a whole number")
+    return int(number)
+
+
+def as_switch(name: str, atom: Atom) -> bool:
+    """True or false of OSC's T and F, or of 1 and 0. Raises BadArgument."""
+    if isinstance(atom, bool):
+        return atom
+    number = as_whole(name, atom)
+    if number not in (0, 1):
+        raise BadArgument(f"{name}: got {number}, expected 0 or 1")
+    return bool(number)
+
+
+def exactly(count: int, what: str, arguments: Sequence[Atom]) -> Sequence[Atom]:
+    """The arguments, when there are so many. Raises BadArgument that says what was expected."""
+    if len(arguments) != count:
+        raise BadArgument(f"arguments: got {len(arguments)}, expected {what}")
+    return arguments
+
+
+def at_most(count: int, what: str, arguments: Sequence[Atom]) -> Sequence[Atom]:
+    """The arguments, when there are no more than that. Raises BadArgument that says what was expected."""
+    if len(arguments) > count:
+        raise BadArgument(f"arguments: got {len(arguments)}, expected {what}")
+    return arguments
+
+
+def describe(atom: Atom) -> str:
+    """An argument in the words of a sentence."""
+    kinds = {bytes: "a blob", bool: "true or false", type(None): "nil", list: "an array"}
+    return kinds.get(type(atom)) or shown(atom)
