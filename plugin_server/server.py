@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from plugin_server.audio.finish import Finish
 from plugin_server.audio.playback.device import PortAudioOutput
 from plugin_server.audio.playback.player import Player
-from plugin_server.engine.bundles.registry import BundleRegistry, find_bundle
+from plugin_server.engine.bundles.registry import BundleRegistry
 from plugin_server.engine.messages import EngineOptions
 from plugin_server.engine.process.client import Engine
 from plugin_server.protocol.access import LOOPBACK, AccessPolicy
@@ -68,11 +68,11 @@ def build_player(settings: Settings) -> Player:
     return Player(lambda name: PortAudioOutput(name, settings.sample_rate, latency_s))
 
 
-def build_studio(settings: Settings, engine: Engine, library: Library) -> ClipGenerator:
+def build_studio(settings: Settings, bundles: BundleRegistry, engine: Engine, library: Library) -> ClipGenerator:
     """The studio of these settings, which enters what it makes into the library."""
     finish = Finish(sample_rate=settings.sample_rate, loudness_lufs=settings.loudness_lufs)
-    studio_settings = GeneratorSettings(settings.clip_folder, bundle_folders(), settings.model, settings.bits, finish)
-    return ClipGenerator(studio_settings, engine, library)
+    studio_settings = GeneratorSettings(settings.clip_folder, settings.model, settings.bits, finish)
+    return ClipGenerator(studio_settings, bundles, engine, library)
 
 
 @contextmanager
@@ -81,7 +81,7 @@ def open_studio(settings: Settings) -> Iterator[tuple[ClipGenerator, Engine]]:
     engine = build_engine(settings)
     library = build_library(settings)
     try:
-        yield build_studio(settings, engine, library), engine
+        yield build_studio(settings, BundleRegistry(bundle_folders()), engine, library), engine
     finally:
         engine.stop()
         library.close()
@@ -95,17 +95,17 @@ async def run_daemon(settings: Settings, player: Player | None = None) -> AsyncI
     EngineFailed.
     """
     check_folder(settings.clip_folder)
-    find_bundle(bundle_folders(), settings.model)
+    bundles = BundleRegistry(bundle_folders())
+    bundles.find(settings.model)
     engine = build_engine(settings)
     library = build_library(settings)
-    studio = build_studio(settings, engine, library)
+    studio = build_studio(settings, bundles, engine, library)
     jobs = Jobs(studio, settings.queue_size)
     guard = AccessPolicy(settings.allow if settings.lan else None)
     network = Network(guard, WebServer(guard, settings.http_port), Advertiser(guard, settings.advertise))
-    shelf = BundleRegistry(bundle_folders())
     player = player or build_player(settings)
     pads = LoadedBank(BankRegistry(settings.bank_folders), studio.find_made, settings.bank)
-    parts = Services(jobs, studio, engine, shelf, settings.sample_rate, library, network, player, pads)
+    parts = Services(jobs, studio, engine, bundles, settings.sample_rate, library, network, player, pads)
     loop = asyncio.get_running_loop()
 
     def later(work: Callable[[], None]) -> None:
@@ -117,7 +117,7 @@ async def run_daemon(settings: Settings, player: Player | None = None) -> AsyncI
     try:
         if settings.midi:
             midi = MidiIn(settings.midi, service.midi, later)
-        network.start(_pages(service, guard, endpoints.port, studio, shelf), endpoints.port)
+        network.start(_pages(service, guard, endpoints.port, studio, bundles), endpoints.port)
         engine.start(settings.model)
         jobs.start()
         library.open()
@@ -137,7 +137,7 @@ async def run_daemon(settings: Settings, player: Player | None = None) -> AsyncI
 
 
 def _pages(
-    service: Dispatcher, guard: AccessPolicy, osc_port: int, studio: ClipGenerator, shelf: BundleRegistry
+    service: Dispatcher, guard: AccessPolicy, osc_port: int, studio: ClipGenerator, bundles: BundleRegistry
 ) -> HttpApp:
     """What HTTP answers, with the ranges that only this daemon knows."""
 
@@ -145,7 +145,7 @@ def _pages(
         lengths = studio.card("").lengths
         return {
             "lengths": Range(lengths.least, lengths.most),
-            "models": Range(values=tuple(sorted(shelf.bundles()))),
+            "models": Range(values=tuple(sorted(bundles.bundles()))),
         }
 
     return HttpApp(OscQuery(osc_port, ranges), service, guard, names=[host_name()])

@@ -20,7 +20,7 @@ from onnx_export.official.smoke_test import try_out
 from onnx_export.official.towers import Towers, load_towers, tower_graphs
 from plugin_server.engine.bundles.card import CARD_NAME, Card, Embedding, GraphSpec, LabelAnchorSpec, check_name
 from plugin_server.engine.bundles.install import DOCUMENTS, staging
-from plugin_server.engine.bundles.registry import Bundle, file_sha256, find_bundle, open_bundle, verify_bundle
+from plugin_server.engine.bundles.registry import Bundle, BundleRegistry, file_sha256, open_bundle, verify_bundle
 from plugin_server.engine.families.clipsonic import TOKENIZER_FILE
 from plugin_server.errors import BadArgument, shown
 
@@ -77,7 +77,8 @@ def import_bundle(wish: Wish, home: Path, folders: tuple[Path, ...]) -> Bundle:
     Raises ValueError or ClipsonicError, in a sentence, for what is missing or does not go together.
     """
     _check_wish(wish, home, folders)
-    base = open_bundle(Path(wish.base)) if (Path(wish.base) / CARD_NAME).is_file() else find_bundle(folders, wish.base)
+    is_folder = (Path(wish.base) / CARD_NAME).is_file()
+    base = open_bundle(Path(wish.base)) if is_folder else BundleRegistry(folders).find(wish.base)
     verify_bundle(base)
     parts = load_parts(wish, base.card)
     with staging(home) as stage:

@@ -25,7 +25,7 @@ from plugin_server.audio.finish import Finish, finish
 from plugin_server.audio.formats.files import read_clip, write_clip
 from plugin_server.client import Client, number_of
 from plugin_server.commands.daemon_process import start_daemon
-from plugin_server.engine.bundles.registry import find_bundle
+from plugin_server.engine.bundles.registry import BundleRegistry
 from plugin_server.engine.families.clipsonic import Clipsonic, load
 from plugin_server.engine.messages import GenerationParams
 from plugin_server.engine.sessions import Cancellation, SessionOptions, choose_provider
@@ -124,7 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def measure(settings: Settings, lengths: Sequence[float], steps: Sequence[int], rounds: int) -> Figures:
     """All figures of this machine."""
     figures = Figures(machine=_machine(settings))
-    card = find_bundle(bundle_folders(), settings.model).card
+    card = BundleRegistry(bundle_folders()).find(settings.model).card
     with tempfile.TemporaryDirectory() as folder:
         _measure_daemon(figures, settings, Path(folder), lengths, [card.sampling.steps, *steps], rounds)
         _measure_stages(figures, settings, Path(folder), rounds)
@@ -156,7 +156,7 @@ def _measure_daemon(
         for seconds in lengths:
             for n_steps in steps:
                 figures.clips.append(_time_clip(client, seconds, n_steps, rounds))
-        if find_bundle(bundle_folders(), settings.model).card.picture:
+        if BundleRegistry(bundle_folders()).find(settings.model).card.picture:
             figures.pictures = _time_pictures(client, folder, rounds)
         figures.bank = _time_bank(client, folder / "banks")
         figures.seams = {prompt: _measure_seam(client, prompt) for prompt in PROMPTS}
@@ -252,7 +252,7 @@ def _peak_memory_mib(pid: int) -> float:
 
 
 def _measure_stages(figures: Figures, settings: Settings, folder: Path, rounds: int) -> None:
-    bundle = find_bundle(bundle_folders(), settings.model)
+    bundle = BundleRegistry(bundle_folders()).find(settings.model)
     model = load(bundle, SessionOptions(choose_provider(settings.device), settings.threads))
     card, stop = bundle.card, Cancellation()
     order = GenerationParams(

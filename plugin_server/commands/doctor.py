@@ -9,7 +9,7 @@ from functools import partial
 
 from plugin_server import __version__
 from plugin_server.client import Client
-from plugin_server.engine.bundles.registry import Bundle, list_bundles, verify_bundle
+from plugin_server.engine.bundles.registry import Bundle, BundleRegistry, verify_bundle
 from plugin_server.engine.messages import GenerationParams
 from plugin_server.errors import ClipsonicError, MidiUnavailable
 from plugin_server.server import PROVIDERS, build_engine, build_library
@@ -47,7 +47,7 @@ def _subjects(settings: Settings) -> Iterator[tuple[str, Callable[[], str]]]:
     yield "library", lambda: _library(settings)
     yield "network", lambda: _network(settings)
     yield "running daemon", lambda: _daemon(settings)
-    for name, bundle in sorted(list_bundles(bundle_folders()).items()):
+    for name, bundle in sorted(BundleRegistry(bundle_folders()).bundles().items()):
         yield f"bundle {name}", partial(_bundle, bundle)
     yield "speed", lambda: _speed(settings)
 
@@ -140,7 +140,7 @@ def _bundle(bundle: Bundle) -> str:
 
 def _speed(settings: Settings) -> str:
     """Time of a clip of 10 s with the model's own settings, warm."""
-    bundles = list_bundles(bundle_folders())
+    bundles = BundleRegistry(bundle_folders()).bundles()
     engine = build_engine(settings)
     try:
         began = time.perf_counter()

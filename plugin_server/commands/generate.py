@@ -8,7 +8,7 @@ from typing import Any
 
 from plugin_server.commands.terminal import ProgressBar
 from plugin_server.engine.bundles.card import Lengths
-from plugin_server.engine.bundles.registry import list_bundles, verify_bundle
+from plugin_server.engine.bundles.registry import BundleRegistry, verify_bundle
 from plugin_server.errors import BadArgument
 from plugin_server.server import open_studio
 from plugin_server.settings import Settings
@@ -89,7 +89,7 @@ def _length(request: Generate, given: Mapping[str, Any]) -> dict[str, Any]:
 
 def print_models(folders: Iterable[Path], verify: bool) -> None:
     """A line a bundle; raises BundleDamaged at the first that is not what its card says, when asked to look."""
-    bundles = list_bundles(folders)
+    bundles = BundleRegistry(folders).bundles()
     for name, bundle in sorted(bundles.items()):
         card = bundle.card
         size = sum((bundle.folder / file).stat().st_size for file in card.files if (bundle.folder / file).exists())

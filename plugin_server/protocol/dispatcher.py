@@ -56,7 +56,7 @@ class Services:
     jobs: Jobs
     studio: ClipGenerator
     engine: Engine
-    shelf: BundleRegistry
+    bundles: BundleRegistry
     sample_rate: int
     library: Library
     network: Network
@@ -235,7 +235,7 @@ class Dispatcher:
             len(running),
             len(active) - len(running),
             parts.studio.n_clips,
-            len(parts.shelf.bundles()),
+            len(parts.bundles.bundles()),
             float(100 * bool(running)),
             float(100 * bool(running)),
             float(parts.sample_rate),
@@ -301,7 +301,7 @@ class Dispatcher:
         self._reply(peer, "/network.reply", *self._parts.network.facts())
 
     def _list_models(self, peer: Peer, arguments: Sequence[Atom]) -> None:
-        bundles = self._parts.shelf.bundles()
+        bundles = self._parts.bundles.bundles()
         loaded = self._parts.engine.loaded
         for name, bundle in sorted(bundles.items()):
             card = bundle.card

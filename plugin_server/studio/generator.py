@@ -14,7 +14,7 @@ from plugin_server.audio.formats.files import read_recipe, write_clip
 from plugin_server.audio.formats.metadata import ClipMetadata, short_key
 from plugin_server.audio.names import safe_stem, unique_path
 from plugin_server.engine.bundles.card import Card
-from plugin_server.engine.bundles.registry import find_bundle
+from plugin_server.engine.bundles.registry import BundleRegistry
 from plugin_server.engine.messages import GenerationParams, ProgressCallback
 from plugin_server.engine.process.client import Engine, GenerationResult
 from plugin_server.errors import BadArgument, BadFile, Cancelled, FolderNotWritable
@@ -44,7 +44,6 @@ class GeneratorSettings:
 
     folder: Path
     """Sample folder, absolute."""
-    bundle_folders: tuple[Path, ...]
     model: str
     bits: int
     finish: Finish
@@ -53,8 +52,11 @@ class GeneratorSettings:
 class ClipGenerator:
     """Makes clips and keeps models ready, one request at a time."""
 
-    def __init__(self, settings: GeneratorSettings, engine: Engine, library: Library | None = None) -> None:
+    def __init__(
+        self, settings: GeneratorSettings, bundles: BundleRegistry, engine: Engine, library: Library | None = None
+    ) -> None:
         self.settings = settings
+        self._bundles = bundles
         self._engine = engine
         self._library = library
         self.n_clips = 0
@@ -96,7 +98,7 @@ class ClipGenerator:
 
     def card(self, model: str) -> Card:
         """The card of a model, the daemon's own when the name is empty. Raises UnknownModel or BundleDamaged."""
-        return find_bundle(self.settings.bundle_folders, model or self.settings.model).card
+        return self._bundles.find(model or self.settings.model).card
 
     def make(self, request: Request, report: ProgressCallback, on_clip: Callable[[ClipMade], None]) -> Request | None:
         """Do what is asked for; of a bank one clip, and what is left. Raises what `make_clips` and the engine raise."""
@@ -121,7 +123,7 @@ class ClipGenerator:
         if self._library is None or request.seed is None:
             return None
         card, order = self.resolve(request)
-        checksum = find_bundle(self.settings.bundle_folders, card.name).checksum()
+        checksum = self._bundles.find(card.name).checksum()
         try:
             asked = order_recipe(order)
         except BadFile:

@@ -12,88 +12,97 @@ from plugin_server.errors import BundleDamaged, UnknownModel, shown
 log = logging.getLogger(__name__)
 
 
+FileStamp = tuple[int, int]
+"""What changes when a file does: time in nanoseconds, size in bytes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A model on disk."""
+    """A model on disk: a folder and what its card says."""
 
     folder: Path
     card: Card
 
     def path(self, graph: str) -> Path:
-        """File of one graph. Raises BundleDamaged when the card does not list it."""
+        """Return the file of one graph. Raises BundleDamaged when the card does not list it."""
         if graph not in self.card.graphs:
             raise BundleDamaged(f"{self.folder / CARD_NAME} lists no graph {graph!r}")
         return self.folder / self.card.graphs[graph].file
 
     def checksum(self) -> str:
-        """Sixteen hexadecimal digits that stand for all files: what a recipe names the model by."""
+        """Return sixteen hexadecimal digits that stand for all files: what a recipe names the model by."""
         lines = "".join(f"{name} {digest}\n" for name, digest in sorted(self.card.files.items()))
         return hashlib.sha256(lines.encode()).hexdigest()[:16]
 
 
 class BundleRegistry:
-    """The bundles of some folders. A card is read again only when its file changed."""
+    """The bundles of some folders. A card is read again only when its file changed.
+
+    Any thread may ask; two that ask at once read a card twice at worst.
+    """
 
     def __init__(self, folders: Iterable[Path]) -> None:
+        """Search `folders` in this order: of two bundles with one name, that in the earlier folder counts."""
         self.folders = tuple(folders)
-        self._read: dict[Path, tuple[tuple[int, int], Bundle | None]] = {}
+        self._cache: dict[Path, tuple[FileStamp, Bundle]] = {}
+        self._damaged: dict[Path, FileStamp] = {}
 
     def bundles(self) -> dict[str, Bundle]:
-        """Name to bundle; the first of two with one name wins, and a damaged one is left out with a warning."""
+        """Return name to bundle; the first of two with one name wins, and a damaged one is left out with a warning."""
         found: dict[str, Bundle] = {}
-        for place in _places(self.folders):
-            bundle = self._open(place)
+        for folder in self._bundle_folders():
+            bundle = self._open_or_warn(folder)
             if bundle:
                 found.setdefault(bundle.card.name, bundle)
         return found
 
-    def _open(self, place: Path) -> Bundle | None:
-        stamp = _stamp(place / CARD_NAME)
-        if place not in self._read or self._read[place][0] != stamp:
-            self._read[place] = stamp, _open_or_warn(place)
-        return self._read[place][1]
+    def find(self, name: str) -> Bundle:
+        """Return the bundle called `name`.
+
+        Raises:
+            UnknownModel: there is none; the sentence lists the names there are.
+            BundleDamaged: its card is bad.
+        """
+        for folder in self._bundle_folders():
+            # A damaged bundle of this very name must say so, and not let another one of the name step in.
+            if folder.name == name:
+                return self._open(folder)
+        names = ", ".join(sorted(self.bundles())) or "(none installed)"
+        raise UnknownModel(f"model: got {shown(name)}, expected one of {names}")
+
+    def _bundle_folders(self) -> list[Path]:
+        """Return the folders that hold a card; hidden ones are bundles that are being installed or removed."""
+        cards = [card for folder in self.folders for card in sorted(folder.glob(f"*/{CARD_NAME}"))]
+        return [card.parent for card in cards if not card.parent.name.startswith(".")]
+
+    def _open(self, folder: Path) -> Bundle:
+        stamp = _file_stamp(folder / CARD_NAME)
+        cached = self._cache.get(folder)
+        if cached is None or cached[0] != stamp:
+            cached = self._cache[folder] = stamp, open_bundle(folder)
+        return cached[1]
+
+    def _open_or_warn(self, folder: Path) -> Bundle | None:
+        stamp = _file_stamp(folder / CARD_NAME)
+        if self._damaged.get(folder) == stamp:
+            return None
+        try:
+            return self._open(folder)
+        except BundleDamaged as error:
+            log.warning("%s", error)
+            self._damaged[folder] = stamp
+            return None
 
 
-def list_bundles(folders: Iterable[Path]) -> dict[str, Bundle]:
-    """Name to bundle, as a `BundleRegistry` gives them."""
-    return BundleRegistry(folders).bundles()
+def open_bundle(folder: Path) -> Bundle:
+    """Return the bundle in a folder. Raises BundleDamaged, also when folder and card differ about its name."""
+    card = read_card(folder)
+    if card.name != folder.name:
+        raise BundleDamaged(f"{folder / CARD_NAME}: name is {card.name!r}; its folder must have that name too")
+    return Bundle(folder, card)
 
 
-def find_bundle(folders: Iterable[Path], name: str) -> Bundle:
-    """The bundle called `name`. Raises UnknownModel with the names there are, or BundleDamaged when its card is bad."""
-    folders = tuple(folders)
-    for place in _places(folders):
-        # A damaged bundle of this very name must say so, and not let another one of the name step in.
-        if place.name == name:
-            return open_bundle(place)
-    found = ", ".join(sorted(list_bundles(folders))) or "(none installed)"
-    raise UnknownModel(f"model: got {shown(name)}, expected one of {found}")
-
-
-def open_bundle(place: Path) -> Bundle:
-    """The bundle in a folder. Raises BundleDamaged, also when folder and card differ about its name."""
-    card = read_card(place)
-    if card.name != place.name:
-        raise BundleDamaged(f"{place / CARD_NAME}: name is {card.name!r}; its folder must have that name too")
-    return Bundle(place, card)
-
-
-def _open_or_warn(place: Path) -> Bundle | None:
-    try:
-        return open_bundle(place)
-    except BundleDamaged as error:
-        log.warning("%s", error)
-        return None
-
-
-def _places(folders: Iterable[Path]) -> list[Path]:
-    """Folders that hold a card; hidden ones are bundles that are being installed or removed."""
-    cards = [card for folder in folders for card in sorted(folder.glob(f"*/{CARD_NAME}"))]
-    return [card.parent for card in cards if not card.parent.name.startswith(".")]
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    """What changes when a file does: time in nanoseconds, size in bytes."""
+def _file_stamp(path: Path) -> FileStamp:
     try:
         status = path.stat()
     except OSError:
@@ -114,6 +123,6 @@ def verify_bundle(bundle: Bundle) -> None:
 
 
 def file_sha256(path: Path) -> str:
-    """Checksum of a file's bytes, as hexadecimal digits."""
+    """Return the checksum of a file's bytes as hexadecimal digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

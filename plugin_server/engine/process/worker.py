@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from plugin_server.engine.bundles.registry import find_bundle, verify_bundle
+from plugin_server.engine.bundles.registry import BundleRegistry, verify_bundle
 from plugin_server.engine.families import LOADERS, Model
 from plugin_server.engine.messages import EngineOptions, GenerationParams
 from plugin_server.engine.process.client import GenerationResult, LoadedModel
@@ -26,6 +26,7 @@ class EngineProcess:
 
     def __init__(self, pipe: Connection, options: EngineOptions) -> None:
         self._pipe, self._options = pipe, options
+        self._bundles = BundleRegistry(options.bundle_folders)
         self._held: tuple[Model, LoadedModel] | None = None
         self._work: deque[tuple[Any, ...]] = deque()
         self._arrived = threading.Condition()
@@ -76,7 +77,7 @@ class EngineProcess:
             self._running[1].cancel()
 
     def _load(self, model: str) -> tuple[str, LoadedModel]:
-        bundle = find_bundle(self._options.bundle_folders, model)
+        bundle = self._bundles.find(model)
         verify_bundle(bundle)
         if bundle.card.family not in LOADERS:
             raise BundleDamaged(f"{model}: family {bundle.card.family!r} is not served by this version")

@@ -5,7 +5,7 @@ import pytest
 
 from plugin_server.engine import sessions
 from plugin_server.engine.bundles.card import GraphSpec, TensorSpec
-from plugin_server.engine.bundles.registry import find_bundle
+from plugin_server.engine.bundles.registry import BundleRegistry
 from plugin_server.engine.sessions import (
     CPU,
     CUDA,
@@ -20,7 +20,7 @@ from plugin_server.errors import BundleDamaged, Cancelled, EngineFailed
 
 @pytest.fixture(scope="module")
 def bundle(toys):
-    return find_bundle((toys,), "slow-toy")
+    return BundleRegistry((toys,)).find("slow-toy")
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from plugin_server.audio.finish import Finish, true_peak_db
 from plugin_server.audio.formats.files import read_clip, read_recipe, write_clip
 from plugin_server.audio.formats.metadata import ClipMetadata
 from plugin_server.audio.formats.wav import read_tags
+from plugin_server.engine.bundles.registry import BundleRegistry
 from plugin_server.errors import BadArgument, BadFile, Cancelled, FolderNotWritable, NothingToUndo, UnknownModel
 from plugin_server.studio.generator import ClipGenerator, GeneratorSettings, check_folder, request_like
 from plugin_server.studio.image_fingerprints import fingerprint
@@ -22,7 +23,7 @@ from tests.conftest import trash_in
 
 @pytest.fixture
 def studio(engine, toys, tmp_path) -> ClipGenerator:
-    return ClipGenerator(GeneratorSettings(tmp_path / "clips", (toys,), "toy", 24, Finish()), engine)
+    return ClipGenerator(GeneratorSettings(tmp_path / "clips", "toy", 24, Finish()), BundleRegistry((toys,)), engine)
 
 
 @pytest.fixture
@@ -121,7 +122,9 @@ def test_a_cancelled_request_leaves_no_file(studio):
 
 
 def test_a_clip_is_in_the_library_before_it_is_announced(engine, toys, tmp_path, library):
-    studio = ClipGenerator(GeneratorSettings(tmp_path / "clips", (toys,), "toy", 16, Finish()), engine, library)
+    studio = ClipGenerator(
+        GeneratorSettings(tmp_path / "clips", "toy", 16, Finish()), BundleRegistry((toys,)), engine, library
+    )
     found = []
     studio.make(Generate("rain", 0.25, variations=2), ignore, lambda clip: found.append((clip, library.find(clip.id))))
     assert [entry.path for _, entry in found] == [clip.path for clip, _ in found]
@@ -131,7 +134,9 @@ def test_a_clip_is_in_the_library_before_it_is_announced(engine, toys, tmp_path,
 
 
 def test_a_clip_that_was_cancelled_at_the_last_moment_is_not_in_the_library(engine, toys, tmp_path, library):
-    studio = ClipGenerator(GeneratorSettings(tmp_path / "clips", (toys,), "toy", 24, Finish()), engine, library)
+    studio = ClipGenerator(
+        GeneratorSettings(tmp_path / "clips", "toy", 24, Finish()), BundleRegistry((toys,)), engine, library
+    )
 
     def refuse(clip):
         raise Cancelled("no")
@@ -177,7 +182,9 @@ def test_a_clip_that_is_cancelled_while_it_is_written_leaves_no_file(studio):
 @pytest.fixture
 def shelved(engine, toys, tmp_path, library) -> ClipGenerator:
     """A studio whose clips go into a library."""
-    return ClipGenerator(GeneratorSettings(tmp_path / "clips", (toys,), "toy", 24, Finish()), engine, library)
+    return ClipGenerator(
+        GeneratorSettings(tmp_path / "clips", "toy", 24, Finish()), BundleRegistry((toys,)), engine, library
+    )
 
 
 def test_a_clip_that_was_made_is_found_by_its_request(shelved):
@@ -204,9 +211,9 @@ def test_a_clip_of_another_rate_or_bundle_is_not_taken_for_it(shelved, engine, t
     make(shelved, seconds=0.5, seed=3)
     request = Generate("Sea Waves!", seconds=0.5, seed=3)
     settings = replace(shelved.settings, finish=Finish(sample_rate=44100))
-    assert ClipGenerator(settings, engine, library).find_made(request) is None
+    assert ClipGenerator(settings, BundleRegistry((toys,)), engine, library).find_made(request) is None
     assert shelved.find_made(replace(request, model="slow-toy")) is None
-    assert ClipGenerator(shelved.settings, engine).find_made(request) is None
+    assert ClipGenerator(shelved.settings, BundleRegistry((toys,)), engine).find_made(request) is None
 
 
 def render(studio, bank):
@@ -244,7 +251,9 @@ def test_a_slot_that_is_fired_is_made_once(shelved):
     [(2, 128, 48000), (1, 93.7, 44100), (0.75, 140, 48000), (4, 174, 44100), (0.25, 120, 48000)],
 )
 def test_bars_have_exactly_their_samples_and_a_closed_seam(engine, toys, tmp_path, bars, bpm, rate):
-    studio = ClipGenerator(GeneratorSettings(tmp_path, (toys,), "toy", 24, Finish(sample_rate=rate)), engine)
+    studio = ClipGenerator(
+        GeneratorSettings(tmp_path, "toy", 24, Finish(sample_rate=rate)), BundleRegistry((toys,)), engine
+    )
     (made,) = make(studio, bars=bars, bpm=bpm, seed=5)
     clip = read_clip(made.path)
     assert (clip.n_frames, clip.sample_rate) == (round(bars * 240 / bpm * rate), rate)

@@ -6,7 +6,7 @@ import pytest
 
 from plugin_server.engine.bundles.card import CARD_NAME
 from plugin_server.engine.bundles.install import install_bundle, remove_bundle
-from plugin_server.engine.bundles.registry import find_bundle, list_bundles
+from plugin_server.engine.bundles.registry import BundleRegistry
 from plugin_server.errors import BadArgument, BadFile, BundleDamaged, FolderNotWritable, UnknownModel
 from tests.support.toys import change_card, write_toy
 
@@ -40,7 +40,7 @@ def names(folder):
 def test_a_bundle_is_installed_with_its_documents_and_nothing_else(source, home, kind):
     top = {"zip": "", "zip with a folder": "release-1/"}
     bundle = install_bundle(source if kind == "folder" else zipped(source, top[kind]), home)
-    assert bundle == find_bundle((home,), "toy")
+    assert bundle == BundleRegistry((home,)).find("toy")
     assert names(home) == ["toy"]
     assert names(bundle.folder) == sorted({*names(source)} - {"notes.py"})
 
@@ -76,7 +76,7 @@ def test_what_is_not_whole_never_lands_and_the_old_one_stays(source, home, harm)
             install_bundle(broken, home)
         assert str(broken) in str(caught.value) and ".clipsonic-" not in str(caught.value)
     assert names(home) == ["toy"]
-    assert list(list_bundles((home,))) == ["toy"]
+    assert list(BundleRegistry((home,)).bundles()) == ["toy"]
 
 
 def test_damage_within_a_zip_is_told(source, home):

@@ -6,7 +6,7 @@ import pytest
 
 from plugin_server.engine.bundles import registry as bundles
 from plugin_server.engine.bundles.card import CARD_NAME, TOKENIZER_FILES, read_card
-from plugin_server.engine.bundles.registry import BundleRegistry, find_bundle, list_bundles, verify_bundle
+from plugin_server.engine.bundles.registry import BundleRegistry, verify_bundle
 from plugin_server.engine.families import clipsonic
 from plugin_server.errors import BundleDamaged, UnknownModel
 from plugin_server.settings import SHIPPED_BUNDLES
@@ -147,13 +147,13 @@ def test_own_bundles_win_over_shipped_ones_of_the_same_name(tmp_path):
     first, second = tmp_path / "own", tmp_path / "shipped"
     write_toy(first)
     write_toy(second)
-    assert find_bundle((first, second), "toy").folder == first / "toy"
-    assert list_bundles((first, second))["toy"].folder == first / "toy"
+    assert BundleRegistry((first, second)).find("toy").folder == first / "toy"
+    assert BundleRegistry((first, second)).bundles()["toy"].folder == first / "toy"
 
 
 def test_an_unknown_name_is_told_with_those_there_are(toy):
     with pytest.raises(UnknownModel, match=r"'moon'.*toy"):
-        find_bundle((toy.parent,), "moon")
+        BundleRegistry((toy.parent,)).find("moon")
 
 
 def test_a_damaged_bundle_is_never_replaced_by_another_of_its_name(tmp_path):
@@ -161,45 +161,45 @@ def test_a_damaged_bundle_is_never_replaced_by_another_of_its_name(tmp_path):
     write_toy(second)
     edit(write_toy(first), format=99)
     with pytest.raises(BundleDamaged):
-        find_bundle((first, second), "toy")
+        BundleRegistry((first, second)).find("toy")
 
 
 def test_listing_leaves_a_damaged_bundle_out_and_warns(toy, caplog):
     edit(write_toy(toy.parent, "bad"), format=99)
     with caplog.at_level(logging.WARNING):
-        assert list(list_bundles((toy.parent,))) == ["toy"]
+        assert list(BundleRegistry((toy.parent,)).bundles()) == ["toy"]
     assert "format 99" in caplog.text
 
 
 def test_a_folder_that_is_not_called_as_its_card_says_is_damaged(toy, caplog):
     toy.rename(toy.parent / "renamed")
     with pytest.raises(BundleDamaged, match="name is 'toy'; its folder must have that name"):
-        find_bundle((toy.parent,), "renamed")
+        BundleRegistry((toy.parent,)).find("renamed")
     with caplog.at_level(logging.WARNING):
-        assert list_bundles((toy.parent,)) == {}
+        assert BundleRegistry((toy.parent,)).bundles() == {}
     assert "name is 'toy'" in caplog.text
     with pytest.raises(UnknownModel, match="none installed"):
-        find_bundle((toy.parent,), "toy")
+        BundleRegistry((toy.parent,)).find("toy")
 
 
-def test_a_shelf_reads_a_card_again_only_when_it_changed(toy, monkeypatch, caplog):
+def test_a_registry_reads_a_card_again_only_when_it_changed(toy, monkeypatch, caplog):
     read = []
     monkeypatch.setattr(bundles, "read_card", lambda place: read.append(place.name) or read_card(place))
     write_toy(toy.parent, "other")
     edit(write_toy(toy.parent, "bad"), format=99)
-    shelf = BundleRegistry((toy.parent,))
+    registry = BundleRegistry((toy.parent,))
     for _ in range(3):
-        assert sorted(shelf.bundles()) == ["other", "toy"]
+        assert sorted(registry.bundles()) == ["other", "toy"]
     assert sorted(read) == ["bad", "other", "toy"]
     assert caplog.text.count("format 99") == 1
     edit(toy, version="0.0.22")
-    assert shelf.bundles()["toy"].card.version == "0.0.22"
+    assert registry.bundles()["toy"].card.version == "0.0.22"
     shutil.rmtree(toy)
-    assert list(shelf.bundles()) == ["other"]
+    assert list(registry.bundles()) == ["other"]
 
 
 def test_a_changed_or_missing_file_fails_verification(toy):
-    bundle = find_bundle((toy.parent,), "toy")
+    bundle = BundleRegistry((toy.parent,)).find("toy")
     verify_bundle(bundle)
     path = toy / "vocoder.onnx"
     content = bytearray(path.read_bytes())
@@ -215,15 +215,31 @@ def test_a_changed_or_missing_file_fails_verification(toy):
 def test_the_checksum_stands_for_the_files_and_not_for_the_folder(toy, tmp_path):
     other = tmp_path / "elsewhere" / "toy"
     shutil.copytree(toy, other)
-    one, two = find_bundle((toy.parent,), "toy"), find_bundle((other.parent,), "toy")
+    one, two = BundleRegistry((toy.parent,)).find("toy"), BundleRegistry((other.parent,)).find("toy")
     assert one.checksum() == two.checksum()
 
 
 def test_the_shipped_bundle_is_whole_and_fits_its_limit():
-    bundle = find_bundle((SHIPPED_BUNDLES,), "clipsonic-mini")
+    bundle = BundleRegistry((SHIPPED_BUNDLES,)).find("clipsonic-mini")
     verify_bundle(bundle)
     size = sum((bundle.folder / name).stat().st_size for name in bundle.card.files)
     assert size <= 96 * 2**20
     assert all(graph.parity < 0.01 for graph in bundle.card.graphs.values())
     assert (bundle.folder / "MODEL_CARD.md").is_file()
     assert (bundle.folder / "ATTRIBUTIONS.md").is_file()
+
+
+def test_finding_a_bundle_reads_its_card_once_and_a_damaged_one_every_time(toy, monkeypatch, caplog):
+    read = []
+    monkeypatch.setattr(bundles, "read_card", lambda folder: read.append(folder.name) or read_card(folder))
+    edit(write_toy(toy.parent, "bad"), format=99)
+    registry = BundleRegistry((toy.parent,))
+    assert registry.find("toy") is registry.find("toy") is registry.bundles()["toy"]
+    assert read.count("toy") == 1
+    for _ in range(2):
+        with pytest.raises(BundleDamaged, match="format 99"):
+            registry.find("bad")
+    edit(toy, version="0.0.22")
+    assert registry.find("toy").card.version == "0.0.22"
+    edit(toy.parent / "bad", format=1)
+    assert registry.find("bad").card.name == "bad"

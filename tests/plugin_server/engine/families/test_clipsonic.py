@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from plugin_server.audio.spectral import log_mel
-from plugin_server.engine.bundles.registry import find_bundle
+from plugin_server.engine.bundles.registry import BundleRegistry
 from plugin_server.engine.families.clipsonic import load
 from plugin_server.engine.messages import GenerationParams
 from plugin_server.engine.sessions import Cancellation, GraphSession, SessionOptions
@@ -17,19 +17,19 @@ from tests.support.toys import write_toy
 
 @pytest.fixture(scope="module")
 def toy(toys):
-    return load(find_bundle((toys,), "toy"), SessionOptions(threads=1))
+    return load(BundleRegistry((toys,)).find("toy"), SessionOptions(threads=1))
 
 
 @pytest.fixture(scope="module")
 def guided_toy(tmp_path_factory):
     folder = tmp_path_factory.mktemp("classifier_free_guidance")
     write_toy(folder, taught_guidance=4.0)
-    return load(find_bundle((folder,), "toy"), SessionOptions(threads=1))
+    return load(BundleRegistry((folder,)).find("toy"), SessionOptions(threads=1))
 
 
 @pytest.fixture(scope="module")
 def mini():
-    return load(find_bundle((SHIPPED_BUNDLES,), "clipsonic-mini"), SessionOptions())
+    return load(BundleRegistry((SHIPPED_BUNDLES,)).find("clipsonic-mini"), SessionOptions())
 
 
 def render(model, prompt="sea waves", negative="", seconds=1.0, seed=3, steps=4, guidance=2.0, **more):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from plugin_server.engine.bundles.registry import find_bundle
+from plugin_server.engine.bundles.registry import BundleRegistry
 from plugin_server.errors import BadArgument, BadFile, FolderNotWritable, UnknownBank
 from plugin_server.settings import SHIPPED_BUNDLES, Settings
 from plugin_server.studio.banks.files import BankRegistry, bank_text, read_bank
@@ -132,7 +132,7 @@ def test_a_slot_gets_a_picture_and_its_name(path):
 @pytest.mark.parametrize("name", SHIPPED.paths())
 def test_shipped_banks_are_sixteen_sounds_that_the_shipped_model_can_make(name):
     bank = SHIPPED.find(name)
-    lengths = find_bundle((SHIPPED_BUNDLES,), "clipsonic-mini").card.lengths
+    lengths = BundleRegistry((SHIPPED_BUNDLES,)).find("clipsonic-mini").card.lengths
     assert len(bank.slots) == 16
     assert bank.description
     for slot in bank.slots:
