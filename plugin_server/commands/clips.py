@@ -13,8 +13,8 @@ from plugin_server.errors import BadArgument, ClipsonicError
 from plugin_server.server import build_library
 from plugin_server.settings import Settings
 from plugin_server.studio.library.library import Library, Page
-from plugin_server.studio.library.records import ClipRecord
-from plugin_server.studio.library.undo import Step
+from plugin_server.studio.library.records import ClipRecord, ClipState
+from plugin_server.studio.library.undo import UndoStep
 
 MAX_COUNT = 100_000
 DONE = {
@@ -50,8 +50,8 @@ def _actions(library: Library, clip: str, words: str, count: int) -> dict[str, C
         "info": lambda: _details(library.find(clip)),
         "open": lambda: _launch(library.find_file(clip).path),
         "reveal": lambda: _reveal(library.find_file(clip).path),
-        "star": lambda: _details(library.star(clip, True)),
-        "unstar": lambda: _details(library.star(clip, False)),
+        "star": lambda: _details(library.star(clip)),
+        "unstar": lambda: _details(library.star(clip, starred=False)),
         "tag": lambda: _details(library.tag(clip, words)),
         "delete": lambda: [f"in the trash: {library.delete(clip).path} (clipsonic clips undo brings it back)"],
         "undo": lambda: _step(library.undo(), 0),
@@ -61,36 +61,36 @@ def _actions(library: Library, clip: str, words: str, count: int) -> dict[str, C
 
 def _table(page: Page, folder: Path) -> Iterable[str]:
     """Columns as wide as what they hold; the prompt gets the rest of the line."""
-    if not page.entries:
+    if not page.clips:
         return [f"no clips in {folder}"]
-    lines = table_lines([_columns(entry) for entry in page.entries])
-    more = page.total - len(page.entries)
+    lines = table_lines([_columns(clip) for clip in page.clips])
+    more = page.total - len(page.clips)
     return [*lines, f"{page.total} clips in {folder}" + (f"; the other {more} with --count" if more else "")]
 
 
-def _columns(entry: ClipRecord) -> tuple[str, ...]:
-    made = datetime.fromtimestamp(entry.made).strftime("%Y-%m-%d %H:%M")
-    about = f"{entry.prompt}  [{entry.tags}]" if entry.tags else entry.prompt
-    return ("★" if entry.star else " ", entry.id, made, f"{entry.seconds:g} s", plain(about))
+def _columns(clip: ClipRecord) -> tuple[str, ...]:
+    made = datetime.fromtimestamp(clip.file.created_at).strftime("%Y-%m-%d %H:%M")
+    about = f"{clip.file.prompt}  [{clip.tags}]" if clip.tags else clip.file.prompt
+    return ("★" if clip.is_starred else " ", clip.id, made, f"{clip.file.seconds:g} s", plain(about))
 
 
-def _details(entry: ClipRecord) -> Iterable[str]:
+def _details(clip: ClipRecord) -> Iterable[str]:
     fields = {
-        "clip": entry.id,
-        "file": str(entry.path) if entry.state == "here" else f"{entry.path} ({entry.state})",
-        "prompt": plain(entry.prompt),
-        "tags": entry.tags,
-        "star": "★" if entry.star else "",
-        "length": f"{entry.seconds:g} s",
-        "made": datetime.fromtimestamp(entry.made).strftime("%Y-%m-%d %H:%M:%S"),
-        "seed": f"{entry.seed}, take {entry.take}",
-        "model": entry.model,
+        "clip": clip.id,
+        "file": str(clip.path) if clip.state == ClipState.PRESENT else f"{clip.path} ({clip.state})",
+        "prompt": plain(clip.file.prompt),
+        "tags": clip.tags,
+        "star": "★" if clip.is_starred else "",
+        "length": f"{clip.file.seconds:g} s",
+        "made": datetime.fromtimestamp(clip.file.created_at).strftime("%Y-%m-%d %H:%M:%S"),
+        "seed": f"{clip.file.seed}, take {clip.file.take}",
+        "model": clip.file.model,
     }
     return [f"{name:7} {value}" for name, value in fields.items() if value]
 
 
-def _step(step: Step, side: int) -> Iterable[str]:
-    return [f"{DONE[step.kind][side]}: {entry.path.name}" for entry in step.entries]
+def _step(step: UndoStep, side: int) -> Iterable[str]:
+    return [f"{DONE[step.kind][side]}: {clip.path.name}" for clip in step.clips]
 
 
 def _launch(path: Path) -> Iterable[str]:

@@ -192,7 +192,7 @@ class ClipGenerator:
             # Cancelled while it was being written: nobody was told of the file, so nobody shall find it.
             clip.path.unlink(missing_ok=True)
             if self._library:
-                self._library.forget(clip.path)
+                self._library.remove(clip.path)
             raise
         self.n_clips += 1
         self.model_seconds += take.seconds_spent

@@ -41,7 +41,7 @@ def find_rendered(library: Library, recipe: Mapping[str, object], sample_rate: i
     wanted, seed = _deciding(recipe), recipe["seed"]
     if not isinstance(seed, int):
         raise TypeError(f"got {seed!r}, expected a seed")
-    for entry in library.made_from(prompt_of(recipe), seed, str(recipe["model"])):
+    for entry in library.find_by_request(prompt_of(recipe), seed, str(recipe["model"])):
         if _is_of(entry.path, wanted, sample_rate):
             return _clip_of(entry)
     return None
@@ -62,4 +62,4 @@ def _is_of(path: Path, wanted: list[object], sample_rate: int) -> bool:
 
 
 def _clip_of(entry: ClipRecord) -> ClipMade:
-    return ClipMade(entry.id, entry.path, entry.seconds, entry.take, entry.seed)
+    return ClipMade(entry.id, entry.path, entry.file.seconds, entry.file.take, entry.file.seed)

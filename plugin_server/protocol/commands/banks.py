@@ -68,12 +68,12 @@ class BankCommands:
 
     def look(self, peers: Collection[Peer]) -> None:
         """Look for clips that were made, and tell these peers and all who follow; in the banks' thread."""
-        self._announce(peers, self._pads.look())
+        self._announce(peers, self._pads.refresh_clips())
 
     def _list(self, peer: Peer, arguments: Sequence[Atom]) -> list[Reply]:
         exactly(0, "nothing", arguments)
-        self._pads.need()
-        rows = self._pads.rows()
+        self._pads.require_bank()
+        rows = self._pads.summaries()
         replies: list[Reply] = [
             ("/bank", row.name, row.description[:MAX_TEXT], row.n_slots, int(row.is_loaded), int(row.is_edited))
             for row in rows
@@ -82,7 +82,7 @@ class BankCommands:
 
     def _load(self, peer: Peer, arguments: Sequence[Atom]) -> list[Reply]:
         name = " ".join(as_text("bank", atom) for atom in arguments)
-        return self._tell(peer, "/bank/load", self._pads.load(name or self._pads.need().name))
+        return self._tell(peer, "/bank/load", self._pads.load(name or self._pads.require_bank().name))
 
     def _step(self, address: str, step: int, peer: Peer, arguments: Sequence[Atom]) -> list[Reply]:
         exactly(0, "nothing", arguments)
@@ -95,7 +95,7 @@ class BankCommands:
 
     def _render(self, peer: Peer, arguments: Sequence[Atom]) -> list[Reply]:
         at_most(1, "a slot, or nothing for all", arguments)
-        bank = self._pads.need()
+        bank = self._pads.require_bank()
         slots = [self._pads.slot(read_slot(self._pads, arguments[0]))] if arguments else bank.slots
         requests = tuple(slot.request for slot in slots)
         for request in requests:

@@ -14,7 +14,7 @@ from plugin_server.protocol.subscribers import Peer
 from plugin_server.studio.generator import request_like
 from plugin_server.studio.library.library import Library, Page
 from plugin_server.studio.library.records import ClipRecord
-from plugin_server.studio.library.undo import Step
+from plugin_server.studio.library.undo import UndoStep
 from plugin_server.studio.requests import SEED_LIMIT, Generate
 
 USUAL_COUNT, MAX_COUNT = 20, 200
@@ -78,7 +78,7 @@ class ClipCommands:
         at_most(2, "a clip, and 0 or 1", arguments)
         clip, *switch = _at_least_one("clip", arguments)
         star = as_switch("star", switch[0]) if switch else True
-        return _one("/clip/star", self._library.star(as_text("clip", clip), star))
+        return _one("/clip/star", self._library.star(as_text("clip", clip), starred=star))
 
     def _tag(self, peer: Peer, arguments: Sequence[Atom]) -> list[Reply]:
         clip, *words = _at_least_one("clip", arguments)
@@ -107,7 +107,7 @@ class ClipCommands:
     def _scan(self, peer: Peer, arguments: Sequence[Atom]) -> list[Reply]:
         exactly(0, "nothing", arguments)
         scanned = self._library.scan()
-        return [("/done", "/clip/scan", scanned.new, scanned.moved, scanned.gone)]
+        return [("/done", "/clip/scan", scanned.new, scanned.moved, scanned.missing)]
 
 
 def other_seed(seed: int | None) -> int:
@@ -116,26 +116,26 @@ def other_seed(seed: int | None) -> int:
     return drawn + 1 if seed is not None and drawn >= seed else drawn
 
 
-def _info_of(entry: ClipRecord) -> Reply:
-    made = datetime.fromtimestamp(entry.made).isoformat(" ", "seconds")
+def _info_of(clip: ClipRecord) -> Reply:
+    made = datetime.fromtimestamp(clip.file.created_at).isoformat(" ", "seconds")
     # An int of OSC has 32 bits; a file that was tampered with may name more.
-    seed, take = min(entry.seed, SEED_LIMIT), min(entry.take, SEED_LIMIT)
-    text = (entry.prompt[:MAX_TEXT], entry.tags[:MAX_TEXT])
-    head = (entry.id[:64], str(entry.path), float(entry.seconds), int(entry.star), entry.state)
-    return ("/clip.info", *head, seed, take, entry.model[:64], made, *text)
+    seed, take = min(clip.file.seed, SEED_LIMIT), min(clip.file.take, SEED_LIMIT)
+    text = (clip.file.prompt[:MAX_TEXT], clip.tags[:MAX_TEXT])
+    head = (clip.id[:64], str(clip.path), float(clip.file.seconds), int(clip.is_starred), clip.state.value)
+    return ("/clip.info", *head, seed, take, clip.file.model[:64], made, *text)
 
 
 def _page(address: str, page: Page, first: int) -> list[Reply]:
-    infos = [_info_of(entry) for entry in page.entries]
+    infos = [_info_of(clip) for clip in page.clips]
     return [("/clip.list", len(infos), page.total, first), *infos, ("/done", address, len(infos))]
 
 
-def _one(address: str, entry: ClipRecord) -> list[Reply]:
-    return [_info_of(entry), ("/done", address, entry.id[:64])]
+def _one(address: str, clip: ClipRecord) -> list[Reply]:
+    return [_info_of(clip), ("/done", address, clip.id[:64])]
 
 
-def _step(address: str, step: Step) -> list[Reply]:
-    return [*(_info_of(entry) for entry in step.entries), ("/done", address, step.kind, len(step.entries))]
+def _step(address: str, step: UndoStep) -> list[Reply]:
+    return [*(_info_of(clip) for clip in step.clips), ("/done", address, step.kind, len(step.clips))]
 
 
 def _count(atom: Atom) -> int:

@@ -66,7 +66,7 @@ class SlotTrigger:
         """Fire the slots of a MIDI note, if there are any."""
 
         def fire() -> None:
-            for number, slot in enumerate(self._pads.need().slots):
+            for number, slot in enumerate(self._pads.require_bank().slots):
                 if slot.note == note:
                     self._fire_slot(peer, number, velocity)
 
@@ -91,10 +91,10 @@ class SlotTrigger:
         if self._pads.bank:
             fire()
         else:
-            self._in_thread(peer, self._pads.need, fire)
+            self._in_thread(peer, self._pads.require_bank, fire)
 
     def _fire_slot(self, peer: Peer, number: int, velocity: float) -> None:
-        bank = self._pads.need()
+        bank = self._pads.require_bank()
         wish = _Fire(peer, bank.name, number, bank.slot(number), velocity)
         clip = self._pads.clip(number)
         if clip:
@@ -112,13 +112,13 @@ class SlotTrigger:
     def _search(self, wish: _Fire, lost: bool = False) -> None:
         def search() -> None:
             if lost:
-                self._pads.forget(wish.number)
+                self._pads.invalidate(wish.number)
             self._banks.look([wish.peer])
 
         self._in_thread(wish.peer, search, lambda: self._sound_or_make(wish))
 
     def _sound_or_make(self, wish: _Fire) -> None:
-        bank = self._pads.need()
+        bank = self._pads.require_bank()
         # Another bank may have been loaded meanwhile.
         clip = self._pads.clip(wish.number) if bank.name == wish.bank else None
         if clip:

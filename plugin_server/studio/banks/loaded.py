@@ -1,4 +1,4 @@
-"""The bank that is loaded, and which of its slots have their clip."""
+"""The bank that is loaded, and the clips that its slots have so far."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -10,12 +10,12 @@ from plugin_server.studio.jobs import ClipMade
 from plugin_server.studio.requests import Generate
 
 FindExisting = Callable[[Generate], ClipMade | None]
-"""The clip that a request would make, when there is one."""
+"""Returns the clip that a request would make, when it was made before."""
 
 
 @dataclass(frozen=True, slots=True)
-class BankRow:
-    """What a list of banks says of one."""
+class BankSummary:
+    """One bank as lists of banks show it."""
 
     name: str
     description: str
@@ -26,63 +26,64 @@ class BankRow:
 
 
 @dataclass(slots=True)
-class _Loaded:
+class _BankClips:
     bank: Bank
     clips: dict[int, ClipMade] = field(default_factory=dict)
+    """By slot number."""
 
 
 class LoadedBank:
-    """One bank at a time, and edits of banks until they are saved.
+    """The one bank that is loaded at a time, and edits of banks until they are saved.
 
-    `bank` and `clip` look at what is known and may be asked from any thread; the other methods read files and must come
+    `bank` and `clip` read what is known and may be asked from any thread; the other methods read files and must come
     from one thread.
     """
 
-    def __init__(self, shelf: BankRegistry, find_made: FindExisting, first: str) -> None:
-        self._shelf, self._find_made, self._first = shelf, find_made, first
-        self._loaded: _Loaded | None = None
+    def __init__(self, registry: BankRegistry, find_existing: FindExisting, default_name: str) -> None:
+        self._registry, self._find_existing, self._default_name = registry, find_existing, default_name
+        self._loaded: _BankClips | None = None
         self._edited: dict[str, Bank] = {}
 
     @property
     def bank(self) -> Bank | None:
-        """The loaded one; None before the first is needed."""
+        """The bank that is loaded; None before the first is needed."""
         return self._loaded.bank if self._loaded else None
 
     def clip(self, number: int) -> ClipMade | None:
-        """The clip of a slot of the loaded bank, as far as it is known."""
+        """Return the clip of a slot of the loaded bank, as far as it is known."""
         return self._loaded.clips.get(number) if self._loaded else None
 
-    def rows(self) -> list[BankRow]:
-        """All banks, by name; those that cannot be used among them."""
-        return [self._row(name) for name in self._names()]
+    def summaries(self) -> list[BankSummary]:
+        """Return a line for each bank, by name; those that cannot be used among them."""
+        return [self._summary(name) for name in self._names()]
 
-    def need(self) -> Bank:
-        """The loaded bank; the first time that of the settings is loaded. Raises what `load` raises."""
-        return self._need().bank
+    def require_bank(self) -> Bank:
+        """Return the loaded bank; the first time that of the settings is loaded. Raises what `load` raises."""
+        return self._require().bank
 
     def load(self, name: str) -> Bank:
-        """Take another bank, with its edits if it has any. Raises UnknownBank or BadFile; then the old one stays."""
+        """Load another bank, with its edits if it has any. Raises UnknownBank or BadFile; then the old one stays."""
         return self._load(name).bank
 
     def step(self, step: int) -> Bank:
-        """The bank `step` places further in the list, which begins again at its end."""
+        """Load the bank that comes `step` further in the list, which begins again at its end."""
         names = self._names()
         if not names:
             raise UnknownBank("bank: there are no banks")
-        name = self.need().name
-        place = names.index(name) if name in names else -1
-        return self.load(names[(place + step) % len(names)])
+        name = self.require_bank().name
+        index = names.index(name) if name in names else -1
+        return self.load(names[(index + step) % len(names)])
 
     def load_number(self, number: int) -> Bank:
-        """The bank at a place of the list, from 0. Raises BadArgument when there is none."""
+        """Load the bank of this number in the list, from 0. Raises BadArgument when there is none."""
         names = self._names()
         if not 0 <= number < len(names):
             raise BadArgument(f"bank: got number {number}, expected 0 to {len(names) - 1}")
         return self.load(names[number])
 
     def number_of(self, slot: str | int) -> int:
-        """The number of a slot that is known by its number or its name. Raises BadArgument."""
-        bank = self.need()
+        """Return the number of a slot that is known by its number or its name. Raises BadArgument."""
+        bank = self.require_bank()
         if isinstance(slot, int):
             bank.slot(slot)
             return slot
@@ -94,35 +95,37 @@ class LoadedBank:
         )
 
     def slot(self, number: int) -> Slot:
-        """A slot of the loaded bank. Raises BadArgument."""
-        return self.need().slot(number)
+        """Return a slot of the loaded bank. Raises BadArgument."""
+        return self.require_bank().slot(number)
 
     def set(self, number: int, request: Generate) -> Slot:
         """Give a slot another request, or add one at the end; kept until the daemon ends, or for good by `save`."""
-        loaded = self._need()
+        loaded = self._require()
         bank = loaded.bank.with_request(number, request)
         self._edited[bank.name] = bank
         clips = dict(loaded.clips)
         clips.pop(number, None)
-        self._loaded = _Loaded(bank, clips)
-        self.look()
+        self._loaded = _BankClips(bank, clips)
+        self.refresh_clips()
         return bank.slots[number]
 
     def save(self, name: str = "") -> tuple[Bank, Path]:
-        """Write the loaded bank into the person's own folder, under another name if one is given, which is the loaded
-        one then. Raises BadArgument or FolderNotWritable."""
-        loaded = self._need()
+        """Write the loaded bank into the person's own folder; return it and its path.
+
+        Under another name if one is given, which is the loaded one then. Raises BadArgument or FolderNotWritable.
+        """
+        loaded = self._require()
         old = loaded.bank
         bank = replace(old, name=check_name(name)) if name else old
-        path = self._shelf.save(bank)
+        path = self._registry.save(bank)
         for saved in (old.name, bank.name):
             self._edited.pop(saved, None)
-        self._loaded = _Loaded(bank, loaded.clips)
+        self._loaded = _BankClips(bank, loaded.clips)
         return bank, path
 
-    def look(self) -> list[int]:
-        """Look for the clips of slots that have none; which have one now."""
-        loaded = self._need()
+    def refresh_clips(self) -> list[int]:
+        """Search the clips of slots that have none; return the numbers of those that have one now."""
+        loaded = self._require()
         found = []
         for number, slot in enumerate(loaded.bank.slots):
             if number not in loaded.clips and (clip := self._find(slot)):
@@ -130,34 +133,34 @@ class LoadedBank:
                 found.append(number)
         return found
 
-    def forget(self, number: int) -> None:
-        """A slot's clip is not where it was."""
+    def invalidate(self, number: int) -> None:
+        """Drop what is known of a slot's clip, which is not where it was."""
         if self._loaded:
             self._loaded.clips.pop(number, None)
 
-    def _need(self) -> _Loaded:
-        return self._loaded or self._load(self._first)
+    def _require(self) -> _BankClips:
+        return self._loaded or self._load(self._default_name)
 
-    def _load(self, name: str) -> _Loaded:
-        loaded = self._loaded = _Loaded(self._edited.get(name) or self._shelf.find(name))
-        self.look()
+    def _load(self, name: str) -> _BankClips:
+        loaded = self._loaded = _BankClips(self._edited.get(name) or self._registry.find(name))
+        self.refresh_clips()
         return loaded
 
     def _find(self, slot: Slot) -> ClipMade | None:
         try:
-            return self._find_made(slot.request)
+            return self._find_existing(slot.request)
         except ClipsonicError:
             # A slot for a model that is not installed is told when it is rendered; the others can be used.
             return None
 
     def _names(self) -> list[str]:
-        return sorted(self._shelf.paths().keys() | self._edited.keys())
+        return sorted(self._registry.paths().keys() | self._edited.keys())
 
-    def _row(self, name: str) -> BankRow:
-        edited = name in self._edited
-        loaded = self.bank is not None and self.bank.name == name
+    def _summary(self, name: str) -> BankSummary:
+        is_edited = name in self._edited
+        is_loaded = self.bank is not None and self.bank.name == name
         try:
-            bank = self._edited.get(name) or self._shelf.find(name)
+            bank = self._edited.get(name) or self._registry.find(name)
         except ClipsonicError as error:
-            return BankRow(name, str(error), 0, edited, loaded)
-        return BankRow(name, bank.description, len(bank.slots), edited, loaded)
+            return BankSummary(name, str(error), 0, is_edited, is_loaded)
+        return BankSummary(name, bank.description, len(bank.slots), is_edited, is_loaded)

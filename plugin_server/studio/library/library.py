@@ -1,8 +1,8 @@
-"""The library: every clip of a sample folder, with search, stars, tags, and steps back and forth.
+"""The library: every clip of a sample folder, with search, stars, tags, undo and redo.
 
-All of it can be made anew from the folder's files but what people add: stars, tags and the steps. Every method may
-be called from any thread, and other processes may use the same index; each raises LibraryFailed when the index cannot
-be used at all.
+All of it can be made anew from the folder's files but what people add: stars, tags and the steps to undo. Every method
+may be called from any thread, and other processes may use the same index; each raises LibraryFailed when the index
+cannot be used at all.
 """
 
 import logging
@@ -17,10 +17,17 @@ from typing import TypeVar
 
 from plugin_server.errors import BadArgument, ClipsonicError, UnknownClip, shown
 from plugin_server.studio.library.database import LibraryDatabase
-from plugin_server.studio.library.records import ClipRecord, entry_of, name_of, put, read_clip_file
-from plugin_server.studio.library.scan import Scan, Scanned
-from plugin_server.studio.library.undo import Change, History, Step
-from plugin_server.studio.library.undo_files import Trash, UndoFiles, move_to_trash
+from plugin_server.studio.library.records import (
+    ClipRecord,
+    ClipState,
+    name_of,
+    read_clip_file,
+    record_of,
+    upsert,
+)
+from plugin_server.studio.library.scan import Scan, ScanResult
+from plugin_server.studio.library.undo import ClipChange, UndoHistory, UndoStep
+from plugin_server.studio.library.undo_files import MoveToTrash, UndoFiles, move_to_trash
 
 log = logging.getLogger(__name__)
 
@@ -28,29 +35,29 @@ T = TypeVar("T")
 
 MAX_WORDS = 20
 MAX_TAGS = 32
-MAX_TAG = 40
+MAX_TAG_LENGTH = 40
 """Characters of one tag."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some clips of a longer list, newest first."""
+    """A page of a longer list of clips, newest first."""
 
     total: int
     """How many the whole list has."""
-    entries: tuple[ClipRecord, ...]
+    clips: tuple[ClipRecord, ...]
 
 
 class Library:
     """The clips of one folder. Nothing is read or written before the first call."""
 
-    def __init__(self, folder: Path, index: Path, trash: Trash = move_to_trash) -> None:
+    def __init__(self, folder: Path, index: Path, move_to_trash: MoveToTrash = move_to_trash) -> None:
         self.folder = folder
         self._index = LibraryDatabase(index)
         # Hidden, so that no scan takes them for clips where the index lies in the sample folder.
-        self._kept = UndoFiles(index.with_name(f".{index.stem}.kept"))
-        self._trash = trash
-        self._history = History(folder, self._kept, trash)
+        self._undo_files = UndoFiles(index.with_name(f".{index.stem}.kept"))
+        self._move_to_trash = move_to_trash
+        self._history = UndoHistory(folder, self._undo_files, move_to_trash)
         self._scanning = threading.Lock()
         self._stopped = threading.Event()
 
@@ -63,17 +70,17 @@ class Library:
             file = read_clip_file(self.folder, path.relative_to(self.folder).as_posix())
 
             def work(connection: sqlite3.Connection) -> None:
-                self._history.record(connection, "generate", [Change(put(connection, file))], request)
+                self._history.record(connection, "generate", [ClipChange(upsert(connection, file))], request)
 
             self._index.write(work)
         except ClipsonicError as error:
             log.warning("%s was not entered into the library: %s", path.name, error)
 
-    def forget(self, path: Path) -> None:
-        """Take a clip out as if it had never been, when its job was cancelled at the last moment. Never raises."""
+    def remove(self, path: Path) -> None:
+        """Remove a clip as if it had never been, when its job was cancelled at the last moment. Never raises."""
 
         def work(connection: sqlite3.Connection) -> None:
-            connection.execute("DELETE FROM clips WHERE path = ? AND state = 'here'", (self._below(path),))
+            connection.execute("DELETE FROM clips WHERE path = ? AND state = 'here'", (self._relative(path),))
             connection.execute("DELETE FROM steps WHERE number NOT IN (SELECT step FROM changes)")
 
         try:
@@ -82,67 +89,71 @@ class Library:
             log.warning("%s stays in the library: %s", path.name, error)
 
     def newest(self, count: int, first: int = 0) -> Page:
-        """`count` clips from the newest but `first`."""
+        """Return `count` clips, the newest first, after the first `first`."""
         total = "SELECT count(*) FROM clips WHERE state = 'here'"
         page = "SELECT * FROM clips WHERE state = 'here' ORDER BY number DESC LIMIT ? OFFSET ?"
         return self._page(total, page, (), count, first)
 
     def search(self, words: str, count: int, first: int = 0) -> Page:
-        """The same of the clips that have all `words`, or their beginnings, in prompt, tags or name.
+        """Return such a page of the clips that have all `words`, or their beginnings, in prompt, tags or name.
 
         'starred' finds those with a star. Raises BadArgument when there is nothing to look for.
         """
-        query = _match(words)
+        query = _fts_query(words)
         total = "SELECT count(*) FROM words WHERE words MATCH ?"
         found = "SELECT rowid FROM words WHERE words MATCH ? ORDER BY rowid DESC LIMIT ? OFFSET ?"
         return self._page(
             total, f"SELECT * FROM clips WHERE number IN ({found}) ORDER BY number DESC", (query,), count, first
         )
 
-    def made_from(self, prompt: str, seed: int, model: str) -> list[ClipRecord]:
-        """Clips of this prompt, seed and model whose files are there, the newest first."""
+    def find_by_request(self, prompt: str, seed: int, model: str) -> list[ClipRecord]:
+        """Return the clips of this prompt, seed and model whose files are there, the newest first."""
         query = (
             "SELECT * FROM clips WHERE seed = ? AND prompt = ? AND model = ? AND state = 'here' ORDER BY number DESC"
         )
 
         def work(connection: sqlite3.Connection) -> list[ClipRecord]:
-            return [entry_of(row, self.folder) for row in connection.execute(query, (seed, prompt, model)).fetchall()]
+            return [record_of(row, self.folder) for row in connection.execute(query, (seed, prompt, model)).fetchall()]
 
-        found = self._read(work)
-        if all(entry.is_as_known for entry in found):
-            return found
+        clips = self._read(work)
+        if all(clip.is_unchanged for clip in clips):
+            return clips
         self.scan()
-        return [entry for entry in self._index.read(work) if entry.is_as_known]
+        return [clip for clip in self._index.read(work) if clip.is_unchanged]
 
     def find(self, clip: str) -> ClipRecord:
-        """A clip by 'last', its id, its file's name or its path in the sample folder; where its file is now.
+        """Return the clip of 'last', an id, a file's name or a path in the sample folder; where its file is now.
 
         Of several the newest whose file is there. Raises UnknownClip.
         """
         try:
-            entry = self._look_up(clip)
+            record = self._look_up(clip)
         except UnknownClip:
             if not self._is_file(clip):
                 raise
             self.scan()
             return self._look_up(clip)
-        if entry.state == "gone" or (entry.state == "here" and not entry.is_as_known):
+        if record.state == ClipState.MISSING or (record.state == ClipState.PRESENT and not record.is_unchanged):
             self.scan()
             # 'last' may be another one now; all else stays the same clip wherever it went.
-            return self._look_up(clip) if clip == "last" else self._by_number(entry.number)
-        return entry
+            return self._look_up(clip) if clip == "last" else self._by_number(record.number)
+        return record
 
     def find_file(self, clip: str) -> ClipRecord:
-        """As `find`, a clip whose file is there. Raises UnknownClip when it is not."""
-        entry = self.find(clip)
-        if entry.state != "here":
-            where = {"undone": "was undone; /clip/redo brings it back", "deleted": "was deleted"}
-            raise UnknownClip(f"clip: got {shown(clip)}, whose file {where.get(entry.state, 'is no longer there')}")
-        return entry
+        """Return a clip whose file is there, named as for `find`. Raises UnknownClip when it is not."""
+        record = self.find(clip)
+        if record.state != ClipState.PRESENT:
+            reasons = {
+                ClipState.UNDONE: "was undone; /clip/redo brings it back",
+                ClipState.DELETED: "was deleted",
+                ClipState.MISSING: "is no longer there",
+            }
+            raise UnknownClip(f"clip: got {shown(clip)}, whose file {reasons[record.state]}")
+        return record
 
-    def star(self, clip: str, star: bool = True) -> ClipRecord:
+    def star(self, clip: str, *, starred: bool = True) -> ClipRecord:
         """Give a clip a star or take it away. Raises UnknownClip."""
-        return self._change(self.find(clip), "star", "star", str(int(star)))
+        return self._change(self.find(clip), "star", "star", str(int(starred)))
 
     def tag(self, clip: str, words: str) -> ClipRecord:
         """Add words to a clip's tags; one that begins with '-' is taken away instead.
@@ -151,33 +162,35 @@ class Library:
         """
         if not words.split():
             raise BadArgument("tags: got nothing, expected words; -word takes one away")
-        entry = self.find(clip)
-        return self._change(entry, "tag", "tags", _tagged(entry.tags, words))
+        record = self.find(clip)
+        return self._change(record, "tag", "tags", _edit_tags(record.tags, words))
 
     def delete(self, clip: str) -> ClipRecord:
         """Put a clip's file into the system's trash. Raises UnknownClip, FolderNotWritable or TrashFailed."""
-        entry = self.find_file(clip)
-        self._index.write(lambda connection: self._history.delete(connection, entry))
-        return self._by_number(entry.number)
+        record = self.find_file(clip)
+        self._index.write(lambda connection: self._history.delete(connection, record))
+        return self._by_number(record.number)
 
-    def undo(self) -> Step:
-        """Undo the newest step: a request's takes leave the folder, a deleted clip comes back, a star or tag is as it
-        was. Raises NothingToUndo or FolderNotWritable."""
+    def undo(self) -> UndoStep:
+        """Undo the newest step. Raises NothingToUndo or FolderNotWritable.
+
+        A request's takes leave the folder, a deleted clip comes back, a star or tag is as it was.
+        """
         return self._index.write(self._history.undo)
 
-    def redo(self) -> Step:
-        """Do again what was undone last. Raises NothingToUndo, FolderNotWritable or TrashFailed."""
+    def redo(self) -> UndoStep:
+        """Redo what was undone last. Raises NothingToUndo, FolderNotWritable or TrashFailed."""
         return self._index.write(self._history.redo)
 
-    def scan(self) -> Scanned:
-        """Compare the index with the folder: enter what is new, find what was moved, mark what is gone."""
+    def scan(self) -> ScanResult:
+        """Compare the index with the folder: enter what is new, find what was moved, mark what is missing."""
         with self._scanning:
-            scanned = Scan(self._index, self.folder, self._stopped.is_set).run()
+            result = Scan(self._index, self.folder, self._stopped.is_set).run()
             self._index.is_new = False
             query = "SELECT kept FROM clips WHERE kept != ''"
-            known = self._index.read(lambda connection: {row["kept"] for row in connection.execute(query)})
-            self._kept.sweep(known, self._trash)
-        return scanned
+            tokens = self._index.read(lambda connection: {row["kept"] for row in connection.execute(query)})
+            self._undo_files.trash_orphans(tokens, self._move_to_trash)
+        return result
 
     def open(self) -> None:
         """Check the index and compare it with the folder, in a thread of its own; what goes wrong is only logged."""
@@ -196,15 +209,14 @@ class Library:
     def _open(self) -> None:
         try:
             self._index.check()
-            scanned = self.scan()
-            log.info("%s: %s", self.folder, scanned)
+            log.info("%s: %s", self.folder, self.scan())
         except ClipsonicError as error:
             log.warning("the library is not at hand: %s", error)
         except Exception:
             log.exception("the library's scan")
 
     def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Read an index that is filled: one that was lost or damaged a moment ago is made anew from the folder first.
+        """Read a filled index: one that was lost or damaged a moment ago is made anew from the folder first.
 
         While that is being done already, what is there so far is the answer.
         """
@@ -222,11 +234,11 @@ class Library:
     def _page(self, total: str, page: str, arguments: tuple[str, ...], count: int, first: int) -> Page:
         def work(connection: sqlite3.Connection) -> Page:
             rows = connection.execute(page, (*arguments, count, first)).fetchall()
-            entries = tuple(entry_of(row, self.folder) for row in rows)
-            return Page(connection.execute(total, arguments).fetchone()[0], entries)
+            clips = tuple(record_of(row, self.folder) for row in rows)
+            return Page(connection.execute(total, arguments).fetchone()[0], clips)
 
         found = self._read(work)
-        if all(entry.is_as_known for entry in found.entries):
+        if all(clip.is_unchanged for clip in found.clips):
             return found
         self.scan()
         return self._index.read(work)
@@ -236,7 +248,7 @@ class Library:
             for query, arguments in self._queries(clip):
                 row = connection.execute(f"SELECT * FROM clips WHERE {query}", arguments).fetchone()
                 if row is not None:
-                    return entry_of(row, self.folder)
+                    return record_of(row, self.folder)
             raise UnknownClip(
                 f"clip: got {shown(clip)}, expected 'last', or a clip's id, name or path in {self.folder}"
             )
@@ -248,72 +260,72 @@ class Library:
             return [("state = 'here' ORDER BY number DESC LIMIT 1", ())]
         clip = unicodedata.normalize("NFC", clip)
         best = "ORDER BY state = 'here' DESC, number DESC LIMIT 1"
-        path = self._below(Path(clip))
+        path = self._relative(Path(clip))
         queries: list[tuple[str, tuple[str, ...]]] = [(f"name = ? AND path = ? {best}", (name_of(path), path))]
         if "/" not in path:
             queries += [(f"id = ? {best}", (clip.lower(),)), (f"name = ? {best}", (name_of(path),))]
         return queries
 
-    def _below(self, path: Path) -> str:
-        """A path as the index has it. No file is touched: what lies elsewhere is simply not in the index."""
+    def _relative(self, path: Path) -> str:
+        """Return a path as the index has it. No file is touched: what lies elsewhere is simply not in the index."""
         if path.is_absolute():
             with_case, folder = os.path.normpath(path), os.path.normpath(self.folder)
             path = Path(os.path.relpath(with_case, folder)) if _inside(with_case, folder) else path
         return PurePath(path).as_posix()
 
     def _is_file(self, clip: str) -> bool:
-        """A file of the sample folder has this name or path, though the index does not know it."""
-        place = os.path.normpath(self.folder / clip)
+        """Return whether a file of the sample folder has this name or path, though the index does not know it."""
+        path = os.path.normpath(self.folder / clip)
         # os.path's, which takes a name that no file can have for one that none has.
-        return _inside(place, os.path.normpath(self.folder)) and os.path.isfile(place)  # noqa: PTH113
+        return _inside(path, os.path.normpath(self.folder)) and os.path.isfile(path)  # noqa: PTH113
 
     def _by_number(self, number: int) -> ClipRecord:
         query = "SELECT * FROM clips WHERE number = ?"
         row = self._index.read(lambda connection: connection.execute(query, (number,)).fetchone())
         if row is None:
-            # The index was lost between two looks.
+            # The index was lost between two reads.
             raise UnknownClip("clip: the library was just made anew; ask again")
-        return entry_of(row, self.folder)
+        return record_of(row, self.folder)
 
-    def _change(self, entry: ClipRecord, kind: str, column: str, after: str) -> ClipRecord:
+    def _change(self, record: ClipRecord, kind: str, column: str, after: str) -> ClipRecord:
         def work(connection: sqlite3.Connection) -> None:
             query = f"SELECT CAST({column} AS TEXT) FROM clips WHERE number = ?"
-            row = connection.execute(query, (entry.number,)).fetchone()
+            row = connection.execute(query, (record.number,)).fetchone()
             before = row[0] if row else after
             if before == after:
                 return
-            connection.execute(f"UPDATE clips SET {column} = ? WHERE number = ?", (after, entry.number))
-            self._history.record(connection, kind, [Change(entry.number, before, after)])
+            connection.execute(f"UPDATE clips SET {column} = ? WHERE number = ?", (after, record.number))
+            self._history.record(connection, kind, [ClipChange(record.number, before, after)])
 
         self._index.write(work)
-        return self._by_number(entry.number)
+        return self._by_number(record.number)
 
 
 def _inside(path: str, folder: str) -> bool:
     return os.path.normcase(path).startswith(os.path.normcase(folder.rstrip(os.sep) + os.sep))
 
 
-def _match(words: str) -> str:
-    """FTS5's query for all of some words, each by its beginning."""
-    found = words.split()
+def _fts_query(words: str) -> str:
+    """Return FTS5's query for all of some words, each by its beginning. Raises BadArgument."""
+    terms = words.split()
     if not any(letter.isalnum() for letter in words):
         raise BadArgument(f"words: got {shown(words)}, expected words of a prompt, a tag or a name")
-    if len(found) > MAX_WORDS:
-        raise BadArgument(f"words: got {len(found)}, expected at most {MAX_WORDS}")
+    if len(terms) > MAX_WORDS:
+        raise BadArgument(f"words: got {len(terms)}, expected at most {MAX_WORDS}")
     # In quotes nothing is an operator of the query language.
-    return " ".join('"{}"*'.format(word.replace('"', '""')) for word in found)
+    return " ".join('"{}"*'.format(word.replace('"', '""')) for word in terms)
 
 
-def _tagged(tags: str, words: str) -> str:
-    kept = {tag.casefold(): tag for tag in tags.split()}
+def _edit_tags(tags: str, words: str) -> str:
+    edited = {tag.casefold(): tag for tag in tags.split()}
     for word in words.split():
         if word.startswith("-"):
-            kept.pop(word[1:].casefold(), None)
+            edited.pop(word[1:].casefold(), None)
         else:
-            kept.setdefault(word.casefold(), word)
-    long = [tag for tag in kept.values() if len(tag) > MAX_TAG]
+            edited.setdefault(word.casefold(), word)
+    long = [tag for tag in edited.values() if len(tag) > MAX_TAG_LENGTH]
     if long:
-        raise BadArgument(f"tags: got {shown(long[0])}, expected at most {MAX_TAG} characters")
-    if len(kept) > MAX_TAGS:
-        raise BadArgument(f"tags: got {len(kept)}, expected at most {MAX_TAGS}")
-    return " ".join(kept.values())
+        raise BadArgument(f"tags: got {shown(long[0])}, expected at most {MAX_TAG_LENGTH} characters")
+    if len(edited) > MAX_TAGS:
+        raise BadArgument(f"tags: got {len(edited)}, expected at most {MAX_TAGS}")
+    return " ".join(edited.values())

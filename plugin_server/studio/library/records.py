@@ -1,94 +1,108 @@
-"""What the library knows of a clip: from the clip's own file into a row, and from a row to whoever asks."""
+"""The library's records of clips: from a clip's own file into a row of the index, and from a row to callers."""
 
 import sqlite3
 import unicodedata
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import astuple, dataclass
+from enum import StrEnum
 from pathlib import Path, PurePath
 
 from plugin_server.audio.formats.files import SUFFIXES, read_clip, read_recipe
 from plugin_server.errors import BadFile
 
+FILE_COLUMNS = ("id", "path", "name", "size", "mtime_ns", "made", "seconds", "take", "seed", "model", "prompt")
+"""Columns of `clips` that hold a `ClipFile`, in the order of its fields."""
+
+
+class ClipState(StrEnum):
+    """The whereabouts of a clip's file; the values are those that the index stores."""
+
+    PRESENT = "here"
+    MISSING = "gone"
+    """Somebody took the file away by hand."""
+    UNDONE = "undone"
+    DELETED = "deleted"
+
 
 @dataclass(frozen=True, slots=True)
-class ClipRecord:
-    """A clip of the library."""
+class ClipFile:
+    """The facts that a file in the sample folder gives: a row without what people add."""
 
-    number: int
-    """Counts clips in the order in which they were entered."""
     id: str
     """Fingerprint of its samples; copies share it."""
-    path: Path
-    """Where its file is, or was; absolute."""
+    relative_path: str
+    """Below the sample folder, with '/'."""
+    name: str
+    """The last part of the path, without the ending."""
     size: int
     """Bytes, as `mtime_ns` when the file was last looked at."""
     mtime_ns: int
-    made: float
+    created_at: float
     """Seconds since 1970."""
     seconds: float
     take: int
     seed: int
     model: str
     prompt: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClipRecord:
+    """A clip of the library: its file's facts, and what people added."""
+
+    number: int
+    """Counts clips in the order in which they were entered."""
+    path: Path
+    """Where its file is, or was; absolute."""
+    file: ClipFile
     tags: str
     """Words with a space between."""
-    star: bool
-    state: str
-    """'here', 'gone' (its file was taken away by hand), 'undone' or 'deleted'."""
-    kept: str
-    """Token of the file that was put away for an undo or redo, or ''."""
+    is_starred: bool
+    state: ClipState
+    undo_token: str
+    """Token of the file that was stashed for an undo or redo, or ''."""
 
     @property
-    def is_as_known(self) -> bool:
-        """Its file lies where the library has it, and nobody has written to it."""
+    def id(self) -> str:
+        """The fingerprint of its samples, which copies share."""
+        return self.file.id
+
+    @property
+    def is_unchanged(self) -> bool:
+        """Whether its file lies where the library has it, and nobody has written to it."""
         try:
             found = self.path.stat()
         except OSError:
             return False
-        return (found.st_size, found.st_mtime_ns) == (self.size, self.mtime_ns)
+        return (found.st_size, found.st_mtime_ns) == (self.file.size, self.file.mtime_ns)
 
 
-@dataclass(frozen=True, slots=True)
-class ClipFile:
-    """What a file in the sample folder says of itself: a row without what people add."""
-
-    id: str
-    path: str
-    """Below the sample folder, with '/'."""
-    name: str
-    size: int
-    mtime_ns: int
-    made: float
-    seconds: float
-    take: int
-    seed: int
-    model: str
-    prompt: str
+def record_of(row: sqlite3.Row, folder: Path) -> ClipRecord:
+    """Return the record of a row of `clips`."""
+    file = ClipFile(*(row[column] for column in FILE_COLUMNS))
+    state = ClipState(row["state"])
+    return ClipRecord(row["number"], folder / row["path"], file, row["tags"], bool(row["star"]), state, row["kept"])
 
 
-def entry_of(row: sqlite3.Row, folder: Path) -> ClipRecord:
-    """The entry of a row of `clips`."""
-    values = dict(row)
-    del values["name"]
-    return ClipRecord(**values | {"path": folder / values["path"], "star": bool(values["star"])})
+def read_clip_file(folder: Path, relative_path: str) -> ClipFile:
+    """Read the facts of a clip's file from its recipe.
 
+    Samples are read only when the recipe lacks the clip's id, as older ones do.
 
-def read_clip_file(folder: Path, path: str) -> ClipFile:
-    """A clip's file by its recipe; samples are read only when the recipe lacks the clip's id, as older ones do.
-
-    Raises BadFile when it is none of our clips.
+    Raises:
+        BadFile: The file is none of our clips.
     """
-    place = folder / path
-    recipe = read_recipe(place)
+    path = folder / relative_path
+    recipe = read_recipe(path)
     try:
-        found = place.stat()
+        found = path.stat()
         return ClipFile(
-            id=_text(recipe.get("id") or read_clip(place).fingerprint()),
-            path=path,
-            name=name_of(path),
+            id=_text(recipe.get("id") or read_clip(path).fingerprint()),
+            relative_path=relative_path,
+            name=name_of(relative_path),
             size=found.st_size,
             mtime_ns=found.st_mtime_ns,
-            made=found.st_mtime,
+            created_at=found.st_mtime,
             seconds=_number(recipe["seconds"]),
             take=_whole(recipe.get("take", 1)),
             seed=_whole(recipe["seed"]),
@@ -96,13 +110,18 @@ def read_clip_file(folder: Path, path: str) -> ClipFile:
             prompt=prompt_of(recipe),
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise BadFile(f"{place}: its recipe cannot be used: {error!r}") from error
+        raise BadFile(f"{path}: its recipe cannot be used: {error!r}") from error
     except OSError as error:
-        raise BadFile(f"{place} cannot be read: {error.strerror}") from error
+        raise BadFile(f"{path} cannot be read: {error.strerror}") from error
 
 
 def prompt_of(recipe: Mapping[str, object]) -> str:
-    """What a clip is found by: its words, or else what its pictures are called. Raises KeyError or TypeError."""
+    """Return the text that a clip is found by: its words, or else what its pictures are called.
+
+    Raises:
+        KeyError: The recipe has no prompt.
+        TypeError: Prompt or pictures are not texts.
+    """
     images = recipe.get("images")
     if recipe["prompt"] or not images:
         return _text(recipe["prompt"])
@@ -112,33 +131,32 @@ def prompt_of(recipe: Mapping[str, object]) -> str:
 
 
 def name_of(path: str) -> str:
-    """What a clip is called: the last part of its path without the ending."""
+    """Return what a clip is called: the last part of its path without the ending."""
     last = unicodedata.normalize("NFC", path.rpartition("/")[2])
     stem, dot, ending = last.rpartition(".")
     # 'rain_0.5s' has no ending, only a point.
     return stem if f"{dot}{ending}".lower() in SUFFIXES else last
 
 
-def put(connection: sqlite3.Connection, file: ClipFile) -> int:
-    """Enter a file, or bring up to date what is known of the one at its path; the clip's number."""
-    values = asdict(file)
-    columns = ", ".join(values)
-    marks = ", ".join(f":{name}" for name in values)
-    renewed = ", ".join(f"{name} = excluded.{name}" for name in values)
+def upsert(connection: sqlite3.Connection, file: ClipFile) -> int:
+    """Enter a file, or bring up to date what is known of the one at its path; return the clip's number."""
+    columns = ", ".join(FILE_COLUMNS)
+    marks = ", ".join("?" * len(FILE_COLUMNS))
+    updates = ", ".join(f"{name} = excluded.{name}" for name in FILE_COLUMNS)
     statement = (
         f"INSERT INTO clips ({columns}) VALUES ({marks}) "
-        f"ON CONFLICT (path) WHERE state = 'here' DO UPDATE SET {renewed} RETURNING number"
+        f"ON CONFLICT (path) WHERE state = 'here' DO UPDATE SET {updates} RETURNING number"
     )
-    number: int = connection.execute(statement, values).fetchone()[0]
+    number: int = connection.execute(statement, astuple(file)).fetchone()[0]
     return number
 
 
-def move(connection: sqlite3.Connection, number: int, folder: Path, path: str) -> None:
-    """A clip's file lies at `path` now."""
+def set_path(connection: sqlite3.Connection, number: int, folder: Path, path: str) -> None:
+    """Record that a clip's file lies at `path` below the folder now."""
     found = (folder / path).stat()
-    # Who has this path in the index had it before: two files cannot be there.
-    taken = "UPDATE clips SET state = 'gone' WHERE path = ? AND state = 'here' AND number != ?"
-    connection.execute(taken, (path, number))
+    # Another clip that has this path in the index had it before: two files cannot be there.
+    others = "UPDATE clips SET state = 'gone' WHERE path = ? AND state = 'here' AND number != ?"
+    connection.execute(others, (path, number))
     connection.execute(
         "UPDATE clips SET state = 'here', kept = '', path = ?, name = ?, size = ?, mtime_ns = ? WHERE number = ?",
         (path, name_of(path), found.st_size, found.st_mtime_ns, number),

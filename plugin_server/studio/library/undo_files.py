@@ -6,21 +6,22 @@ import shutil
 import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 
 from plugin_server.audio.formats.files import rename_new
 from plugin_server.audio.names import unique_path
 from plugin_server.errors import FolderNotWritable, TrashFailed
 
-Trash = Callable[[Path], None]
+MoveToTrash = Callable[[Path], None]
 """Puts a file into the system's trash. Raises TrashFailed."""
-STRAY_S = 24 * 3600.0
-"""Age of a kept file that no clip speaks of before it goes to the trash: another process may just be keeping it."""
+Transfer = Callable[[Path, Path], None]
+"""Brings a file to a new path, by moving, linking or copying it; never replaces one. Raises OSError."""
+ORPHAN_AGE_S = 24 * 3600.0
+"""Age at which a stashed file that no clip refers to goes to the trash: another process may be stashing a younger."""
 
 
 def move_to_trash(path: Path) -> None:
-    """The system's own trash, from where a person can take it back. Raises TrashFailed."""
+    """Move a file to the system's own trash, from where a person can take it back. Raises TrashFailed."""
     # Imported here: where the system's trash cannot be reached, only this shall fail.
     try:
         from send2trash import send2trash
@@ -31,82 +32,83 @@ def move_to_trash(path: Path) -> None:
 
 
 class UndoFiles:
-    """A folder with a folder for each kept file, so that every file keeps its own name."""
+    """A folder with a folder for each stashed file, so that every file keeps its own name."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def move_in(self, path: Path, token: str = "") -> str:
-        """Take a file out of its folder; the token that finds it again, a new one unless one is given.
+    def stash(self, path: Path, token: str = "") -> str:
+        """Take a file out of its folder; return the token that finds it again, a new one unless one is given.
 
         Raises FileNotFoundError, or FolderNotWritable when it cannot be moved; then it stays where it was.
         """
-        return self._keep(move_file, path, token)
+        return self._stash(move_file, path, token)
 
-    def copy_in(self, path: Path) -> str:
-        """Keep a file that stays where it is: a second link where both are on one disk, else a copy. Raises as
-        `move_in` does."""
-        return self._keep(_link_or_copy, path, "")
+    def stash_copy(self, path: Path) -> str:
+        """Stash a file that also stays where it is; return its token.
 
-    def move_out(self, token: str, path: Path) -> Path:
-        """Put a file back to where it was, or under the next free name there; where it is now.
-
-        Raises FileNotFoundError when it is kept no longer, or FolderNotWritable.
+        A second link where both folders are on one disk, else a copy. Raises as `stash` does.
         """
-        kept = self.find(token)
-        if kept is None:
+        return self._stash(_link_or_copy, path, "")
+
+    def restore(self, token: str, path: Path) -> Path:
+        """Put a file back to where it was, or under the next free name there; return where it is now.
+
+        Raises FileNotFoundError when it is stashed no longer, or FolderNotWritable.
+        """
+        stashed = self.find(token)
+        if stashed is None:
             raise FileNotFoundError(path)
         for _ in range(100):
-            place = unique_path(path.parent, path.stem, path.suffix)
+            free_path = unique_path(path.parent, path.stem, path.suffix)
             try:
-                _guarded(partial(_into, move_file, kept, place), place)
+                _transfer(move_file, stashed, free_path)
             except FileExistsError:
                 continue
-            self.drop(token)
-            return place
+            self.discard(token)
+            return free_path
         raise FolderNotWritable(f"{path.parent}: no free name for {path.name}")
 
     def find(self, token: str) -> Path | None:
-        """The file of a token; None when there is none."""
+        """Return the file of a token; None when there is none."""
         try:
             return next((self._folder / token).iterdir(), None) if token else None
         except OSError:
             return None
 
-    def drop(self, token: str) -> None:
-        """Forget a file; one that is still there is deleted."""
+    def discard(self, token: str) -> None:
+        """Delete the file of a token, if it is still there, and its folder."""
         if token:
             shutil.rmtree(self._folder / token, ignore_errors=True)
 
-    def throw_away(self, token: str, trash: Trash) -> None:
-        """Move a file to the trash. Raises TrashFailed."""
-        kept = self.find(token)
-        if kept is not None:
-            trash(kept)
-        self.drop(token)
+    def trash(self, token: str, move_to_trash: MoveToTrash) -> None:
+        """Move the file of a token to the trash. Raises TrashFailed."""
+        stashed = self.find(token)
+        if stashed is not None:
+            move_to_trash(stashed)
+        self.discard(token)
 
-    def sweep(self, known: Collection[str], trash: Trash) -> None:
-        """Throw away what no clip speaks of any longer, as when the index was lost."""
+    def trash_orphans(self, tokens: Collection[str], move_to_trash: MoveToTrash) -> None:
+        """Move to the trash what has none of these tokens and is old, as when the index was lost."""
         if not self._folder.is_dir():
             return
-        for place in self._folder.iterdir():
+        for folder in self._folder.iterdir():
             with suppress(OSError, TrashFailed):
-                if place.name not in known and time.time() - place.stat().st_ctime > STRAY_S:
-                    self.throw_away(place.name, trash)
+                if folder.name not in tokens and time.time() - folder.stat().st_ctime > ORPHAN_AGE_S:
+                    self.trash(folder.name, move_to_trash)
 
-    def _keep(self, way: Callable[[Path, Path], None], path: Path, token: str) -> str:
+    def _stash(self, transfer: Transfer, path: Path, token: str) -> str:
         token = token or secrets.token_hex(8)
-        place = self._folder / token / path.name
         try:
-            _guarded(lambda: _into(way, path, place), place)
+            _transfer(transfer, path, self._folder / token / path.name)
         except BaseException:
-            self.drop(token)
+            self.discard(token)
             raise
         return token
 
 
 def move_file(old: Path, new: Path) -> None:
-    """Move without ever replacing a file, also from one disk to another: it is whole at one of the places.
+    """Move a file without ever replacing one, also from one disk to another: it is whole at one of the paths.
 
     Raises FileExistsError or another OSError; then nothing has changed.
     """
@@ -125,24 +127,24 @@ def _link_or_copy(old: Path, new: Path) -> None:
         raise
     except OSError:
         # Another disk, or a file system that knows no links.
-        beside = new.with_name(f".{secrets.token_hex(8)}.part")
+        temporary = new.with_name(f".{secrets.token_hex(8)}.part")
         try:
-            shutil.copy2(old, beside)
-            rename_new(beside, new)
+            shutil.copy2(old, temporary)
+            rename_new(temporary, new)
         finally:
             with suppress(OSError):
-                beside.unlink(missing_ok=True)
+                temporary.unlink(missing_ok=True)
 
 
-def _into(way: Callable[[Path, Path], None], old: Path, new: Path) -> None:
-    new.parent.mkdir(parents=True, exist_ok=True)
-    way(old, new)
+def _transfer(transfer: Transfer, old: Path, new: Path) -> None:
+    """Bring a file to a new path, in a folder that is made.
 
-
-def _guarded(work: Callable[[], None], place: Path) -> None:
+    Raises FileExistsError, FileNotFoundError or FolderNotWritable.
+    """
     try:
-        work()
+        new.parent.mkdir(parents=True, exist_ok=True)
+        transfer(old, new)
     except (FileExistsError, FileNotFoundError):
         raise
     except OSError as error:
-        raise FolderNotWritable(f"{place} cannot be written: {error.strerror or error}") from error
+        raise FolderNotWritable(f"{new} cannot be written: {error.strerror or error}") from error

@@ -129,8 +129,8 @@ def test_a_clip_is_in_the_library_before_it_is_announced(engine, toys, tmp_path,
     studio.make(Generate("rain", 0.25, variations=2), ignore, lambda clip: found.append((clip, library.find(clip.id))))
     assert [entry.path for _, entry in found] == [clip.path for clip, _ in found]
     # Samples of 16 bits have another fingerprint: the recipe keeps the id.
-    assert [entry.id for entry in library.newest(5).entries] == [clip.id for clip, _ in reversed(found)]
-    assert len(library.undo().entries) == 2
+    assert [entry.id for entry in library.newest(5).clips] == [clip.id for clip, _ in reversed(found)]
+    assert len(library.undo().clips) == 2
 
 
 def test_a_clip_that_was_cancelled_at_the_last_moment_is_not_in_the_library(engine, toys, tmp_path, library):
@@ -284,7 +284,7 @@ def test_a_recipe_tells_pictures_and_what_was_in_them(shelved, library, red):
     recipe = read_recipe(made.path)
     assert (recipe["images"], recipe["fingerprints"]) == ([str(red)], [fingerprint(red)])
     assert (recipe["prompt"], recipe["blend"], recipe["frames"]) == ("", 1.0, 1) and "via" not in recipe
-    assert library.find("last").prompt == "my red"
+    assert library.find("last").file.prompt == "my red"
     again, _ = request_like(made.path)
     assert again == Generate(
         images=(str(red),), seconds=0.5, seed=5, model="toy", steps=4, guidance=2.0, format=again.format
@@ -422,12 +422,12 @@ def test_each_format_holds_the_same_clip_and_is_found_again(shelved, library, fo
     assert np.array_equal(read_clip(made.path).samples, read_clip(plain.path).samples)
     assert request_like(made.path)[0].format == form
     assert shelved.find_made(Generate("Sea Waves!", seconds=0.5, seed=3, format=form)).path == made.path
-    assert library.scan().new == 0 and made.path in [entry.path for entry in library.newest(9).entries]
+    assert library.scan().new == 0 and made.path in [entry.path for entry in library.newest(9).clips]
 
 
 def test_a_lost_index_is_made_anew_from_all_formats(shelved, library, tmp_path):
     paths = {make(shelved, seconds=0.5, seed=3, format=form)[0].path for form in ("wav", "flac", "aiff")}
     other = Library(tmp_path / "clips", tmp_path / "other.sqlite3", trash_in(tmp_path))
     assert other.scan().new == 3
-    assert {entry.path for entry in other.newest(9).entries} == paths
+    assert {entry.path for entry in other.newest(9).clips} == paths
     other.close()

@@ -13,7 +13,7 @@ from plugin_server.protocol.commands import clips
 from plugin_server.protocol.commands import thread as clerk
 from plugin_server.protocol.commands.clips import other_seed
 from plugin_server.settings import Settings
-from plugin_server.studio.library.scan import Scanned
+from plugin_server.studio.library.scan import ScanResult
 from plugin_server.studio.requests import SEED_LIMIT
 from tests.conftest import Running, running_daemon
 from tests.support.recipes import write_made
@@ -228,7 +228,7 @@ def test_a_daemon_that_stops_answers_what_was_asked_before(toys, tmp_path, monke
     gate = threading.Event()
     with running_daemon(settings, toys) as running:
         client = Client(running.port)
-        monkeypatch.setattr(running.daemon.library, "scan", lambda: gate.wait(5) and Scanned(new=3))
+        monkeypatch.setattr(running.daemon.library, "scan", lambda: gate.wait(5) and ScanResult(new=3))
         client.send("/clip/scan")
         client.ask("/version", reply="/version.reply")
         threading.Timer(0.3, gate.set).start()
