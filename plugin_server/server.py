@@ -15,7 +15,7 @@ from plugin_server.engine.process.client import Engine
 from plugin_server.protocol.access import LOOPBACK, AccessPolicy
 from plugin_server.protocol.dispatcher import Dispatcher, Services
 from plugin_server.protocol.subscribers import Subscribers
-from plugin_server.protocol.table import Range
+from plugin_server.protocol.table import TABLE, LiveRange, Range
 from plugin_server.protocol.transports.midi import MidiIn
 from plugin_server.protocol.transports.network import Network
 from plugin_server.protocol.transports.oscquery import OscQuery
@@ -141,14 +141,14 @@ def _pages(
 ) -> HttpApp:
     """What HTTP answers, with the ranges that only this daemon knows."""
 
-    def ranges() -> dict[str, Range]:
+    def ranges() -> dict[LiveRange, Range]:
         lengths = studio.card("").lengths
         return {
-            "lengths": Range(lengths.least, lengths.most),
-            "models": Range(values=tuple(sorted(bundles.bundles()))),
+            LiveRange.LENGTHS: Range(lengths.least, lengths.most),
+            LiveRange.MODELS: Range(choices=tuple(sorted(bundles.bundles()))),
         }
 
-    return HttpApp(OscQuery(osc_port, ranges), service, guard, names=[host_name()])
+    return HttpApp(OscQuery(TABLE, osc_port, ranges), service, guard, names=[host_name()])
 
 
 async def serve(settings: Settings, say: Callable[[str], None]) -> None:

@@ -14,7 +14,7 @@ import pytest
 from plugin_server import errors
 from plugin_server.errors import BadArgument, BadSettings, ClipsonicError
 from plugin_server.protocol.commands.playback import parse_play
-from plugin_server.protocol.table import REPLIES, TABLE
+from plugin_server.protocol.table import ADDRESSES, REPLIES, TABLE
 from plugin_server.settings import SHIPPED_BUNDLES, Settings, load_settings
 from plugin_server.studio.requests import Generate
 
@@ -43,9 +43,9 @@ def rows(text):
 
 def test_every_address_has_its_row():
     for row in TABLE:
-        arguments = re.escape(row.arguments.replace("|", "\\|"))
-        pattern = rf"\| `{re.escape(row.address)}` \| {f'`{arguments}`' if row.arguments else ''} ?\| "
-        assert re.search(pattern, OSC), f"docs/osc.md lacks {row.address} {row.arguments}"
+        arguments = re.escape(row.notation.replace("|", "\\|"))
+        pattern = rf"\| `{re.escape(row.address)}` \| {f'`{arguments}`' if row.notation else ''} ?\| "
+        assert re.search(pattern, OSC), f"docs/osc.md lacks {row.address} {row.notation}"
 
 
 def test_no_row_is_about_an_address_that_is_not_there():
@@ -63,7 +63,7 @@ def test_what_done_tells_is_listed_for_every_address_that_it_ends():
     table = section(section(OSC, "## Replies") + "\n", "### Arguments of /done")
     listed = set(re.findall(r"`(/[\w/]+)[^`]*`", table))
     known = {row.address for row in TABLE}
-    assert {row.address for row in TABLE if "/done" in row.replies.split()} <= listed <= known
+    assert {row.address for row in TABLE if "/done" in row.replies} <= listed <= known
 
 
 def test_every_error_code_of_a_reply_is_listed():
@@ -78,7 +78,7 @@ def attributes(heading):
 
 def named_in(address):
     """Return the attributes that the table's row of an address names."""
-    return re.findall(r"@(\w+)", next(row.arguments for row in TABLE if row.address == address))
+    return [attribute.name for attribute in ADDRESSES[address].attributes]
 
 
 def test_every_attribute_has_its_row():

@@ -1,27 +1,29 @@
-"""OSC 1.0 address patterns, matched against the addresses of the table."""
+"""OSC 1.0 address patterns, matched against addresses."""
 
 import re
+from collections.abc import Collection
 from functools import lru_cache
 
 from plugin_server.errors import UnknownAddress, shown
-from plugin_server.protocol.table import ADDRESSES
 
 
-def match_addresses(pattern: str) -> list[str]:
-    """Addresses of the table that an OSC 1.0 address pattern matches. Raises UnknownAddress when there is none."""
-    if pattern in ADDRESSES:
+def match_addresses(pattern: str, addresses: Collection[str]) -> list[str]:
+    """Return those of the addresses that an OSC 1.0 address pattern matches. Raises UnknownAddress when none does."""
+    if pattern in addresses:
         return [pattern]
-    found = (
-        [address for address in ADDRESSES if _regex(pattern).fullmatch(address)] if set(pattern) & set("?*[{") else []
-    )
+    is_pattern = not set(pattern).isdisjoint("?*[{")
+    found = [address for address in addresses if _regex(pattern).fullmatch(address)] if is_pattern else []
     if not found:
-        raise UnknownAddress(f"address: got {shown(pattern)}, expected one of {' '.join(ADDRESSES)}")
+        raise UnknownAddress(f"address: got {shown(pattern)}, expected one of {' '.join(addresses)}")
     return found
 
 
 @lru_cache(maxsize=256)
 def _regex(pattern: str) -> re.Pattern[str]:
-    """`?` one character, `*` any number, `[a-z]` and `[!a]` sets, `{one,two}` choices; none crosses a slash."""
+    """Return the regular expression of a pattern, cached.
+
+    `?` is one character, `*` any number, `[a-z]` and `[!a]` sets, `{one,two}` choices; none crosses a slash.
+    """
     # Several stars match what one does; left as they are, they would match slowly.
     out, rest = "", re.sub(r"\*+", "*", pattern)
     tokens = r"\?|\*|\[(!?)([^\]]+)\]|\{([^}]*)\}|."

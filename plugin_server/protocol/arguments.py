@@ -4,13 +4,16 @@ import math
 import os
 import re
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import TypeGuard
+from typing import TypeGuard, TypeVar
 
 from plugin_server.errors import BadArgument, shown
 from plugin_server.protocol.packets import Atom
+from plugin_server.protocol.table import Range, number_text
+
+V = TypeVar("V", bound=str | int | float)
 
 
 def split_attributes(arguments: Sequence[Atom]) -> tuple[list[Atom], dict[str, list[Atom]]]:
@@ -135,6 +138,27 @@ def as_switch(name: str, atom: Atom) -> bool:
     if number not in (0, 1):
         raise BadArgument(f"{name}: got {number}, expected 0 or 1")
     return bool(number)
+
+
+def check_range(name: str, value: V, allowed: Range) -> V:
+    """Return the value when the range has it. Raises BadArgument."""
+    if value not in allowed:
+        came = shown(value) if isinstance(value, str) else number_text(value)
+        raise BadArgument(f"{name}: got {came}, expected {allowed}")
+    return value
+
+
+def only_number(name: str, atoms: Sequence[Atom], allowed: Range) -> float:
+    """Return the only atom as a number within a range. Raises BadArgument."""
+    if len(atoms) != 1:
+        raise BadArgument(f"{name}: got {len(atoms)} values, expected {allowed}")
+    return check_range(name, as_number(name, atoms[0]), allowed)
+
+
+def check_attribute(name: str, known: Iterable[str]) -> None:
+    """Check that an attribute is among the known ones. Raises BadArgument."""
+    if name not in (names := tuple(known)):
+        raise BadArgument(f"attribute: got @{name[:40]}, expected one of {' '.join(f'@{each}' for each in names)}")
 
 
 def exactly(count: int, what: str, arguments: Sequence[Atom]) -> Sequence[Atom]:

@@ -12,7 +12,7 @@ from plugin_server.engine.process.client import Engine
 from plugin_server.errors import BadArgument, ClipsonicError, DuplicateJob, UnknownAddress, shown
 from plugin_server.protocol.access import check_images
 from plugin_server.protocol.address_patterns import match_addresses
-from plugin_server.protocol.arguments import as_text, as_whole, find_id
+from plugin_server.protocol.arguments import as_text, as_whole, check_range, find_id
 from plugin_server.protocol.commands.banks import BankCommands
 from plugin_server.protocol.commands.clips import ClipCommands
 from plugin_server.protocol.commands.meter import MeterCommands
@@ -21,9 +21,8 @@ from plugin_server.protocol.commands.slots import SlotTrigger
 from plugin_server.protocol.commands.thread import CommandThread
 from plugin_server.protocol.generate_arguments import parse_generate
 from plugin_server.protocol.packets import Atom, Message, address_of, decode_packet, encode_message
-from plugin_server.protocol.signatures import replies
 from plugin_server.protocol.subscribers import MAX_SUBSCRIBERS, NOBODY, Peer, Subscribers
-from plugin_server.protocol.table import ADDRESSES, TABLE
+from plugin_server.protocol.table import ADDRESSES, PORTS, TABLE, reply_sources
 from plugin_server.protocol.transports.network import Network
 from plugin_server.studio.banks.loaded import LoadedBank
 from plugin_server.studio.generator import ClipGenerator
@@ -129,8 +128,8 @@ class Dispatcher:
 
     def listen(self, peer: Peer, address: str) -> None:
         """The peer gets everything that is sent with this address. Raises UnknownAddress when nothing ever is."""
-        if address not in replies():
-            raise UnknownAddress(f"LISTEN: got {shown(address)}, expected one of {' '.join(replies())}")
+        if address not in (known := reply_sources(TABLE)):
+            raise UnknownAddress(f"LISTEN: got {shown(address)}, expected one of {' '.join(known)}")
         self._subscribers.listen(peer, address)
 
     def ignore(self, peer: Peer, address: str) -> None:
@@ -143,7 +142,7 @@ class Dispatcher:
 
     def _answer(self, message: Message, peer: Peer) -> None:
         try:
-            addresses = match_addresses(message.address)
+            addresses = match_addresses(message.address, ADDRESSES)
         except ClipsonicError as error:
             self._fail(peer, message.address, error)
             return
@@ -285,16 +284,13 @@ class Dispatcher:
         """Where someone wants to hear: on the socket that was sent from, or on the port that is the only argument."""
         if not arguments:
             return peer
-        port = as_whole("port", arguments[0])
-        if not 1 <= port <= 65535:
-            raise BadArgument(f"port: got {port}, expected 1 to 65535")
-        return self._on_port(peer, port)
+        return self._on_port(peer, check_range("port", as_whole("port", arguments[0]), PORTS))
 
     def _help(self, peer: Peer, arguments: Sequence[Atom]) -> None:
         which = _at_most_one("address", arguments)
-        rows = TABLE if which is None else [ADDRESSES[a] for a in match_addresses(as_text("address", which))]
+        rows = TABLE if which is None else [ADDRESSES[a] for a in match_addresses(as_text("address", which), ADDRESSES)]
         for row in rows:
-            self._reply(peer, "/help.reply", row.address, row.arguments, row.help)
+            self._reply(peer, "/help.reply", row.address, row.notation, row.help)
         self._reply(peer, "/done", "/help", len(rows))
 
     def _network(self, peer: Peer, arguments: Sequence[Atom]) -> None:

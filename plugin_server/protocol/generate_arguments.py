@@ -11,6 +11,7 @@ from plugin_server.protocol.arguments import (
     as_switch,
     as_text,
     as_whole,
+    check_attribute,
     is_number,
     split_attributes,
 )
@@ -52,9 +53,7 @@ def parse_generate(
     # Of any type: the request checks them.
     values: dict[str, Any] = {}
     for name, atoms in attributes.items():
-        if name not in ATTRIBUTES:
-            known = " ".join(f"@{attribute}" for attribute in ATTRIBUTES)
-            raise BadArgument(f"attribute: got @{name[:40]}, expected one of {known}")
+        check_attribute(name, ATTRIBUTES)
         values[name] = _attribute(name, atoms)
     if "bars" in values:
         values.setdefault("bpm", float(tempo()))

@@ -179,6 +179,6 @@ def test_another_bank_fills_as_many_pads_as_it_has():
 
 
 def test_every_address_is_the_daemons():
-    replies = {reply for row in ADDRESSES.values() for reply in row.replies.split()} | {"/fail"}
+    replies = {reply for row in ADDRESSES.values() for reply in row.replies} | {"/fail"}
     assert {address for address, *_ in EVENTS} <= replies
     assert {"/bank/fire", "/bank/load", *(address for _, _, address, _ in COMMANDS)} <= set(ADDRESSES)

@@ -7,18 +7,28 @@ from dataclasses import replace
 from datetime import datetime
 
 from plugin_server.errors import BadArgument
-from plugin_server.protocol.arguments import as_switch, as_text, as_whole, at_most, exactly, split_attributes
+from plugin_server.protocol.arguments import (
+    as_switch,
+    as_text,
+    as_whole,
+    at_most,
+    check_attribute,
+    check_range,
+    exactly,
+    split_attributes,
+)
 from plugin_server.protocol.commands.thread import Answers, CommandThread, Handler, Reply, Work
 from plugin_server.protocol.packets import Atom
 from plugin_server.protocol.subscribers import Peer
+from plugin_server.protocol.table import PAGE_ATTRIBUTES, PAGE_LENGTHS, PAGE_STARTS
 from plugin_server.studio.generator import request_like
 from plugin_server.studio.library.library import Library, Page
 from plugin_server.studio.library.records import ClipRecord
 from plugin_server.studio.library.undo import UndoStep
 from plugin_server.studio.requests import SEED_LIMIT, Generate
 
-USUAL_COUNT, MAX_COUNT = 20, 200
-"""Clips that are told at once: each is a packet, and a patch's socket holds some hundreds."""
+USUAL_COUNT = 20
+"""Clips that are sent at once where nothing else is said."""
 MAX_TEXT = 500
 """Characters of a prompt and of tags that are sent, so that a packet stays small; the file has all."""
 
@@ -62,8 +72,7 @@ class ClipCommands:
     def _search(self, peer: Peer, arguments: Sequence[Atom]) -> list[Reply]:
         positional, attributes = split_attributes(arguments)
         for name, atoms in attributes.items():
-            if name not in ("count", "from"):
-                raise BadArgument(f"attribute: got @{name[:40]}, expected one of @count @from")
+            check_attribute(name, (attribute.name for attribute in PAGE_ATTRIBUTES))
             if len(atoms) != 1:
                 raise BadArgument(f"{name}: got {len(atoms)} values, expected one")
         count, first = _count(*attributes.get("count", [USUAL_COUNT])), _first(*attributes.get("from", [0]))
@@ -139,17 +148,11 @@ def _step(address: str, step: UndoStep) -> list[Reply]:
 
 
 def _count(atom: Atom) -> int:
-    return _between("count", as_whole("count", atom), 1, MAX_COUNT)
+    return check_range("count", as_whole("count", atom), PAGE_LENGTHS)
 
 
 def _first(atom: Atom) -> int:
-    return _between("from", as_whole("from", atom), 0, SEED_LIMIT)
-
-
-def _between(name: str, number: int, low: int, high: int) -> int:
-    if not low <= number <= high:
-        raise BadArgument(f"{name}: got {number}, expected {low} to {high}")
-    return number
+    return check_range("from", as_whole("from", atom), PAGE_STARTS)
 
 
 def _at_least_one(name: str, arguments: Sequence[Atom]) -> Sequence[Atom]:

@@ -1,25 +1,27 @@
 """Live output over OSC: /play, /stop, /volume, /tempo and /device/*. Answers once the player has done it."""
 
 import asyncio
-import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from plugin_server.audio.playback.player import BEATS, Cue, Player
-from plugin_server.errors import BadArgument, ClipsonicError, shown
-from plugin_server.protocol.arguments import as_number, as_switch, as_text, at_most, split_attributes
+from plugin_server.audio.playback.player import Cue, Player
+from plugin_server.errors import BadArgument, ClipsonicError
+from plugin_server.protocol.arguments import (
+    as_number,
+    as_switch,
+    as_text,
+    at_most,
+    check_attribute,
+    check_range,
+    only_number,
+    split_attributes,
+)
 from plugin_server.protocol.packets import Atom
 from plugin_server.protocol.subscribers import Peer
+from plugin_server.protocol.table import LOOP_POINTS, PLAY_ATTRIBUTES, TEMPOS, VOLUMES, Range
 from plugin_server.studio.library.library import Library
 
-RANGES = {
-    "gain": (0.0, 4.0),
-    "pan": (-1.0, 1.0),
-    "rate": (0.0625, 16.0),
-    "attack": (0.0, 30.0),
-    "release": (0.0, 30.0),
-}
-ATTRIBUTES = (*RANGES, "loop", "at", "choke")
+ATTRIBUTES = {attribute.name: attribute for attribute in PLAY_ATTRIBUTES}
 T = TypeVar("T")
 Reply = Callable[..., None]
 Handler = Callable[[Peer, Sequence[Atom]], None]
@@ -69,7 +71,7 @@ class PlaybackCommands:
         self._do(peer, "/stop", work, lambda _: self._reply(peer, "/done", "/stop", name))
 
     def _volume(self, peer: Peer, arguments: Sequence[Atom]) -> None:
-        volume = _number("volume", arguments, 0.0, 1.0)
+        volume = only_number("volume", arguments, VOLUMES)
         self._do(
             peer,
             "/volume",
@@ -78,7 +80,7 @@ class PlaybackCommands:
         )
 
     def _tempo(self, peer: Peer, arguments: Sequence[Atom]) -> None:
-        bpm = _number("tempo", arguments, 20.0, 999.0) if arguments else None
+        bpm = only_number("tempo", arguments, TEMPOS) if arguments else None
 
         def work() -> float:
             if bpm is not None:
@@ -135,34 +137,21 @@ def parse_play(arguments: Sequence[Atom]) -> tuple[str, dict[str, Any]]:
     positional, attributes = split_attributes(arguments)
     values: dict[str, Any] = {}
     for name, atoms in attributes.items():
-        if name not in ATTRIBUTES:
-            known = " ".join(f"@{attribute}" for attribute in ATTRIBUTES)
-            raise BadArgument(f"attribute: got @{name[:40]}, expected one of {known}")
+        check_attribute(name, ATTRIBUTES)
         values[name] = _attribute(name, atoms)
     return _only("clip", positional, "last"), values
 
 
 def _attribute(name: str, atoms: list[Atom]) -> object:
     if name == "loop" and len(atoms) == 2:
-        return tuple(_number(name, [atom], 0.0, 3600.0) for atom in atoms)
+        return tuple(only_number(name, [atom], LOOP_POINTS) for atom in atoms)
     if len(atoms) != 1:
         raise BadArgument(f"{name}: got {len(atoms)} values, expected one")
-    if name in RANGES:
-        return _number(name, atoms, *RANGES[name])
     if name == "loop":
         return as_switch(name, atoms[0])
-    text = as_text(name, atoms[0])
-    if name == "at" and text not in ("now", *BEATS):
-        raise BadArgument(f"at: got {shown(text)}, expected one of now, {', '.join(BEATS)}")
-    return text
-
-
-def _number(name: str, atoms: Sequence[Atom], least: float, most: float) -> float:
-    number = as_number(name, atoms[0]) if len(atoms) == 1 else math.nan
-    if not least <= number <= most:
-        came = f"{number:g}" if len(atoms) == 1 else f"{len(atoms)} values"
-        raise BadArgument(f"{name}: got {came}, expected {least:g} to {most:g}")
-    return number
+    attribute = ATTRIBUTES[name]
+    value = as_number(name, atoms[0]) if attribute.tag == "f" else as_text(name, atoms[0])
+    return check_range(name, value, attribute.range) if isinstance(attribute.range, Range) else value
 
 
 def _only(name: str, arguments: Sequence[Atom], default: str | None = None) -> str:

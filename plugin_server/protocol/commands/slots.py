@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 
 from plugin_server.audio.playback.player import Cue, Player
 from plugin_server.errors import BadArgument, BadFile, ClipsonicError
-from plugin_server.protocol.arguments import as_number, at_most
+from plugin_server.protocol.arguments import as_number, at_most, check_range
 from plugin_server.protocol.commands.banks import BankAnswers, BankCommands, read_slot
 from plugin_server.protocol.commands.thread import CommandThread, Handler, Reply
 from plugin_server.protocol.packets import Atom
 from plugin_server.protocol.subscribers import Peer
+from plugin_server.protocol.table import VELOCITIES
 from plugin_server.studio.banks.files import Slot
 from plugin_server.studio.banks.loaded import LoadedBank
 from plugin_server.studio.jobs import ClipMade, Done, Event, Failed, Job, Jobs
@@ -215,7 +216,4 @@ def _unforeseen(error: BaseException) -> ClipsonicError:
 
 
 def _velocity(atom: Atom) -> float:
-    velocity = as_number("velocity", atom)
-    if not 0 <= velocity <= FULL_VELOCITY:
-        raise BadArgument(f"velocity: got {velocity:g}, expected 0 to {FULL_VELOCITY}")
-    return velocity
+    return check_range("velocity", as_number("velocity", atom), VELOCITIES)

@@ -1,12 +1,11 @@
 """The address table as OSCQuery's JSON: https://github.com/Vidvox/OSCQueryProposal."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TypedDict
 
-from plugin_server.protocol.signatures import Argument, arguments_of, replies
-from plugin_server.protocol.table import REPLIES, TABLE, Range, Row
+from plugin_server.protocol.table import REPLIES, Argument, LiveRanges, Row, reply_sources
 
 NONE, READ, WRITE = 0, 1, 2
 """Bits of ACCESS."""
@@ -47,9 +46,9 @@ class Answer:
 class OscQuery:
     """Answers about the address space."""
 
-    def __init__(self, osc_port: int, live: Callable[[], Mapping[str, Range]] = dict) -> None:
-        """`live` gives the ranges that only the running daemon knows, by the names that rows call them."""
-        self._osc_port, self._live = osc_port, live
+    def __init__(self, table: Sequence[Row], osc_port: int, live: Callable[[], LiveRanges] = dict) -> None:
+        """Take the address table, the port of OSC, and what returns the ranges that only the running daemon knows."""
+        self._table, self._osc_port, self._live = table, osc_port, live
 
     def answer(self, path: str, attributes: Sequence[str]) -> Answer:
         """What a GET of `path?attributes` gets: the whole node without attributes.
@@ -58,7 +57,7 @@ class OscQuery:
         """
         if "HOST_INFO" in attributes:
             return Answer(HTTPStatus.OK, self._host_info())
-        node = _find(address_space(self._live()), path)
+        node = _find(address_space(self._table, self._live()), path)
         if node is None:
             return Answer(HTTPStatus.NOT_FOUND)
         if any(attribute not in (*REQUIRED, *SUPPORTED, *UNSUPPORTED) for attribute in attributes):
@@ -74,20 +73,20 @@ class OscQuery:
         return {"NAME": NAME, "OSC_PORT": self._osc_port, "OSC_TRANSPORT": "UDP", "EXTENSIONS": extensions}
 
 
-def address_space(live: Mapping[str, Range]) -> Node:
-    """The tree of all addresses, those that are answered and those that are sent."""
+def address_space(table: Sequence[Row], live: LiveRanges) -> Node:
+    """Return the tree of all addresses, those that are answered and those that are sent."""
     root: Node = {"FULL_PATH": "/", "ACCESS": NONE, "DESCRIPTION": NAME}
-    for address, askers in replies().items():
-        _place(root, address).update(_sent(address, askers))
-    for row in TABLE:
-        node = _place(root, row.address)
+    for address, sources in reply_sources(table).items():
+        _add_node(root, address).update(_reply_node(address, sources))
+    for row in table:
+        node = _add_node(root, row.address)
         # One address may be both: then it can be asked, and listened to.
-        node.update(_asked(row, live) | {"ACCESS": WRITE | node["ACCESS"]})
+        node.update(_command_node(row, live) | {"ACCESS": WRITE | node["ACCESS"]})
     return root
 
 
-def _place(root: Node, address: str) -> Node:
-    """The node of an address, made with the containers above it where it is not there yet."""
+def _add_node(root: Node, address: str) -> Node:
+    """Return the node of an address, made with the containers above it where it is not there yet."""
     node, path = root, ""
     for name in address.split("/")[1:]:
         path += f"/{name}"
@@ -101,27 +100,28 @@ def _find(node: Node | None, path: str) -> Node | None:
     return node
 
 
-def _sent(address: str, askers: Sequence[str]) -> Node:
-    node: Node = {"ACCESS": READ, "DESCRIPTION": f"sent in answer to {' '.join(askers)}"}
+def _reply_node(address: str, sources: Sequence[str]) -> Node:
+    node: Node = {"ACCESS": READ, "DESCRIPTION": f"sent in answer to {' '.join(sources)}"}
     if reply := REPLIES.get(address):
         node |= {"TYPE": reply.types, "DESCRIPTION": f"{reply.arguments}; {node['DESCRIPTION']}"}
     return node
 
 
-def _asked(row: Row, live: Mapping[str, Range]) -> Node:
-    """TYPE and RANGE of what must come; an overload for every optional argument more."""
-    arguments = arguments_of(row, live)
-    n_required = next((i for i, argument in enumerate(arguments) if argument.optional), len(arguments))
-    node = _typed(arguments[:n_required])
-    node["DESCRIPTION"] = f"{row.help}; arguments: {row.arguments}" if row.arguments else row.help
+def _command_node(row: Row, live: LiveRanges) -> Node:
+    """Return TYPE and RANGE of the required arguments, with an overload for every optional argument more."""
+    arguments = row.arguments
+    n_required = sum(not argument.optional for argument in arguments)
+    node = _typed(arguments[:n_required], live)
+    node["DESCRIPTION"] = f"{row.help}; arguments: {row.notation}" if row.notation else row.help
     if n_required < len(arguments):
-        node["OVERLOADS"] = [_typed(arguments[: n + 1]) for n in range(n_required, len(arguments))]
+        node["OVERLOADS"] = [_typed(arguments[: n + 1], live) for n in range(n_required, len(arguments))]
     return node
 
 
-def _typed(arguments: Sequence[Argument]) -> Node:
+def _typed(arguments: Sequence[Argument], live: LiveRanges) -> Node:
     # A command that needs nothing has no TYPE, as the proposal has it.
     node: Node = {"TYPE": "".join(argument.tag for argument in arguments)} if arguments else {}
-    if any(argument.range for argument in arguments):
-        node["RANGE"] = [argument.range.as_json() if argument.range else None for argument in arguments]
+    ranges = [argument.range_now(live) for argument in arguments]
+    if any(ranges):
+        node["RANGE"] = [span.as_json() if span else None for span in ranges]
     return node

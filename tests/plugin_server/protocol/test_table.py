@@ -1,121 +1,59 @@
-import math
-import struct
-import time
+"""Rows say what they take, and notation is made from them."""
 
 import pytest
 
-from plugin_server.engine.bundles.card import Lengths
-from plugin_server.errors import BadArgument, UnknownAddress
-from plugin_server.protocol.address_patterns import match_addresses
-from plugin_server.protocol.arguments import as_number
-from plugin_server.protocol.generate_arguments import ATTRIBUTES, parse_generate
-from plugin_server.protocol.table import ADDRESSES, TABLE
-from plugin_server.studio.requests import Generate
-
-
-def lengths_of(model):
-    return Lengths(0.5, 60.0 if model == "long" else 30.0, 5.0)
+from plugin_server.protocol.table import ADDRESSES, ON_OFF, TABLE, Argument, LiveRange, Range, Row, reply_sources
+from plugin_server.studio.requests import NAMED_ATTRIBUTES
 
 
 @pytest.mark.parametrize(
-    ("arguments", "request_"),
+    ("argument", "notation"),
     [
-        (["sea waves"], Generate("sea waves")),
-        (["sea waves", 8], Generate("sea waves", 8.0)),
-        (["sea", "waves", 5.0], Generate("sea waves", 5.0)),
-        (["sea", "waves"], Generate("sea waves")),
-        ([808, "kick"], Generate("808 kick")),
-        ([808, "kick", 2], Generate("808 kick", 2.0)),
-        (["kick", 808], Generate("kick 808")),
-        (["kick", 808, 2], Generate("kick 808", 2.0)),
-        (["room", "-3.5"], Generate("room -3.5")),
-        (["room", -3.5], Generate("room -3.5")),
-        (["kick drum", 808], Generate("kick drum", 808.0)),
-        (["rain", 40], Generate("rain 40")),
-        (["rain", 40, "@model", "long"], Generate("rain", 40.0, model="long")),
-        ([b"sea waves", 2], Generate("sea waves", 2.0)),
-        (["rain", "@seed", 42.0, "@steps", 8], Generate("rain", seed=42, steps=8)),
-        (["rain", "@seed", "42"], Generate("rain", seed=42)),
-        (["rain", 3, "@negative", "loud", "wind", "@guidance", 2], Generate("rain", 3.0, "loud wind", guidance=2.0)),
-        (["rain", "@variations", 4, "@name", "take 5"], Generate("rain", variations=4, name="take 5")),
-        (["rain", "@id", "x1"], Generate("rain", id="x1")),
-        (["rain", "@id", 1234567.0], Generate("rain", id="1234567")),
-        (["rain", "@id", 16777217], Generate("rain", id="16777217")),
-        (["rain", "@name", 0.10000000149011612], Generate("rain", name="0.1")),
-        (["rain", "@name", 0.123456789012], Generate("rain", name="0.123456789012")),
-        (["rain", "@name", 1.5e300], Generate("rain", name="1.5e+300")),
-        (["mail", "@"], Generate("mail @")),
-    ],
-)  # fmt: skip
-def test_arguments_become_a_request(arguments, request_):
-    assert parse_generate(arguments, lengths_of) == request_
-
-
-@pytest.mark.parametrize(
-    ("arguments", "sentence"),
-    [
-        ([], "prompt: got nothing"),
-        ([5], "prompt: got the number 5"),
-        ([""], "prompt: got nothing"),
-        (["@seed", 3], "prompt: got nothing"),
-        (["rain", "@sead", 3], "attribute: got @sead, expected one of .*@seed"),
-        (["rain", "@seed"], "seed: got nothing"),
-        (["rain", "@seed", 1, 2], "seed: got 2 values"),
-        (["rain", "@seed", 1.5], "seed: got 1.5, expected a whole number"),
-        (["rain", "@seed", "many"], "seed: got 'many', expected a number"),
-        (["rain", "@seed", 1, "@seed", 2], "@seed twice"),
-        (["rain", "@steps", True], "steps: got true or false"),
-        (["rain", None], "prompt: got nil, expected text"),
-        (["rain", [1, 2]], "prompt: got an array"),
-        (["rain", "@guidance", float("nan")], "guidance: got nan"),
-        (["heavy rain", 1e9], "seconds: got 1e"),
-        (["rain", float("nan")], "seconds: got nan"),
+        (Argument("clip"), "clip"),
+        (Argument("how many", "i", optional=True), "[how many]"),
+        (Argument("job", words=("all",), optional=True), "[job | all]"),
+        (Argument("switch", "i", ON_OFF, shows_range=True), "0 | 1"),
+        (Argument("switch", "i", ON_OFF, optional=True, shows_range=True), "[0 | 1]"),
+        (Argument("volume", "f", Range(0.0, 1.0), shows_range=True), "0..1"),
+        (Argument("name", range=LiveRange.MODELS, shows_range=True), "name"),
     ],
 )
-def test_bad_arguments_are_named(arguments, sentence):
-    with pytest.raises(BadArgument, match=sentence):
-        parse_generate(arguments, lengths_of)
+def test_notation_is_made_from_an_argument(argument, notation):
+    assert argument.notation == notation
 
 
-@pytest.mark.parametrize(
-    ("pattern", "found"),
-    [
-        ("/status", ["/status"]),
-        ("/s*", ["/status", "/sync", "/stop"]),
-        ("/model/l*d", ["/model/load"]),
-        ("/model/*", ["/model/list", "/model/load", "/model/unload"]),
-        ("/{status,version}", ["/status", "/version"]),
-        ("/s?nc", ["/sync"]),
-        ("/[sv]*", ["/status", "/version", "/sync", "/stop", "/volume"]),
-        ("/[!s]elp", ["/help"]),
-        ("/[a-h]elp", ["/help"]),
-    ],
-)
-def test_address_patterns_match_as_osc_says(pattern, found):
-    assert match_addresses(pattern) == found
+def test_notation_of_a_row_ends_with_its_attributes():
+    row = Row("/x", "help", (Argument("words"),), (Argument("count", "i"), Argument("from", "i")))
+    assert row.notation == "words [@count @from]"
+    assert Row("/x", "help").notation == ""
 
 
-def test_a_pattern_of_many_stars_is_no_burden():
-    began = time.monotonic()
-    with pytest.raises(UnknownAddress):
-        match_addresses("/" + "*" * 60 + "x")
-    assert time.monotonic() - began < 1
+def test_ranges_of_the_running_daemon_are_looked_up():
+    lengths = Range(0.5, 30)
+    assert Argument("seconds", "f", LiveRange.LENGTHS).range_now({LiveRange.LENGTHS: lengths}) == lengths
+    assert Argument("seconds", "f", LiveRange.LENGTHS).range_now({}) is None
+    assert Argument("switch", "i", ON_OFF).range_now({}) == ON_OFF
 
 
-@pytest.mark.parametrize("pattern", ["/nothing", "/*/*/*", "/[", "/{", "/[z-a]", "/model", "/generate/"])
-def test_an_address_that_nothing_answers_is_told(pattern):
-    with pytest.raises(UnknownAddress, match="expected one of /generate"):
-        match_addresses(pattern)
+def test_attributes_of_a_request_are_those_of_the_table():
+    assert [a.name for a in ADDRESSES["/generate"].attributes] == [row.name for row in NAMED_ATTRIBUTES]
+    assert [a.name for a in ADDRESSES["/bank/set"].attributes] == [row.name for row in NAMED_ATTRIBUTES if row.in_bank]
+    by_name = {attribute.name: attribute for attribute in ADDRESSES["/generate"].attributes}
+    assert (by_name["steps"].tag, by_name["steps"].range) == ("i", Range(1, 100))
+    assert (by_name["format"].tag, by_name["format"].range) == ("s", Range(choices=("wav", "flac", "aiff")))
+    assert (by_name["loop"].tag, by_name["loop"].range) == ("i", ON_OFF)
+    assert (by_name["image"].tag, by_name["image"].range) == ("s", None)
 
 
-def test_the_table_lists_every_attribute():
-    for attribute in ATTRIBUTES:
-        assert f"@{attribute}" in ADDRESSES["/generate"].arguments
+def test_rows_are_sound():
     assert len(ADDRESSES) == len(TABLE)
+    for row in TABLE:
+        optional = [argument.optional for argument in row.arguments]
+        assert optional == sorted(optional), row.address
+        assert all(attribute.optional for attribute in row.attributes), row.address
+        assert row.replies, row.address
 
 
-def test_numbers_are_those_that_were_meant_before_they_had_32_bits():
-    bpm = struct.unpack("f", struct.pack("f", 93.7))[0]
-    asked = parse_generate(["rain", "@bars", 2, "@bpm", bpm], lambda model: Lengths())
-    assert bpm != 93.7 and asked.bpm == 93.7
-    assert math.isnan(as_number("x", math.nan)) and as_number("x", math.inf) == math.inf
+def test_every_reply_names_what_it_may_answer():
+    rows = (Row("/a", "help", replies=("/x", "/done")), Row("/b", "help"))
+    assert reply_sources(rows) == {"/fail": ["/a", "/b"], "/x": ["/a"], "/done": ["/a", "/b"]}

@@ -7,11 +7,10 @@ from pythonosc.osc_message import OscMessage
 
 from plugin_server.client import Client
 from plugin_server.protocol.packets import Atom, address_of
-from plugin_server.protocol.signatures import arguments_of, replies
-from plugin_server.protocol.table import REPLIES, TABLE, Range, Row
+from plugin_server.protocol.table import REPLIES, TABLE, Argument, LiveRange, Range, Row, reply_sources
 from plugin_server.protocol.transports.oscquery import REQUIRED, SUPPORTED, OscQuery, address_space
 
-LIVE = {"lengths": Range(0.5, 30), "models": Range(values=("mini", "toy"))}
+LIVE = {LiveRange.LENGTHS: Range(0.5, 30), LiveRange.MODELS: Range(choices=("mini", "toy"))}
 
 
 def nodes(node: dict) -> Iterator[dict]:
@@ -22,16 +21,16 @@ def nodes(node: dict) -> Iterator[dict]:
 
 @pytest.fixture(scope="module")
 def tree() -> dict[str, dict]:
-    return {node["FULL_PATH"]: node for node in nodes(address_space(LIVE))}
+    return {node["FULL_PATH"]: node for node in nodes(address_space(TABLE, LIVE))}
 
 
 def test_every_address_is_in_the_tree(tree):
     for row in TABLE:
         assert tree[row.address]["ACCESS"] & 2 and row.help in tree[row.address]["DESCRIPTION"]
-    for address in replies():
+    for address in reply_sources(TABLE):
         assert tree[address]["ACCESS"] & 1
     methods = {path for path, node in tree.items() if node["ACCESS"]}
-    assert methods == {row.address for row in TABLE} | set(replies())
+    assert methods == {row.address for row in TABLE} | set(reply_sources(TABLE))
 
 
 def test_nodes_have_the_shape_of_the_proposal(tree):
@@ -57,36 +56,24 @@ def test_choices_and_models_are_values(tree):
 
 
 @pytest.mark.parametrize(
-    ("notation", "tags", "n_optional"),
+    ("arguments", "tags", "overloads"),
     [
-        ("", "", 0),
-        ("clip", "s", 0),
-        ("clip words", "ss", 0),
-        ("clip [0 | 1]", "si", 1),
-        ("[how many] [from]", "ss", 2),
-        ("[job | all]", "s", 1),
-        ("words [@count @from]", "s", 0),
-        ("-1 | 0 | 1 name [@a]", "is", 0),
+        ((), None, []),
+        ((Argument("clip"),), "s", []),
+        ((Argument("clip"), Argument("words")), "ss", []),
+        ((Argument("clip"), Argument("switch", "i", optional=True)), "s", ["si"]),
+        ((Argument("how many", "i", optional=True), Argument("from", "f", optional=True)), None, ["i", "if"]),
     ],
 )
-def test_a_row_without_types_is_read_from_its_notation(notation, tags, n_optional):
-    arguments = arguments_of(Row("/x", notation, "/done", "help"), {})
-    assert "".join(argument.tag for argument in arguments) == tags
-    assert sum(argument.optional for argument in arguments) == n_optional
+def test_an_optional_argument_more_is_an_overload(arguments, tags, overloads):
+    row = Row("/x", "help", arguments, (Argument("count", "i", optional=True),))
+    node = address_space((row,), {})["CONTENTS"]["x"]
+    assert node.get("TYPE") == tags
+    assert [overload["TYPE"] for overload in node.get("OVERLOADS", [])] == overloads
 
 
-def test_every_row_says_ranges_of_its_own_arguments():
-    for row in TABLE:
-        names = [argument.name for argument in arguments_of(row, {})]
-        assert set(row.ranges) <= set(names), row.address
-        assert len(row.types) in (0, len(names)), row.address
-        assert {known for known in row.ranges.values() if isinstance(known, str)} <= {"lengths", "models"}
-
-
-def test_an_address_both_asked_and_sent_has_both_bits(monkeypatch):
-    monkeypatch.setattr("plugin_server.protocol.transports.oscquery.TABLE", (Row("/x", "", "/x", "help"),))
-    monkeypatch.setattr("plugin_server.protocol.signatures.TABLE", (Row("/x", "", "/x", "help"),))
-    assert address_space({})["CONTENTS"]["x"]["ACCESS"] == 3
+def test_an_address_both_asked_and_sent_has_both_bits():
+    assert address_space((Row("/x", "help", replies=("/x",)),), {})["CONTENTS"]["x"]["ACCESS"] == 3
 
 
 @pytest.mark.parametrize(
@@ -105,12 +92,12 @@ def test_an_address_both_asked_and_sent_has_both_bits(monkeypatch):
     ],
 )
 def test_statuses(path, attributes, status, body):
-    answer = OscQuery(9460, lambda: LIVE).answer(path, attributes)
+    answer = OscQuery(TABLE, 9460, lambda: LIVE).answer(path, attributes)
     assert (answer.status, answer.body) == (status, body)
 
 
 def test_host_info_needs_no_path():
-    query = OscQuery(9470)
+    query = OscQuery(TABLE, 9470)
     body = query.answer("/nowhere", ["HOST_INFO"]).body
     assert (body["OSC_PORT"], body["OSC_TRANSPORT"]) == (9470, "UDP")
     said = {name for node in nodes(query.answer("/", []).body) for name in node} - set(REQUIRED)

@@ -1,0 +1,48 @@
+"""Arguments of OSC as values."""
+
+import math
+
+import pytest
+
+from plugin_server.errors import BadArgument
+from plugin_server.protocol.arguments import as_number, check_attribute, check_range, only_number
+from plugin_server.protocol.table import Range
+
+
+def test_numbers_need_not_be_finite():
+    assert math.isnan(as_number("x", math.nan)) and as_number("x", math.inf) == math.inf
+
+
+@pytest.mark.parametrize(
+    ("value", "allowed", "sentence"),
+    [
+        (-1, Range(0, 127), "x: got -1, expected 0 to 127"),
+        (127.5, Range(0, 127), "x: got 127.5, expected 0 to 127"),
+        (math.nan, Range(0.0, 1.0), "x: got nan, expected 0 to 1"),
+        (2147483648, Range(0, 2147483647), "x: got 2147483648, expected 0 to 2147483647"),
+        ("other", Range(choices=("now", "beat")), "x: got 'other', expected one of now, beat"),
+    ],
+)
+def test_a_value_outside_its_range_is_refused(value, allowed, sentence):
+    with pytest.raises(BadArgument) as caught:
+        check_range("x", value, allowed)
+    assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize(
+    ("value", "allowed"), [(0, Range(0, 127)), (1.0, Range(0.0, 1.0)), (7, Range(minimum=7)), ("a", Range(choices="a"))]
+)
+def test_a_value_within_its_range_stays(value, allowed):
+    assert check_range("x", value, allowed) == value
+
+
+def test_one_number_is_one():
+    with pytest.raises(BadArgument, match="x: got 2 values, expected 0 to 1"):
+        only_number("x", [0, 1], Range(0.0, 1.0))
+    assert only_number("x", ["0.5"], Range(0.0, 1.0)) == 0.5
+
+
+def test_an_attribute_that_is_not_known_is_named():
+    check_attribute("gain", ["gain", "pan"])
+    with pytest.raises(BadArgument, match="attribute: got @gian, expected one of @gain @pan"):
+        check_attribute("gian", ["gain", "pan"])
