@@ -198,15 +198,13 @@ def _add_demo(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 
 def _demo(options: argparse.Namespace) -> None:
     from plugin_server.commands.demo import run_demo
-    from plugin_server.commands.generate import prompt_and_seconds
+    from plugin_server.commands.generate import read_words
     from plugin_server.engine.bundles.registry import BundleRegistry
 
     model = settings_of(options).model
     prompt, seconds = " ".join(options.prompt) or "sea waves", options.seconds
     if options.prompt and seconds is None:
-        prompt, seconds = prompt_and_seconds(
-            options.prompt, lambda: BundleRegistry(bundle_folders()).find(model).card.lengths
-        )
+        prompt, seconds = read_words(options.prompt, lambda: BundleRegistry(bundle_folders()).find(model).card.lengths)
     run_demo(prompt, seconds, options.folder)
 
 

@@ -104,7 +104,7 @@ async def run_daemon(settings: Settings, player: Player | None = None) -> AsyncI
     guard = AccessPolicy(settings.allow if settings.lan else None)
     network = Network(guard, WebServer(guard, settings.http_port), Advertiser(guard, settings.advertise))
     player = player or build_player(settings)
-    pads = LoadedBank(BankRegistry(settings.bank_folders), studio.find_made, settings.bank)
+    pads = LoadedBank(BankRegistry(settings.bank_folders), studio.find_existing, settings.bank)
     parts = Services(jobs, studio, engine, bundles, settings.sample_rate, library, network, player, pads)
     loop = asyncio.get_running_loop()
 

@@ -11,8 +11,9 @@ from plugin_server.settings import Settings
 from plugin_server.studio.banks.export import export_bank
 from plugin_server.studio.banks.files import Bank, BankRegistry, Slot, read_bank
 from plugin_server.studio.generator import ClipGenerator
-from plugin_server.studio.image_fingerprints import need_images
+from plugin_server.studio.image_fingerprints import require_images
 from plugin_server.studio.jobs import ClipMade
+from plugin_server.studio.planning import check, clip_seconds
 from plugin_server.studio.requests import RenderBank, Request
 
 
@@ -62,8 +63,8 @@ def render_bank(settings: Settings, name: str) -> tuple[Bank, list[ClipMade]]:
         rest: Request | None = RenderBank(bank.name, tuple(slot.request for slot in bank.slots))
         made: list[ClipMade] = []
         while rest:
-            rest = studio.make(rest, bar.show, made.append)
-        found = [studio.find_made(slot.request) for slot in bank.slots]
+            rest = studio.run(rest, bar.show, made.append)
+        found = [studio.find_existing(slot.request) for slot in bank.slots]
     clips: list[ClipMade] = []
     for slot, clip in zip(bank.slots, found, strict=True):
         if clip is None:
@@ -103,10 +104,18 @@ def _row(name: str, path: Path, settings: Settings) -> tuple[str, ...]:
 
 
 def _slot_row(number: int, slot: Slot, studio: ClipGenerator) -> tuple[str, ...]:
-    _, order = studio.resolve(slot.request)
+    card = studio.card(slot.request.model)
+    check(slot.request, card)
     note = "" if slot.note is None else str(slot.note)
-    made = "made" if studio.find_made(slot.request) else ""
-    return (str(number), plain(slot.name), f"{order.seconds:g}", note, made, plain(slot.request.said))
+    made = "made" if studio.find_existing(slot.request) else ""
+    return (
+        str(number),
+        plain(slot.name),
+        f"{clip_seconds(slot.request, card):g}",
+        note,
+        made,
+        plain(slot.request.display_prompt),
+    )
 
 
 def _problems(path: Path, studio: ClipGenerator) -> Iterable[str]:
@@ -117,8 +126,8 @@ def _problems(path: Path, studio: ClipGenerator) -> Iterable[str]:
         return
     for number, slot in enumerate(bank.slots):
         try:
-            studio.resolve(slot.request)
-            need_images(slot.request.images)
+            studio.check(slot.request)
+            require_images(slot.request.images)
         except ClipsonicError as error:
             yield f"{path}: slot {number}: {error}"
 

@@ -12,9 +12,10 @@ from plugin_server.engine.bundles.registry import BundleRegistry, verify_bundle
 from plugin_server.errors import BadArgument
 from plugin_server.server import open_studio
 from plugin_server.settings import Settings
-from plugin_server.studio.generator import request_like
 from plugin_server.studio.jobs import ClipMade
-from plugin_server.studio.requests import Generate, is_length
+from plugin_server.studio.planning import check
+from plugin_server.studio.requests import Generate, split_length
+from plugin_server.studio.reuse import request_like
 
 USUAL_BPM = 120.0
 """Of `--bars` without `--bpm`."""
@@ -28,20 +29,15 @@ def generate_clips(settings: Settings, words: Sequence[str], like: Path | None, 
     request that a file was made by.
     """
     with open_studio(settings) as (studio, engine):
-        if "images" in given and "seconds" not in given and len(words) == 1 and NUMBER.fullmatch(words[0]):
-            # No words: a number is the length then, as over OSC.
-            given = {"seconds": float(words[0]), **given}
-        elif words and "seconds" in given:
-            given = {"prompt": " ".join(words), **given}
-        elif words:
-            model = str(given.get("model", ""))
-            given = {**_read_words(words, lambda: studio.card(model).lengths), **given}
+        model = str(given.get("model", ""))
+        given = {**_words_as_fields(words, given, lambda: studio.card(model).lengths), **given}
         request, checksum = _request(like, given)
-        card, _ = studio.resolve(request)
+        card = studio.card(request.model)
+        check(request, card)
         if checksum and engine.load(card.name).checksum != checksum:
             print(f"note: {like} was made by another version of {card.name}; this clip will differ")
         with ProgressBar() as bar:
-            studio.make(request, bar.show, lambda clip: _print_clip(bar, clip))
+            studio.run(request, bar.show, lambda clip: _print_clip(bar, clip))
 
 
 def _print_clip(bar: ProgressBar, clip: ClipMade) -> None:
@@ -50,18 +46,24 @@ def _print_clip(bar: ProgressBar, clip: ClipMade) -> None:
     print(f"{clip.path}  ({clip.seconds:g} s, seed {clip.seed}{heard})", flush=True)
 
 
-def prompt_and_seconds(words: Sequence[str], lengths: Callable[[], Lengths]) -> tuple[str, float | None]:
-    """Words as a shell gives them, read as `/generate` reads its arguments: a number at the end is the length, unless
-    no clip can be that long and the words before it were not quoted."""
-    *before, last = words
-    if before and NUMBER.fullmatch(last) and is_length(before, float(last), lengths()):
-        return " ".join(before), float(last)
-    return " ".join(words), None
+def read_words(words: Sequence[str], lengths: Callable[[], Lengths]) -> tuple[str, float | None]:
+    """Return the prompt and the length in seconds of words as a shell gives them, read as `/generate` reads its
+    arguments; None where they give no length."""
+    prompt, seconds = split_length(words, _last_number(words), lengths)
+    return " ".join(prompt), seconds
 
 
-def _read_words(words: Sequence[str], lengths: Callable[[], Lengths]) -> dict[str, str | float]:
-    prompt, seconds = prompt_and_seconds(words, lengths)
-    return {"prompt": prompt} if seconds is None else {"prompt": prompt, "seconds": seconds}
+def _last_number(words: Sequence[str]) -> float | None:
+    return float(words[-1]) if words and NUMBER.fullmatch(words[-1]) else None
+
+
+def _words_as_fields(words: Sequence[str], given: Mapping[str, Any], lengths: Callable[[], Lengths]) -> dict[str, Any]:
+    """Return the prompt and the length, where the words give them, as fields of Generate."""
+    prompt, seconds = words, None
+    if "seconds" not in given:
+        prompt, seconds = split_length(words, _last_number(words), lengths, has_images="images" in given)
+    fields: dict[str, Any] = {"prompt": " ".join(prompt)} if prompt else {}
+    return fields if seconds is None else fields | {"seconds": seconds}
 
 
 def _request(like: Path | None, given: Mapping[str, Any]) -> tuple[Generate, str]:

@@ -88,7 +88,7 @@ class Dispatcher:
         self._meter = MeterCommands(parts.player, loop, self._reply, self._listener)
         self._handlers |= self._meter.handlers()
         # Before the banks, which look for a clip only after everybody was told of it.
-        parts.jobs.hear_all(self._hear)
+        parts.jobs.subscribe(self._hear)
         self._bank_clerk = CommandThread("banks", self)
         banks = BankCommands(parts.pads, self._bank_clerk, parts.studio, parts.jobs, parts.player, self)
         fire = SlotTrigger(parts.pads, self._bank_clerk, banks, parts.jobs, parts.player, self)
@@ -205,7 +205,7 @@ class Dispatcher:
 
     def _submit(self, peer: Peer, request: Generate) -> None:
         # Lengths and names that the model cannot serve are told at once, not after a wait in the queue.
-        self._parts.studio.resolve(request)
+        self._parts.studio.check(request)
         self.submit(peer, request)
 
     def _cancel(self, peer: Peer, arguments: Sequence[Atom]) -> None:
@@ -254,7 +254,7 @@ class Dispatcher:
         which = _at_most_one("id", arguments)
         number = 0 if which is None else as_whole("id", which)
         sync = _Sync(peer, number, self)
-        sync.jobs.update(self._parts.jobs.follow(sync))
+        sync.jobs.update(self._parts.jobs.subscribe_active(sync))
         if not sync.jobs:
             self._reply(peer, "/synced", number)
 

@@ -1,26 +1,25 @@
-"""From a request to files: engine, finish, write."""
+"""From a request to files: ask the engine for samples, finish them, and write them with their recipe."""
 
 import secrets
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from plugin_server import __version__
 from plugin_server.audio.clip import Clip
 from plugin_server.audio.finish import Finish, finish, finish_loop
-from plugin_server.audio.formats.files import read_recipe, write_clip
+from plugin_server.audio.formats.files import write_clip
 from plugin_server.audio.formats.metadata import ClipMetadata, short_key
 from plugin_server.audio.names import safe_stem, unique_path
 from plugin_server.engine.bundles.card import Card
-from plugin_server.engine.bundles.registry import BundleRegistry
+from plugin_server.engine.bundles.registry import Bundle, BundleRegistry
 from plugin_server.engine.messages import GenerationParams, ProgressCallback
 from plugin_server.engine.process.client import Engine, GenerationResult
-from plugin_server.errors import BadArgument, BadFile, Cancelled, FolderNotWritable
-from plugin_server.studio.image_fingerprints import fingerprint
+from plugin_server.errors import BadFile, Cancelled, FolderNotWritable
 from plugin_server.studio.jobs import ClipMade
 from plugin_server.studio.library.library import Library
+from plugin_server.studio.planning import check, plan
 from plugin_server.studio.requests import (
     FORMATS,
     SEED_LIMIT,
@@ -31,21 +30,28 @@ from plugin_server.studio.requests import (
     Request,
     UnloadModel,
 )
-from plugin_server.studio.reuse import find_rendered
+from plugin_server.studio.reuse import find_existing, metadata_of, recipe_of
 
-TOLD = ("name", "bars", "bpm", "key", "format")
-"""Of a request, what does not change how the model is asked, but is told in the file."""
 SOFTWARE = f"Clipsonic Live {__version__}"
+
+
+NAME_ATTEMPTS = 100
+"""Free names that are tried where another program takes one at the same moment."""
+
+ClipCallback = Callable[[ClipMade], None]
+"""Called with each clip as soon as its file is in the folder."""
 
 
 @dataclass(frozen=True, slots=True)
 class GeneratorSettings:
-    """What the studio needs to know of the daemon's settings."""
+    """The settings of the daemon that decide what clips are made and where they go."""
 
     folder: Path
     """Sample folder, absolute."""
     model: str
+    """Name of the bundle where a request names none."""
     bits: int
+    """Bits of a sample in a clip's file."""
     finish: Finish
 
 
@@ -64,126 +70,107 @@ class ClipGenerator:
         self.model_seconds = 0.0
         """Time that models took for them."""
 
-    def resolve(self, request: Generate) -> tuple[Card, GenerationParams]:
-        """The model's card, and the first take with every choice made.
+    def check(self, request: Generate) -> None:
+        """Check that the request's model can make what is asked for. Raises UnknownModel, BundleDamaged or BadArgument.
 
-        Raises UnknownModel, BundleDamaged, or BadArgument when the model cannot make that length.
+        Quick enough for the event loop, and draws no seed.
         """
-        card = self.card(request.model)
-        if request.images and card.picture is None:
-            raise BadArgument(f"image: got {len(request.images)}, but {card.name} takes words only")
-        lengths, sampling = card.lengths, card.sampling
-        seconds = lengths.usual if request.length_s is None else float(request.length_s)
-        if not lengths.least <= seconds <= lengths.most:
-            wanted = f"{lengths.least:g} to {lengths.most:g} s for {card.name}"
-            if request.bars is None:
-                raise BadArgument(f"seconds: got {seconds:g}, expected {wanted}")
-            raise BadArgument(
-                f"bars: got {request.bars:g} at {request.bpm:g} bpm, which is {seconds:g} s, expected {wanted}"
-            )
-        return card, GenerationParams(
-            prompt=request.prompt,
-            negative=request.negative,
-            seconds=seconds,
-            seed=secrets.randbelow(SEED_LIMIT - 15) if request.seed is None else request.seed,
-            steps=sampling.steps if request.steps is None else request.steps,
-            guidance=sampling.guidance if request.guidance is None else float(request.guidance),
-            loop=request.loop,
-            stereo=float(request.stereo),
-            images=request.images,
-            frames=request.frames,
-            blend=request.image_share,
-            via=_way(card, request),
-        )
+        check(request, self.card(request.model))
 
     def card(self, model: str) -> Card:
-        """The card of a model, the daemon's own when the name is empty. Raises UnknownModel or BundleDamaged."""
-        return self._bundles.find(model or self.settings.model).card
+        """Return the card of a model, the daemon's own when the name is empty. Raises UnknownModel or BundleDamaged."""
+        return self._bundle(model).card
 
-    def make(self, request: Request, report: ProgressCallback, on_clip: Callable[[ClipMade], None]) -> Request | None:
-        """Do what is asked for; of a bank one clip, and what is left. Raises what `make_clips` and the engine raise."""
+    def run(self, request: Request, report: ProgressCallback, on_clip: ClipCallback) -> Request | None:
+        """Do what is asked for; of a bank make one clip, and return what remains.
+
+        Raises what the engine and the library raise, UnknownModel, BundleDamaged, BadArgument where the model cannot
+        make it, BadFile for an image that is not there, FolderNotWritable, and Cancelled when `report` or `on_clip`
+        does.
+        """
         match request:
             case LoadModel(name):
                 self._engine.load(name, report)
             case UnloadModel(name):
                 self._engine.unload(name)
             case Generate():
-                self.make_clips(request, report, on_clip)
+                self._generate(request, report, on_clip)
             case RenderSlot():
                 self._render_slot(request, report, on_clip)
             case RenderBank():
                 return self._render_next(request, report, on_clip)
         return None
 
-    def find_made(self, request: Generate) -> ClipMade | None:
-        """The clip that lies in the library already and is the one that a request with a seed would make.
+    def cancel(self) -> None:
+        """Let the running `run` raise Cancelled soon."""
+        self._engine.cancel()
 
-        Raises what `resolve` and the library raise.
+    def find_existing(self, request: Generate) -> ClipMade | None:
+        """Return the clip in the library that a request with a seed would make again, or None.
+
+        Raises what `check` and the library raise.
         """
         if self._library is None or request.seed is None:
             return None
-        card, order = self.resolve(request)
-        checksum = self._bundles.find(card.name).checksum()
+        bundle = self._bundle(request.model)
+        params = plan(request, bundle.card, request.seed)
         try:
-            asked = order_recipe(order)
+            recipe = recipe_of(params)
         except BadFile:
             # Its picture was taken away: who asks for the clip is told when it is made.
             return None
-        wanted = {**asked, "model": card.name, "checksum": checksum, "take": 1}
-        wanted |= _told(request)
-        return find_rendered(self._library, wanted, self.settings.finish.sample_rate)
+        recipe |= {"model": bundle.card.name, "checksum": bundle.checksum(), "take": 1, **metadata_of(request)}
+        return find_existing(self._library, recipe, self.settings.finish.sample_rate)
 
-    def make_clips(self, request: Generate, report: ProgressCallback, on_clip: Callable[[ClipMade], None]) -> None:
-        """Every take of a request, each announced as soon as it lies in the folder.
+    def _bundle(self, model: str) -> Bundle:
+        return self._bundles.find(model or self.settings.model)
 
-        Raises what `resolve` and the engine raise, BadFile for an image that is not there, FolderNotWritable, and
-        Cancelled when `report` or `on_clip` does. Takes announced before that stay.
+    def _generate(self, request: Generate, report: ProgressCallback, on_clip: ClipCallback) -> None:
+        """Make every take of a request, each published as soon as it lies in the folder.
+
+        Raises what `check` and the engine raise, BadFile for an image that is not there, FolderNotWritable, and
+        Cancelled when `report` or `on_clip` does. Takes published before that stay.
         """
-        card, first = self.resolve(request)
+        card = self.card(request.model)
+        first = plan(request, card, _draw_seed() if request.seed is None else request.seed)
         check_folder(self.settings.folder)
         # Of images as they are now: all takes are of the same, and one that is not there is told before a model is
         # loaded.
-        asked = order_recipe(first)
-        n = request.variations
+        recipe = recipe_of(first)
+        n_takes = request.variations
         # Takes of one request are undone together.
         step = secrets.token_hex(8)
-        for i in range(n):
-            order = replace(first, seed=(first.seed + i) % (SEED_LIMIT + 1))
+        for i in range(n_takes):
+            params = replace(first, seed=(first.seed + i) % (SEED_LIMIT + 1))
 
-            def report_take(fraction: float, stage: str, before: int = i) -> None:
-                report((before + fraction) / n, stage)
+            def report_take(fraction: float, stage: str, n_before: int = i) -> None:
+                report((n_before + fraction) / n_takes, stage)
 
-            take = self._engine.run(card.name, order, report_take)
+            result = self._engine.run(card.name, params, report_take)
             report_take(1.0, "writing")
-            recipe = asked | {"seed": order.seed, "take": i + 1}
-            self._announce(self._keep(request, order, take, recipe, i + 1), take, step, on_clip)
+            clip = self._finish(request, params, result, recipe | {"seed": params.seed, "take": i + 1}, i + 1)
+            self._publish(clip, result, step, on_clip)
 
-    def cancel(self) -> None:
-        """Let the running `make` raise Cancelled soon."""
-        self._engine.cancel()
-
-    def _render_slot(self, slot: RenderSlot, report: ProgressCallback, on_clip: Callable[[ClipMade], None]) -> None:
-        found = self.find_made(slot.request)
-        if found:
-            on_clip(found)
+    def _render_slot(self, slot: RenderSlot, report: ProgressCallback, on_clip: ClipCallback) -> None:
+        existing = self.find_existing(slot.request)
+        if existing:
+            on_clip(existing)
         else:
-            self.make_clips(slot.request, report, on_clip)
+            self._generate(slot.request, report, on_clip)
 
-    def _render_next(
-        self, bank: RenderBank, report: ProgressCallback, on_clip: Callable[[ClipMade], None]
-    ) -> RenderBank | None:
-        """Make the first clip that is missing; what is left of the bank."""
+    def _render_next(self, bank: RenderBank, report: ProgressCallback, on_clip: ClipCallback) -> RenderBank | None:
+        """Make the first clip that is missing; return what remains of the bank."""
         n_slots = len(bank.slots)
         for number in range(bank.n_done, n_slots):
             request = bank.slots[number]
-            if self.find_made(request) is None:
-                self.make_clips(request, _report_slot(report, request, number, n_slots), on_clip)
+            if self.find_existing(request) is None:
+                self._generate(request, _report_slot(report, request, number, n_slots), on_clip)
                 return replace(bank, n_done=number + 1)
             _report_slot(report, request, number, n_slots)(1.0, "is there")
         return None
 
-    def _announce(self, clip: ClipMade, take: GenerationResult, step: str, on_clip: Callable[[ClipMade], None]) -> None:
-        # Before it is announced, so that who hears of it can ask for it.
+    def _publish(self, clip: ClipMade, result: GenerationResult, step: str, on_clip: ClipCallback) -> None:
+        # In the library before it is announced, so that who hears of it can ask for it.
         if self._library:
             self._library.add(clip.path, step)
         try:
@@ -195,117 +182,88 @@ class ClipGenerator:
                 self._library.remove(clip.path)
             raise
         self.n_clips += 1
-        self.model_seconds += take.seconds_spent
+        self.model_seconds += result.seconds_spent
 
-    def _keep(
-        self, request: Generate, order: GenerationParams, take: GenerationResult, recipe: dict[str, object], number: int
+    def _finish(
+        self,
+        request: Generate,
+        params: GenerationParams,
+        result: GenerationResult,
+        recipe: dict[str, object],
+        take: int,
     ) -> ClipMade:
-        to_clip = finish_loop if order.loop else finish
-        clip = to_clip(Clip(take.made.samples, take.sample_rate), order.seconds, self.settings.finish)
+        """Finish the samples of a take and write its file."""
+        to_clip = finish_loop if params.loop else finish
+        clip = to_clip(Clip(result.made.samples, result.sample_rate), params.seconds, self.settings.finish)
         # The id too: a file of 16 bits holds other samples than those that it is the fingerprint of.
         clip_id = clip.fingerprint()
-        recipe |= {"model": take.model, "checksum": take.checksum, "id": clip_id}
-        recipe |= _told(request)
-        path = self._write(
-            clip,
-            file_stem(request, order, number),
-            f".{request.format or FORMATS[0]}",
-            _about(request, order, take, clip_id),
-            recipe,
-        )
-        made = take.made
-        return ClipMade(clip_id, path, clip.seconds, number, order.seed, made.confidence, made.nearest)
+        recipe |= {"model": result.model, "checksum": result.checksum, "id": clip_id, **metadata_of(request)}
+        metadata = clip_metadata(request, params, result.model, clip_id)
+        path = self._write(clip, file_stem(request, params, take), request.format or FORMATS[0], metadata, recipe)
+        output = result.made
+        return ClipMade(clip_id, path, clip.seconds, take, params.seed, output.confidence, output.nearest)
 
-    def _write(self, clip: Clip, stem: str, suffix: str, about: ClipMetadata, recipe: dict[str, object]) -> Path:
+    def _write(self, clip: Clip, stem: str, form: str, metadata: ClipMetadata, recipe: dict[str, object]) -> Path:
         """Write under the first free name. Another program may take a name between the look and the write."""
-        for _ in range(100):
-            path = unique_path(self.settings.folder, stem, suffix)
+        for _ in range(NAME_ATTEMPTS):
+            path = unique_path(self.settings.folder, stem, f".{form}")
             try:
-                write_clip(path, clip, about, recipe, self.settings.bits)
+                write_clip(path, clip, metadata, recipe, self.settings.bits)
                 return path
             except FileExistsError:
                 continue
-        raise FolderNotWritable(f"{self.settings.folder}: no free name for {stem}{suffix}")
+        raise FolderNotWritable(f"{self.settings.folder}: no free name for {stem}.{form}")
+
+
+def _draw_seed() -> int:
+    """Return a random seed that leaves room for the seeds of 16 takes."""
+    return secrets.randbelow(SEED_LIMIT - 15)
 
 
 def _report_slot(report: ProgressCallback, request: Generate, number: int, n_slots: int) -> ProgressCallback:
-    """The progress of one slot as a part of its bank's."""
+    """Return a callback that reports the progress of one slot as a part of its bank's."""
     title = request.title
     return lambda fraction, stage: report((number + fraction) / n_slots, f"{title[:60]}: {stage}")
 
 
-def _way(card: Card, request: Generate) -> str:
-    if request.via and request.via not in card.ways:
-        raise BadArgument(f"via: got {request.via}, expected one of {', '.join(card.ways)} for {card.name}")
-    return request.via or card.usual_way
+def file_stem(request: Generate, params: GenerationParams, take: int) -> str:
+    """Return a file's name without its ending: the title, the length, the seed, the take.
 
-
-def order_recipe(order: GenerationParams) -> dict[str, object]:
-    """What was asked of the model, as a file's recipe has it. Images are known by what is in them, too.
-
-    Raises BadFile for an image that is not there.
+    'sea-waves_8s_s42_t1', or 'kit_128bpm_F#min_2bars_s42_t1' where tempo and key are known, as hosts and samplers look
+    for them.
     """
-    recipe = asdict(order)
-    if not order.prompt:
-        del recipe["via"]
-    if not order.images:
-        for name in ("images", "frames", "blend"):
-            del recipe[name]
-        return recipe
-    return recipe | {"images": list(order.images), "fingerprints": [fingerprint(Path(path)) for path in order.images]}
-
-
-def _told(request: Generate) -> dict[str, object]:
-    """What was asked for of TOLD, as recipes have it."""
-    return {name: getattr(request, name) for name in TOLD if getattr(request, name)}
-
-
-def file_stem(request: Generate, order: GenerationParams, take: int) -> str:
-    """'sea-waves_8s_s42_t1': what it is, how long, from which seed, which take; 'kit_128bpm_F#min_2bars_s42_t1' where
-    tempo and key are known, as hosts and samplers look for them."""
     parts = [safe_stem(request.title)]
     if request.bpm is not None:
         parts.append(f"{request.bpm:g}bpm")
     if request.key:
         parts.append(short_key(request.key))
-    length = f"{order.seconds:g}s" if request.bars is None else f"{request.bars:g}bar{'s' * (request.bars != 1)}"
-    return "_".join([*parts, length, f"s{order.seed}", f"t{take}"])
+    length = f"{params.seconds:g}s" if request.bars is None else f"{request.bars:g}bar{'s' * (request.bars != 1)}"
+    return "_".join([*parts, length, f"s{params.seed}", f"t{take}"])
 
 
-def _about(request: Generate, order: GenerationParams, take: GenerationResult, clip_id: str) -> ClipMetadata:
+def clip_metadata(request: Generate, params: GenerationParams, model: str, clip_id: str) -> ClipMetadata:
+    """Return what a clip's file says of itself to hosts and people."""
     now = datetime.now()
-    made = f"seed {order.seed}, {order.steps} steps, guidance {order.guidance:g}, {take.model}"
+    origin = f"seed {params.seed}, {params.steps} steps, guidance {params.guidance:g}, {model}"
     tempo = f"{request.bpm:g} bpm" if request.bpm is not None else ""
     return ClipMetadata(
         title=request.title,
         artist=SOFTWARE,
-        comment=", ".join(part for part in (tempo, request.key, made) if part),
+        comment=", ".join(part for part in (tempo, request.key, origin) if part),
         software=SOFTWARE,
         date=now.date().isoformat(),
         time=now.time().isoformat("seconds"),
         reference=clip_id,
-        history=f"{made}: {order.prompt or request.title}",
-        loop=order.loop,
+        history=f"{origin}: {params.prompt or request.title}",
+        loop=params.loop,
         bpm=request.bpm,
         bars=request.bars,
         key=request.key,
     )
 
 
-def _same_images(path: Path, recipe: Mapping[str, object]) -> tuple[str, ...]:
-    """A recipe's images, when they still are what they were. Raises BadFile, TypeError, ValueError or KeyError."""
-    named, fingerprints = recipe["images"], recipe["fingerprints"]
-    if not isinstance(named, Iterable) or not isinstance(fingerprints, Iterable):
-        raise TypeError(f"got {named!r} and {fingerprints!r}, expected images and their fingerprints")
-    images = tuple(named)
-    for image, known in zip(images, fingerprints, strict=True):
-        if fingerprint(Path(image)) != known:
-            raise BadFile(f"{path}: its image {image} was changed since")
-    return images
-
-
 def check_folder(folder: Path) -> None:
-    """Make the folder where it is missing. Raises FolderNotWritable."""
+    """Make the folder where it is missing, and write into it. Raises FolderNotWritable."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".clipsonic-{secrets.token_hex(4)}.part"
@@ -313,28 +271,3 @@ def check_folder(folder: Path) -> None:
         probe.unlink()
     except OSError as error:
         raise FolderNotWritable(f"the sample folder {folder} cannot be written: {error.strerror}") from error
-
-
-def request_like(path: Path, images: tuple[str, ...] = ()) -> tuple[Generate, str]:
-    """The request that makes the clip in a file again, and the checksum of the model that made it. `images` take the
-    place of those that it was made from, which need not be there any more.
-
-    Raises BadFile when the file holds no recipe, or not one that can be asked for again.
-    """
-    recipe = read_recipe(path)
-    names = ("prompt", "negative", "seconds", "seed", "steps", "guidance", "model")
-    # Recipes of the first version know nothing of these, and later ones have them where they were asked for.
-    # Of any type, as the file has them: the request checks them.
-    values: dict[str, Any] = {
-        name: recipe[name] for name in ("loop", "stereo", "frames", "via", *TOLD) if name in recipe
-    }
-    if "bars" in values:
-        recipe = recipe | {"seconds": None}
-    try:
-        if images or "images" in recipe:
-            values["images"] = images or _same_images(path, recipe)
-            values["blend"] = recipe.get("blend") if recipe["prompt"] else None
-        values |= {name: recipe[name] for name in names}
-        return Generate(**values), str(recipe["checksum"])
-    except (KeyError, TypeError, ValueError, BadArgument) as error:
-        raise BadFile(f"{path}: its recipe cannot be used: {error}") from error

@@ -1,4 +1,8 @@
-"""Jobs: a queue, one worker thread, cancelling, and events for whoever listens."""
+"""Jobs: a queue, one worker thread, cancelling, and events for its listeners.
+
+An Event is one of Queued, Progress, a result, Done and Failed. A result is ClipMade today; another kind of result, such
+as a MIDI file, is one more dataclass in Result.
+"""
 
 import logging
 import threading
@@ -68,7 +72,10 @@ class Failed:
     message: str
 
 
-Event = Queued | Progress | ClipMade | Done | Failed
+Result = ClipMade
+"""One thing that a job made."""
+Event = Queued | Progress | Result | Done | Failed
+"""What listeners are called with. Queued is the first of a job, Done or Failed its last; results come between them."""
 
 
 @dataclass(eq=False, slots=True)
@@ -80,15 +87,15 @@ class Job:
     state: str = "queued"
     """'queued', 'running', 'done' or 'failed'."""
     events: list[Event] = field(default_factory=list)
-    """All but progress, in order: what a client that asks again is told."""
+    """All events but progress, in order: a client that asks again is sent them."""
     listeners: list["Listener"] = field(default_factory=list)
-    """Who asked for it; nobody any longer once it has ended."""
-    rest: Request | None = None
-    """What is left to do of a request that is done in parts."""
+    """Called with its events, for those who asked for it; empty once it has ended."""
+    remaining: Request | None = None
+    """What remains to be done of a request that is done in parts."""
 
     @property
     def ended(self) -> bool:
-        """Nothing more will come of it."""
+        """True when nothing more will come of it."""
         return self.state in ("done", "failed")
 
 
@@ -96,22 +103,22 @@ Listener = Callable[[Job, Event], None]
 
 
 class JobRunner(Protocol):
-    """What does the work: the studio."""
+    """Does the work of jobs: ClipGenerator."""
 
-    def make(self, request: Request, report: ProgressCallback, on_clip: Callable[[ClipMade], None]) -> Request | None:
+    def run(self, request: Request, report: ProgressCallback, on_clip: Callable[[ClipMade], None]) -> Request | None:
         """Do what is asked for, or raise a ClipsonicError; Cancelled when `report` or `on_clip` raises it.
 
-        Long work may be done in parts: what is left of it is returned, and comes after the jobs that wait.
+        Long work may be done in parts: what remains of it is returned, and comes after the jobs that wait.
         """
         ...
 
     def cancel(self) -> None:
-        """Let the running `make` raise Cancelled soon."""
+        """Let the running `run` raise Cancelled soon."""
         ...
 
 
 def _done(job: Job) -> Done:
-    """All takes of a job are made from the same words, so the last speaks for all."""
+    """Return the event that ends a job: all its takes are made from the same words, so the last speaks for all."""
     clips = [event for event in job.events if isinstance(event, ClipMade)]
     return Done(len(clips), clips[-1].confidence, clips[-1].nearest) if clips else Done(0)
 
@@ -120,17 +127,17 @@ class Jobs:
     """The queue and its worker thread.
 
     Listeners are called from that thread, from `submit` and from `cancel`, always with the lock held, so that each
-    hears every event once and in order; they must not wait for anything.
+    gets every event once and in order; they must not wait for anything.
     """
 
-    def __init__(self, maker: JobRunner, size: int) -> None:
-        self._maker, self._size = maker, size
+    def __init__(self, runner: JobRunner, size: int) -> None:
+        self._runner, self._size = runner, size
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
         self._waiting: deque[Job] = deque()
         self._running: Job | None = None
         self._known: OrderedDict[str, Job] = OrderedDict()
-        self._audience: list[Listener] = []
+        self._subscribers: list[Listener] = []
         self._count = 0
         self._stopping = False
         self._thread = threading.Thread(target=self._work, name="jobs", daemon=True)
@@ -149,13 +156,13 @@ class Jobs:
         if self._thread.is_alive():
             self._thread.join(5)
 
-    def hear_all(self, listener: Listener) -> None:
-        """Let a listener hear the events of every job from now on, none of them again when a client joins one."""
+    def subscribe(self, listener: Listener) -> None:
+        """Call a listener with the events of every job from now on, each once, also when a client joins a job."""
         with self._lock:
-            self._audience.append(listener)
+            self._subscribers.append(listener)
 
-    def follow(self, listener: Listener) -> list[Job]:
-        """Let a listener hear what comes of every job that waits or runs; which those are."""
+    def subscribe_active(self, listener: Listener) -> list[Job]:
+        """Call a listener with what comes of every job that waits or runs; return these jobs."""
         with self._lock:
             jobs = self.active()
             for job in jobs:
@@ -163,9 +170,9 @@ class Jobs:
             return jobs
 
     def submit(self, request: Request, listener: Listener) -> Job:
-        """Queue a request; the listener hears Queued first.
+        """Queue a request; the listener is called with Queued first.
 
-        With an id that is known, the listener alone hears again what the first asking brought, and joins it; a job
+        With an id that is known, the listener alone is called with the events of that job so far, and joins it; a job
         that failed or was cancelled is made anew. Raises QueueFull, Cancelled once `stop` was called, or DuplicateJob
         when the id stands for another request.
         """
@@ -185,7 +192,7 @@ class Jobs:
         self._known.pop(job.id, None)
         self._known[job.id] = job
         self._waiting.append(job)
-        self._tell(job, Queued(position))
+        self._publish(job, Queued(position))
         self._changed.notify_all()
         return job
 
@@ -201,14 +208,14 @@ class Jobs:
                 raise UnknownJob(f"job: got {shown(job_id)}, expected the id of a job that waits or runs")
             if job is self._running:
                 self._end(job, Cancelled("the job was cancelled"))
-                self._maker.cancel()
+                self._runner.cancel()
             else:
                 self._waiting.remove(job)
                 self._end(job, Cancelled("the job was cancelled while it waited"))
             return job
 
     def cancel_all(self) -> int:
-        """Stop every job; how many there were."""
+        """Stop every job; return how many there were."""
         with self._lock:
             jobs = self.active()
             for job in reversed(jobs):
@@ -216,13 +223,13 @@ class Jobs:
             return len(jobs)
 
     def active(self) -> list[Job]:
-        """The job that runs, if one does, then those that wait, in order."""
+        """Return the job that runs, if one does, then those that wait, in order."""
         with self._lock:
             running = [self._running] if self._running and not self._running.ended else []
             return running + list(self._waiting)
 
     def wait(self, jobs: list[Job], timeout_s: float | None = None) -> bool:
-        """Until all of `jobs` have ended; False when time ran out."""
+        """Wait until all of `jobs` have ended; return False when time ran out."""
         with self._lock:
             return self._changed.wait_for(lambda: all(job.ended for job in jobs), timeout_s)
 
@@ -249,22 +256,22 @@ class Jobs:
                     return
                 job = self._running = self._waiting.popleft()
                 job.state = "running"
-            error = self._make(job)
+            error = self._run(job)
             with self._lock:
                 self._running = None
-                if job.rest and not job.ended:
+                if job.remaining and not job.ended:
                     job.state = "queued"
                     self._waiting.append(job)
                 elif not job.ended:
                     self._end(job, error)
 
-    def _make(self, job: Job) -> ClipsonicError | None:
-        request, job.rest = job.rest or job.request, None
+    def _run(self, job: Job) -> ClipsonicError | None:
+        request, job.remaining = job.remaining or job.request, None
         try:
-            job.rest = self._maker.make(
+            job.remaining = self._runner.run(
                 request,
-                lambda fraction, stage: self._tell_running(job, Progress(fraction, stage)),
-                lambda clip: self._tell_running(job, clip),
+                lambda fraction, stage: self._publish_running(job, Progress(fraction, stage)),
+                lambda clip: self._publish_running(job, clip),
             )
         except ClipsonicError as error:
             return error
@@ -273,27 +280,27 @@ class Jobs:
             return ClipsonicError(f"something unforeseen went wrong: {error!r}")
         return None
 
-    def _tell_running(self, job: Job, event: Event) -> None:
-        """Tell what the maker says. Raises Cancelled when the job was, so that the maker stops."""
+    def _publish_running(self, job: Job, event: Event) -> None:
+        """Publish an event of the runner. Raises Cancelled when the job was, so that the runner stops."""
         with self._lock:
             if job.ended:
                 raise Cancelled("the job was cancelled")
-            self._tell(job, event)
+            self._publish(job, event)
 
     def _end(self, job: Job, error: ClipsonicError | None) -> None:
         job.state = "failed" if error else "done"
-        self._tell(job, Failed(error.code, str(error)) if error else _done(job))
+        self._publish(job, Failed(error.code, str(error)) if error else _done(job))
         job.listeners.clear()
         while len(self._known) > REMEMBERED + self._size and next(iter(self._known.values())).ended:
             self._known.popitem(last=False)
         self._changed.notify_all()
 
-    def _tell(self, job: Job, event: Event) -> None:
-        """Called with the lock held: a client that joins meanwhile would miss an event or hear it twice."""
+    def _publish(self, job: Job, event: Event) -> None:
+        """Call the listeners. The lock is held: a client that joins meanwhile would miss an event or get it twice."""
         if not isinstance(event, Progress):
             job.events.append(event)
-        # The audience first: a client may subscribe upon what it hears, and must not hear that again.
-        for listener in [*self._audience, *job.listeners]:
+        # Subscribers first: a client may join upon an event, and must not get that one again.
+        for listener in [*self._subscribers, *job.listeners]:
             try:
                 listener(job, event)
             except Exception:

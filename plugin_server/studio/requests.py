@@ -1,15 +1,18 @@
 """One frozen dataclass a verb. Every rule about ranges and combinations is here, and nowhere else."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from plugin_server.audio.formats.metadata import BEATS_PER_BAR, read_key
-from plugin_server.engine.bundles.card import Lengths
 from plugin_server.errors import BadArgument
 from plugin_server.studio.attributes import Effect, Flag, Group, Kind, attribute, attributes_of
+
+if TYPE_CHECKING:
+    # Cards bring NumPy, which the command line's help does without.
+    from plugin_server.engine.bundles.card import Lengths
 
 SEED_LIMIT = 2**31 - 1
 """OSC integers are signed and 32 bits wide, so that every seed can be sent back."""
@@ -229,14 +232,14 @@ class Generate:
         return bool(self.images) * (0.5 if self.prompt else 1.0) if self.blend is None else float(self.blend)
 
     @property
-    def said(self) -> str:
+    def display_prompt(self) -> str:
         """Its words, or else its images' file names."""
         return self.prompt or ", ".join(PurePath(image).stem for image in self.images)
 
     @property
     def title(self) -> str:
         """What a clip of it is called."""
-        return self.name or self.said
+        return self.name or self.display_prompt
 
     @property
     def length_s(self) -> float | None:
@@ -295,8 +298,26 @@ class RenderSlot:
 Request = Generate | LoadModel | UnloadModel | RenderBank | RenderSlot
 
 
-def is_length(words: Sequence[str], number: float, lengths: Lengths) -> bool:
-    """True when a number that follows the words of a prompt is the clip's length in seconds.
+def split_length(
+    words: Sequence[str], number: float | None, lengths: "Callable[[], Lengths]", *, has_images: bool = False
+) -> tuple[Sequence[str], float | None]:
+    """Return the words of a prompt and its length in seconds, None where none is given.
+
+    Args:
+        words: All that came without a name, as text.
+        number: The last of them where it is a number, else None.
+        lengths: Returns what the model can make; called only where that matters.
+        has_images: True when images come with the words: then a number alone is the length.
+    """
+    if number is None:
+        return words, None
+    *before, _ = words
+    is_seconds = has_images if not before else _is_length(before, number, lengths())
+    return (before, number) if is_seconds else (words, None)
+
+
+def _is_length(words: Sequence[str], number: float, lengths: "Lengths") -> bool:
+    """Return True when a number that follows the words of a prompt is the clip's length in seconds.
 
     One that no clip can have belongs to a prompt that was typed without quotes, as in `kick 808`. A space within one
     of the words shows that it was quoted: then a number is meant as a length, and may be refused as such.

@@ -1,65 +1,130 @@
-"""Clips that were made already, found by the recipe in their files: one that was renamed or moved is found too, and one
-made from another request, model or sample rate is not."""
+"""Recipes: what a clip's file says of how it was made.
 
-from collections.abc import Mapping
+A clip that exists already is found by it, also where its file was renamed or moved, and one that was made from another
+request, by another model or at another sample rate is not; and a request is read back from it.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from plugin_server.audio.formats.files import read_rate, read_recipe
-from plugin_server.errors import BadFile
+from plugin_server.engine.messages import GenerationParams
+from plugin_server.errors import BadArgument, BadFile
+from plugin_server.studio.attributes import Effect, Kind
+from plugin_server.studio.image_fingerprints import fingerprint
 from plugin_server.studio.jobs import ClipMade
 from plugin_server.studio.library.library import Library
 from plugin_server.studio.library.records import ClipRecord, prompt_of
+from plugin_server.studio.requests import ATTRIBUTES, Generate
 
-KEYS = (
-    "prompt",
-    "negative",
-    "seconds",
-    "seed",
-    "steps",
-    "guidance",
-    "loop",
-    "stereo",
-    "fingerprints",
-    "frames",
-    "blend",
-    "via",
-    "model",
+METADATA_ATTRIBUTES = tuple(
+    sorted((row for row in ATTRIBUTES if row.effect in (Effect.FILE_NAME, Effect.METADATA)), key=lambda row: row.effect)
+)
+"""Attributes that do not change how the model is asked, but are written in the file."""
+COMPARED_KEYS = (
+    *(
+        # Images are the same when their content is, wherever they are.
+        "fingerprints" if row.kind is Kind.PATHS else row.name
+        for row in ATTRIBUTES
+        if row.effect in (Effect.SOUND, Effect.METADATA)
+    ),
     "checksum",
     "take",
-    "bars",
-    "bpm",
-    "key",
-    "format",
 )
-"""All of a recipe that decides what lies in its file."""
-USUAL = {"via": "text"}
-"""What is meant where a recipe says nothing, as those from before there were several ways."""
+"""The keys of a recipe that decide what is in its file."""
+DEFAULTS = {"via": "text"}
+"""The values that are meant where a recipe lacks a key, as those from before there were several."""
+IMAGE_KEYS = ("images", "frames", "blend")
+"""Keys that only recipes with images have."""
 
 
-def find_rendered(library: Library, recipe: Mapping[str, object], sample_rate: int) -> ClipMade | None:
-    """The newest clip of a recipe and a rate in Hertz, or None. Raises what the library raises."""
-    wanted, seed = _deciding(recipe), recipe["seed"]
+def recipe_of(params: GenerationParams) -> dict[str, object]:
+    """Return what the model was asked for, as a file's recipe has it. Images are known by their content, too.
+
+    Raises BadFile for an image that is not there.
+    """
+    recipe = asdict(params)
+    if not params.prompt:
+        del recipe["via"]
+    if not params.images:
+        return {key: value for key, value in recipe.items() if key not in IMAGE_KEYS}
+    images = [Path(path) for path in params.images]
+    return recipe | {"images": list(params.images), "fingerprints": [fingerprint(path) for path in images]}
+
+
+def metadata_of(request: Generate) -> dict[str, object]:
+    """Return the request's attributes that are metadata of the file, as recipes have them: those that it gives."""
+    values = {row.name: getattr(request, row.field) for row in METADATA_ATTRIBUTES}
+    return {name: value for name, value in values.items() if value}
+
+
+def find_existing(library: Library, recipe: Mapping[str, object], sample_rate: int) -> ClipMade | None:
+    """Return the newest clip of a recipe and a sample rate in Hz, or None. Raises what the library raises."""
+    compared, seed = _compared_values(recipe), recipe["seed"]
     if not isinstance(seed, int):
         raise TypeError(f"got {seed!r}, expected a seed")
-    for entry in library.find_by_request(prompt_of(recipe), seed, str(recipe["model"])):
-        if _is_of(entry.path, wanted, sample_rate):
-            return _clip_of(entry)
+    for record in library.find_by_request(prompt_of(recipe), seed, str(recipe["model"])):
+        if _has_recipe(record.path, compared, sample_rate):
+            return _clip_of(record)
     return None
 
 
-def _deciding(recipe: Mapping[str, object]) -> list[object]:
-    return [recipe.get(key, USUAL.get(key)) for key in KEYS]
+def request_like(path: Path, images: tuple[str, ...] = ()) -> tuple[Generate, str]:
+    """Return the request that makes the clip in a file again, and the checksum of the model that made it.
 
+    `images` replace those that it was made from, which need not be there any more.
 
-def _is_of(path: Path, wanted: list[object], sample_rate: int) -> bool:
+    Raises BadFile when the file holds no recipe, or not one that can be asked for again.
+    """
+    recipe = read_recipe(path)
     try:
-        if _deciding(read_recipe(path)) != wanted:
-            return False
-        return read_rate(path) == sample_rate
+        return Generate(**_request_values(path, recipe, images)), str(recipe["checksum"])
+    except (KeyError, TypeError, ValueError, BadArgument) as error:
+        raise BadFile(f"{path}: its recipe cannot be used: {error}") from error
+
+
+def _request_values(path: Path, recipe: Mapping[str, object], images: tuple[str, ...]) -> dict[str, Any]:
+    """Return the fields of a request, of any type, as the file has them: the request checks them."""
+    if "bars" in recipe:
+        recipe = {**recipe, "seconds": None}
+    values: dict[str, Any] = {}
+    for row in ATTRIBUTES:
+        # Recipes of the first version lack some, and later ones have these where they were asked for.
+        if row.in_every_recipe or (row.effect is not Effect.JOB and row.name in recipe):
+            values[row.field] = recipe[row.name]
+    # It is stored for images alone as well, where a request must not have it.
+    blend = values.pop("blend", None)
+    if images or "images" in recipe:
+        values["images"] = images or _unchanged_images(path, recipe)
+        values["blend"] = blend if recipe["prompt"] else None
+    return values
+
+
+def _unchanged_images(path: Path, recipe: Mapping[str, object]) -> tuple[str, ...]:
+    """Return a recipe's images when their content is the same. Raises BadFile, TypeError, ValueError or KeyError."""
+    names, fingerprints = recipe["images"], recipe["fingerprints"]
+    if not isinstance(names, Iterable) or not isinstance(fingerprints, Iterable):
+        raise TypeError(f"got {names!r} and {fingerprints!r}, expected images and their fingerprints")
+    images = tuple(names)
+    for image, expected in zip(images, fingerprints, strict=True):
+        if fingerprint(Path(image)) != expected:
+            raise BadFile(f"{path}: its image {image} was changed since")
+    return images
+
+
+def _compared_values(recipe: Mapping[str, object]) -> list[object]:
+    return [recipe.get(key, DEFAULTS.get(key)) for key in COMPARED_KEYS]
+
+
+def _has_recipe(path: Path, compared: list[object], sample_rate: int) -> bool:
+    try:
+        return _compared_values(read_recipe(path)) == compared and read_rate(path) == sample_rate
     except BadFile:
         # Taken away or overwritten since it was entered.
         return False
 
 
-def _clip_of(entry: ClipRecord) -> ClipMade:
-    return ClipMade(entry.id, entry.path, entry.file.seconds, entry.file.take, entry.file.seed)
+def _clip_of(record: ClipRecord) -> ClipMade:
+    return ClipMade(record.id, record.path, record.file.seconds, record.file.take, record.file.seed)

@@ -14,7 +14,7 @@ from html import escape
 from pathlib import Path
 
 from plugin_server.settings import Settings
-from plugin_server.studio.banks.files import Bank, BankShelf, Slot
+from plugin_server.studio.banks.files import Bank, BankRegistry, Slot
 
 FOLDER = Path(__file__).parent.parent / "clients"
 TOUCHOSC = FOLDER / "touchosc" / "clipsonic-pads.tosc"
@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Write both layouts, and say where."""
     parser = argparse.ArgumentParser(prog="python -m presets.build.pads", description=__doc__)
     parser.add_argument("bank", nargs="?", default=Settings().bank, help="as clipsonic banks lists it (default: mixed)")
-    bank = BankShelf(Settings().bank_folders).find(parser.parse_args(arguments).bank)
+    bank = BankRegistry(Settings().bank_folders).find(parser.parse_args(arguments).bank)
     TOUCHOSC.write_bytes(touchosc_layout(bank))
     OPEN_STAGE_CONTROL.write_text(open_stage_control_session(bank), "utf-8")
     for picture in PICTURES:

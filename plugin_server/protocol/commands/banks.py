@@ -15,7 +15,7 @@ from plugin_server.protocol.subscribers import NOBODY, Peer
 from plugin_server.studio.banks.files import Bank, Slot
 from plugin_server.studio.banks.loaded import LoadedBank
 from plugin_server.studio.generator import ClipGenerator
-from plugin_server.studio.image_fingerprints import need_images
+from plugin_server.studio.image_fingerprints import require_images
 from plugin_server.studio.jobs import ClipMade, Event, Job, Jobs
 from plugin_server.studio.requests import RenderBank, RenderSlot, Request
 
@@ -47,7 +47,7 @@ class BankCommands:
     ) -> None:
         self._pads, self._clerk, self._studio = pads, clerk, studio
         self._player, self._answers = player, answers
-        jobs.hear_all(self._hear)
+        jobs.subscribe(self._hear)
 
     def handlers(self) -> dict[str, Handler]:
         """By address; to be called on the loop."""
@@ -100,8 +100,8 @@ class BankCommands:
         requests = tuple(slot.request for slot in slots)
         for request in requests:
             # What the model cannot make, and a picture that is missing, are told before anything is made.
-            self._studio.resolve(request)
-            need_images(request.images)
+            self._studio.check(request)
+            require_images(request.images)
         self._answers.submit(peer, RenderBank(bank.name, requests))
         return []
 
@@ -112,7 +112,7 @@ class BankCommands:
         number = as_whole("slot", arguments[0])
         lengths_of, tempo = lambda model: self._studio.card(model).lengths, lambda: self._player.bpm
         request = parse_generate(arguments[1:], lengths_of, tempo)
-        self._studio.resolve(request)
+        self._studio.check(request)
         slot = self._pads.set(number, request)
         self._announce([peer], [number])
         return [("/done", "/bank/set", number, slot.name[:MAX_TEXT])]
@@ -153,6 +153,6 @@ def slot_row(number: int, slot: Slot, clip: ClipMade | None) -> Reply:
     """`/bank.slot` and its arguments; seconds are 0 where the model chooses, and a clip that is not there is ''."""
     request, note = slot.request, -1 if slot.note is None else slot.note
     seconds = clip.seconds if clip else request.length_s or 0.0
-    looks = (slot.name[:MAX_TEXT], slot.colour, request.said[:MAX_TEXT], note, slot.choke[:MAX_TEXT])
+    looks = (slot.name[:MAX_TEXT], slot.colour, request.display_prompt[:MAX_TEXT], note, slot.choke[:MAX_TEXT])
     made = (clip.id, str(clip.path)) if clip else ("", "")
     return ("/bank.slot", number, *looks, float(seconds), *made)

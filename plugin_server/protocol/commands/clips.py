@@ -21,11 +21,11 @@ from plugin_server.protocol.commands.thread import Answers, CommandThread, Handl
 from plugin_server.protocol.packets import Atom
 from plugin_server.protocol.subscribers import Peer
 from plugin_server.protocol.table import PAGE_ATTRIBUTES, PAGE_LENGTHS, PAGE_STARTS
-from plugin_server.studio.generator import request_like
 from plugin_server.studio.library.library import Library, Page
 from plugin_server.studio.library.records import ClipRecord
 from plugin_server.studio.library.undo import UndoStep
 from plugin_server.studio.requests import SEED_LIMIT, Generate
+from plugin_server.studio.reuse import request_like
 
 USUAL_COUNT = 20
 """Clips that are sent at once where nothing else is said."""

@@ -57,7 +57,7 @@ class SlotTrigger:
         self._pads, self._clerk, self._banks = pads, clerk, banks
         self._player, self._answers = player, answers
         self._making: dict[str, _Making] = {}
-        jobs.hear_all(self._hear)
+        jobs.subscribe(self._hear)
 
     def handlers(self) -> dict[str, Handler]:
         """By address."""

@@ -4,7 +4,7 @@ import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,27 +13,30 @@ import tomli_w
 from plugin_server.audio.formats.files import write_whole
 from plugin_server.audio.names import safe_stem
 from plugin_server.errors import BadArgument, BadFile, FolderNotWritable, UnknownBank, shown
-from plugin_server.studio.requests import SEED_LIMIT, Generate
+from plugin_server.studio.requests import ATTRIBUTES, SEED_LIMIT, Generate
 
 MAX_SLOTS = 128
 FIRST_NOTE = 36
 """MIDI note of slot 0: the lowest pad of most pad controllers."""
-COLOUR = "#5f6f7f"
-ATTRIBUTES = tuple(f.name for f in fields(Generate) if f.name not in ("prompt", "name", "id", "variations", "images"))
-"""What a slot and the defaults may say of a request. A slot is one clip, and the daemon names its jobs."""
-LENGTHS = ("seconds", "bars")
-SLOT_KEYS = ("name", "prompt", "image", *ATTRIBUTES, "colour", "tags", "note", "choke")
+DEFAULT_COLOUR = "#5f6f7f"
+OWN_KEYS = ("name", "prompt", "image")
+"""Attributes that a bank's file reads in its own way, and that only a slot has."""
+SHARED = tuple(row for row in ATTRIBUTES if row.in_bank and row.name not in OWN_KEYS)
+"""Attributes that a slot and the defaults may have."""
+LENGTH_KEYS = ("seconds", "bars")
+SLOT_KEYS = (*OWN_KEYS, *(row.name for row in SHARED), "colour", "tags", "note", "choke")
+DEFAULTS_KEYS = (*(row.name for row in SHARED), "colour", "tags", "choke")
 BANK_KEYS = ("name", "description", "defaults", "slots")
 
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One pad: what it asks for, and how it looks and plays."""
+    """A pad of a bank: what it asks for, and how it looks and plays."""
 
     name: str
     request: Generate
     """One take with a fixed seed."""
-    colour: str = COLOUR
+    colour: str = DEFAULT_COLOUR
     """#rrggbb"""
     tags: tuple[str, ...] = ()
     note: int | None = None
@@ -51,46 +54,48 @@ class Bank:
     slots: tuple[Slot, ...]
 
     def slot(self, number: int) -> Slot:
-        """Raises BadArgument when there is no such slot."""
+        """Return the slot of a number. Raises BadArgument when there is none."""
         if not 0 <= number < len(self.slots):
             raise BadArgument(f"slot: got {number}, expected 0 to {len(self.slots) - 1} in {self.name}")
         return self.slots[number]
 
     def with_request(self, number: int, request: Generate) -> "Bank":
-        """The bank with another request in a slot, which may be the first free one; length and seed stay where the
-        request has none. Raises BadArgument."""
+        """Return the bank with another request in a slot, which may be the first free one.
+
+        Length and seed stay where the request has none. Raises BadArgument.
+        """
         last = min(len(self.slots), MAX_SLOTS - 1)
         if not 0 <= number <= last:
             raise BadArgument(f"slot: got {number}, expected 0 to {last} in {self.name}")
         if request.variations != 1 or request.id:
             raise BadArgument("attribute: got @variations or @id, expected neither: a slot is one clip")
-        old = self.slots[number] if number < len(self.slots) else _empty(number)
-        same = (request.prompt, request.images) == (old.request.prompt, old.request.images)
-        name = request.name or (old.name if same else request.title)
+        old = self.slots[number] if number < len(self.slots) else _empty_slot(number)
+        is_same = (request.prompt, request.images) == (old.request.prompt, old.request.images)
+        name = request.name or (old.name if is_same else request.title)
         seed = old.request.seed if request.seed is None else request.seed
         length = {}
         if request.length_s is None:
-            length = {key: getattr(old.request, key) for key in ("seconds", "bars")}
+            length = {key: getattr(old.request, key) for key in LENGTH_KEYS}
             length["bpm"] = old.request.bpm if request.bpm is None else request.bpm
         new = replace(old, name=name, request=replace(request, name=name, seed=seed, **length))
         return replace(self, slots=(*self.slots[:number], new, *self.slots[number + 1 :]))
 
 
 class BankRegistry:
-    """Banks of some folders; those of an earlier folder win over later ones of the same name."""
+    """The banks of some folders; those of an earlier folder win over later ones of the same name."""
 
     def __init__(self, folders: Iterable[Path]) -> None:
         self._folders = tuple(folders)
 
     def paths(self) -> dict[str, Path]:
-        """File of each bank, by its file's name without the ending, sorted."""
+        """Return the file of each bank, by its file's name without the ending, sorted."""
         found: dict[str, Path] = {}
         for folder in reversed(self._folders):
             found |= {path.stem: path for path in folder.glob("*.toml")}
         return dict(sorted(found.items()))
 
     def find(self, name: str) -> Bank:
-        """Raises UnknownBank, or BadFile when its file cannot be used."""
+        """Return the bank of a name. Raises UnknownBank, or BadFile when its file cannot be used."""
         paths = self.paths()
         if name not in paths:
             raise UnknownBank(
@@ -99,7 +104,10 @@ class BankRegistry:
         return read_bank(paths[name])
 
     def save(self, bank: Bank) -> Path:
-        """Write a bank into the first folder, where it replaces one of the same name. Raises FolderNotWritable."""
+        """Write a bank into the first folder, where it replaces one of the same name; return its file.
+
+        Raises FolderNotWritable.
+        """
         path = self._folders[0] / f"{bank.name}.toml"
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -110,33 +118,33 @@ class BankRegistry:
 
 
 def read_bank(path: Path) -> Bank:
-    """Raises BadFile that names the file, the slot and the key."""
+    """Return the bank in a file. Raises BadFile that names the file, the slot and the key."""
     try:
         values = tomllib.loads(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise BadFile(f"{path} cannot be read: {error}") from error
     try:
-        return _bank(path, values)
+        return _parse_bank(path, values)
     except BadArgument as error:
         raise BadFile(f"{path}: {error}") from error
 
 
 def bank_text(bank: Bank, folder: Path) -> str:
-    """A bank as TOML, which `read_bank` reads as the same bank in a file of this folder, an absolute path."""
+    """Return a bank as TOML, which `read_bank` reads as the same bank in a file of this folder, an absolute path."""
     slots = [_slot_values(folder, number, slot) for number, slot in enumerate(bank.slots)]
     return tomli_w.dumps({"name": bank.name, "description": bank.description, "slots": slots})
 
 
 def check_name(name: str) -> str:
-    """The name, when it can be a file's. Raises BadArgument."""
+    """Return the name, when it can be a file's. Raises BadArgument."""
     if not name or safe_stem(name) != name:
         raise BadArgument(f"name: got {shown(name)}, expected small letters, digits and '-', as {safe_stem(name)}")
     return name
 
 
-def _bank(path: Path, values: Mapping[str, object]) -> Bank:
+def _parse_bank(path: Path, values: Mapping[str, object]) -> Bank:
     stem = path.stem
-    _known("key", values, BANK_KEYS)
+    _check_keys("key", values, BANK_KEYS)
     name, defaults, rows = values.get("name", stem), values.get("defaults", {}), values.get("slots", [])
     if name != stem:
         raise BadArgument(f"name: got {shown(name)}, expected {stem!r}, as the file is called")
@@ -147,85 +155,86 @@ def _bank(path: Path, values: Mapping[str, object]) -> Bank:
         raise BadArgument(f"slots: got {shown(rows)}, expected [[slots]] tables")
     if not 1 <= len(rows) <= MAX_SLOTS:
         raise BadArgument(f"slots: got {len(rows)}, expected 1 to {MAX_SLOTS}")
-    _known("defaults: key", defaults, (*ATTRIBUTES, "colour", "tags", "choke"))
+    _check_keys("defaults: key", defaults, DEFAULTS_KEYS)
     description = _text("description", values.get("description", ""))
     return Bank(stem, description, tuple(_read_slot(path, number, defaults, row) for number, row in enumerate(rows)))
 
 
 def _read_slot(path: Path, number: int, defaults: Mapping[str, object], row: Mapping[str, object]) -> Slot:
     try:
-        _known("key", row, SLOT_KEYS)
-        seed = {"seed": _seed(defaults.get("seed", 0), number)}
+        _check_keys("key", row, SLOT_KEYS)
+        seed = {"seed": _default_seed(defaults.get("seed", 0), number)}
         # A slot's own length takes the place of the defaults', in seconds or bars.
-        others = {"seed", *(LENGTHS if row.keys() & set(LENGTHS) else ())}
+        left_out = {"seed", *(LENGTH_KEYS if row.keys() & set(LENGTH_KEYS) else ())}
         # Defaults for words and pictures are not for slots that lack either.
-        others |= set() if row.get("prompt") else {"via"}
-        others |= set() if row.get("prompt") and row.get("image") else {"blend"}
-        values = seed | {key: value for key, value in defaults.items() if key not in others} | dict(row)
-        return _slot(number, values, _images(path.parent, row.get("image", [])))
+        left_out |= set() if row.get("prompt") else {"via"}
+        left_out |= set() if row.get("prompt") and row.get("image") else {"blend"}
+        values = seed | {key: value for key, value in defaults.items() if key not in left_out} | dict(row)
+        return _parse_slot(number, values, _image_paths(path.parent, row.get("image", [])))
     except BadArgument as error:
         raise BadArgument(f"slot {number}: {error}") from error
 
 
-def _seed(first: object, number: int) -> object:
+def _default_seed(first: object, number: int) -> object:
     """Slots without a seed of their own count on from the defaults', so that a bank sounds the same again."""
     return (first + number) % (SEED_LIMIT + 1) if type(first) is int and 0 <= first <= SEED_LIMIT else first
 
 
-def _images(folder: Path, named: object) -> tuple[str, ...]:
-    """Paths of a slot's pictures, which are named from where the bank's file is."""
-    names = [named] if isinstance(named, str) else named
+def _image_paths(folder: Path, value: object) -> tuple[str, ...]:
+    """Return the paths of a slot's images, which are named from where the bank's file is."""
+    names = [value] if isinstance(value, str) else value
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise BadArgument(f"image: got {shown(named)}, expected a file's name or a list of them")
+        raise BadArgument(f"image: got {shown(value)}, expected a file's name or a list of them")
     # Whether they are there is seen when they are needed: one that is missing must not cost the other slots.
     return tuple(str((folder / os.path.expanduser(name)).absolute()) for name in names)  # noqa: PTH111
 
 
-def _named_from(folder: Path, image: str) -> str:
-    """How a bank's file in a folder names a picture: one that lies there too goes where the bank goes."""
+def _image_name(folder: Path, image: str) -> str:
+    """Return how a bank's file in a folder names an image: one that lies there too goes where the bank goes."""
     path = Path(image)
     return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else image
 
 
-def _slot(number: int, values: Mapping[str, object], images: tuple[str, ...]) -> Slot:
+def _parse_slot(number: int, values: Mapping[str, object], images: tuple[str, ...]) -> Slot:
     # Of any type, as the file has them: the request checks them.
-    asked: dict[str, Any] = {key: values[key] for key in ("prompt", *ATTRIBUTES) if key in values}
+    asked: dict[str, Any] = {row.field: values[row.name] for row in SHARED if row.name in values}
+    if "prompt" in values:
+        asked["prompt"] = values["prompt"]
     request = Generate(images=images, **asked)
     name = _text("name", values.get("name", request.title))
     request = replace(request, name=name)
-    colour, tags = _text("colour", values.get("colour", COLOUR)), values.get("tags", [])
+    colour, tags = _text("colour", values.get("colour", DEFAULT_COLOUR)), values.get("tags", [])
     if not re.fullmatch(r"#[0-9a-fA-F]{6}", colour):
         raise BadArgument(f"colour: got {shown(colour)}, expected #rrggbb")
     if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
         raise BadArgument(f"tags: got {shown(tags)}, expected a list of words")
-    note = values.get("note", _usual_note(number))
+    note = values.get("note", _default_note(number))
     if note is not None and (type(note) is not int or not 0 <= note <= 127):
         raise BadArgument(f"note: got {shown(note)}, expected 0 to 127")
     return Slot(name, request, colour, tuple(tags), note, _text("choke", values.get("choke", "")))
 
 
-def _usual_note(number: int) -> int | None:
+def _default_note(number: int) -> int | None:
     return FIRST_NOTE + number if FIRST_NOTE + number <= 127 else None
 
 
-def _empty(number: int) -> Slot:
-    return Slot("", Generate("empty", seed=number), note=_usual_note(number))
+def _empty_slot(number: int) -> Slot:
+    return Slot("", Generate("empty", seed=number), note=_default_note(number))
 
 
 def _slot_values(folder: Path, number: int, slot: Slot) -> dict[str, object]:
-    usual = {f.name: None if f.default is MISSING else f.default for f in fields(Generate)}
-    request = {key: getattr(slot.request, key) for key in ATTRIBUTES}
-    images = [_named_from(folder, image) for image in slot.request.images]
+    images = [_image_name(folder, image) for image in slot.request.images]
     values: dict[str, object] = {"name": slot.name, "prompt": slot.request.prompt, "image": images}
     values = {key: value for key, value in values.items() if value}
-    values |= {key: value for key, value in request.items() if value != usual[key]}
+    given = {row.name: (getattr(slot.request, row.field), row.default) for row in SHARED}
+    values |= {key: value for key, (value, default) in given.items() if value != default}
     extra: dict[str, object] = {"colour": slot.colour, "tags": list(slot.tags), "choke": slot.choke}
-    if slot.note != _usual_note(number):
+    if slot.note != _default_note(number):
         extra["note"] = slot.note
     return values | {key: value for key, value in extra.items() if value not in ("", [], None)}
 
 
-def _known(what: str, values: Mapping[str, object], known: tuple[str, ...]) -> None:
+def _check_keys(what: str, values: Mapping[str, object], known: tuple[str, ...]) -> None:
     for key in values:
         if key not in known:
             raise BadArgument(f"{what}: got {shown(key)}, expected one of {', '.join(known)}")

@@ -14,10 +14,11 @@ from plugin_server.audio.formats.metadata import ClipMetadata
 from plugin_server.audio.formats.wav import read_tags
 from plugin_server.engine.bundles.registry import BundleRegistry
 from plugin_server.errors import BadArgument, BadFile, Cancelled, FolderNotWritable, NothingToUndo, UnknownModel
-from plugin_server.studio.generator import ClipGenerator, GeneratorSettings, check_folder, request_like
+from plugin_server.studio.generator import ClipGenerator, GeneratorSettings, check_folder
 from plugin_server.studio.image_fingerprints import fingerprint
 from plugin_server.studio.library.library import Library
 from plugin_server.studio.requests import Generate, RenderBank, RenderSlot
+from plugin_server.studio.reuse import request_like
 from tests.conftest import trash_in
 
 
@@ -39,7 +40,7 @@ def ignore(fraction, stage):
 
 def make(studio, **fields) -> list:
     clips = []
-    studio.make(Generate(**({"prompt": "Sea Waves!"} | fields)), ignore, clips.append)
+    studio.run(Generate(**({"prompt": "Sea Waves!"} | fields)), ignore, clips.append)
     return clips
 
 
@@ -73,7 +74,7 @@ def test_takes_have_seeds_of_their_own_and_are_announced_one_by_one(studio):
         clips.append(clip)
         seen.append(len(list(clip.path.parent.glob("*.wav"))))
 
-    studio.make(Generate("rain", seconds=0.5, seed=7, variations=3), ignore, on_clip)
+    studio.run(Generate("rain", seconds=0.5, seed=7, variations=3), ignore, on_clip)
     assert [(clip.take, clip.seed) for clip in clips] == [(1, 7), (2, 8), (3, 9)]
     assert seen == [1, 2, 3]
     assert len({clip.id for clip in clips}) == 3
@@ -81,7 +82,7 @@ def test_takes_have_seeds_of_their_own_and_are_announced_one_by_one(studio):
 
 def test_progress_of_all_takes_rises_to_one(studio):
     heard = []
-    studio.make(Generate("rain", seconds=0.5, variations=2), lambda f, s: heard.append(f), lambda clip: None)
+    studio.run(Generate("rain", seconds=0.5, variations=2), lambda f, s: heard.append(f), lambda clip: None)
     assert heard == sorted(heard)
     assert heard[-1] == 1
 
@@ -117,7 +118,7 @@ def test_a_cancelled_request_leaves_no_file(studio):
             raise Cancelled("no")
 
     with pytest.raises(Cancelled):
-        studio.make(Generate("rain", seconds=1), refuse, lambda clip: None)
+        studio.run(Generate("rain", seconds=1), refuse, lambda clip: None)
     assert list(studio.settings.folder.iterdir()) == []
 
 
@@ -126,7 +127,7 @@ def test_a_clip_is_in_the_library_before_it_is_announced(engine, toys, tmp_path,
         GeneratorSettings(tmp_path / "clips", "toy", 16, Finish()), BundleRegistry((toys,)), engine, library
     )
     found = []
-    studio.make(Generate("rain", 0.25, variations=2), ignore, lambda clip: found.append((clip, library.find(clip.id))))
+    studio.run(Generate("rain", 0.25, variations=2), ignore, lambda clip: found.append((clip, library.find(clip.id))))
     assert [entry.path for _, entry in found] == [clip.path for clip, _ in found]
     # Samples of 16 bits have another fingerprint: the recipe keeps the id.
     assert [entry.id for entry in library.newest(5).clips] == [clip.id for clip, _ in reversed(found)]
@@ -142,7 +143,7 @@ def test_a_clip_that_was_cancelled_at_the_last_moment_is_not_in_the_library(engi
         raise Cancelled("no")
 
     with pytest.raises(Cancelled):
-        studio.make(Generate("rain", 0.25), ignore, refuse)
+        studio.run(Generate("rain", 0.25), ignore, refuse)
     assert library.newest(5).total == 0
     with pytest.raises(NothingToUndo):
         library.undo()
@@ -173,7 +174,7 @@ def test_a_clip_that_is_cancelled_while_it_is_written_leaves_no_file(studio):
         raise Cancelled("no")
 
     with pytest.raises(Cancelled):
-        studio.make(Generate("rain", seconds=0.25), ignore, refuse)
+        studio.run(Generate("rain", seconds=0.25), ignore, refuse)
     assert written == [True]
     assert list(studio.settings.folder.iterdir()) == []
     assert studio.n_clips == 0
@@ -190,11 +191,11 @@ def shelved(engine, toys, tmp_path, library) -> ClipGenerator:
 def test_a_clip_that_was_made_is_found_by_its_request(shelved):
     (made,) = make(shelved, seconds=0.5, seed=3)
     request = Generate("Sea Waves!", seconds=0.5, seed=3)
-    assert shelved.find_made(request).path == made.path
-    assert shelved.find_made(replace(request, name="called otherwise")).id == made.id
+    assert shelved.find_existing(request).path == made.path
+    assert shelved.find_existing(replace(request, name="called otherwise")).id == made.id
     others = ({"seed": 4}, {"seconds": 0.6}, {"steps": 2}, {"guidance": 5.0}, {"loop": True}, {"stereo": 0.5})
     for other in (*others, {"negative": "wind"}, {"seed": None}, {"prompt": "rain"}):
-        assert shelved.find_made(replace(request, **other)) is None, other
+        assert shelved.find_existing(replace(request, **other)) is None, other
 
 
 def test_a_clip_that_was_moved_is_found_and_one_that_was_removed_is_not(shelved):
@@ -202,25 +203,25 @@ def test_a_clip_that_was_moved_is_found_and_one_that_was_removed_is_not(shelved)
     request = Generate("Sea Waves!", seconds=0.5, seed=3)
     moved = made.path.with_name("called by hand.wav")
     made.path.rename(moved)
-    assert shelved.find_made(request).path == moved
+    assert shelved.find_existing(request).path == moved
     moved.unlink()
-    assert shelved.find_made(request) is None
+    assert shelved.find_existing(request) is None
 
 
 def test_a_clip_of_another_rate_or_bundle_is_not_taken_for_it(shelved, engine, toys, library):
     make(shelved, seconds=0.5, seed=3)
     request = Generate("Sea Waves!", seconds=0.5, seed=3)
     settings = replace(shelved.settings, finish=Finish(sample_rate=44100))
-    assert ClipGenerator(settings, BundleRegistry((toys,)), engine, library).find_made(request) is None
-    assert shelved.find_made(replace(request, model="slow-toy")) is None
-    assert ClipGenerator(shelved.settings, BundleRegistry((toys,)), engine).find_made(request) is None
+    assert ClipGenerator(settings, BundleRegistry((toys,)), engine, library).find_existing(request) is None
+    assert shelved.find_existing(replace(request, model="slow-toy")) is None
+    assert ClipGenerator(shelved.settings, BundleRegistry((toys,)), engine).find_existing(request) is None
 
 
 def render(studio, bank):
     """What is made of a bank, part by part, and the progress."""
     clips, heard, rest = [], [], bank
     while rest:
-        rest = studio.make(rest, lambda fraction, stage: heard.append((fraction, stage)), clips.append)
+        rest = studio.run(rest, lambda fraction, stage: heard.append((fraction, stage)), clips.append)
     return clips, heard
 
 
@@ -241,8 +242,8 @@ def test_of_a_bank_only_what_is_missing_is_made(shelved):
 def test_a_slot_that_is_fired_is_made_once(shelved):
     slot = RenderSlot("mine", 2, Generate("rain", seconds=0.5, seed=9), "f1")
     first, second = [], []
-    shelved.make(slot, ignore, first.append)
-    shelved.make(slot, ignore, second.append)
+    shelved.run(slot, ignore, first.append)
+    shelved.run(slot, ignore, second.append)
     assert [clip.path for clip in first] == [clip.path for clip in second]
 
 
@@ -305,20 +306,20 @@ def test_words_beside_pictures_keep_their_share_and_their_way(studio, red):
 def test_a_picture_that_was_changed_or_taken_away_makes_no_such_clip(shelved, red, tmp_path):
     (made,) = make(shelved, prompt="", images=(str(red),), seconds=0.5, seed=5)
     request = Generate(images=(str(red),), seconds=0.5, seed=5)
-    assert shelved.find_made(request).path == made.path
+    assert shelved.find_existing(request).path == made.path
     # The same picture in another place is the same picture, when it is called so.
     (tmp_path / "other").mkdir()
     moved = red.rename(tmp_path / "other" / red.name)
-    assert shelved.find_made(replace(request, images=(str(moved),))).path == made.path
-    assert shelved.find_made(request) is None
+    assert shelved.find_existing(replace(request, images=(str(moved),))).path == made.path
+    assert shelved.find_existing(request) is None
     with pytest.raises(BadFile, match=r"image: .*my red\.png is not there"):
         request_like(made.path)
     Image.new("RGB", (30, 20), "blue").save(red)
-    assert shelved.find_made(request) is None
+    assert shelved.find_existing(request) is None
     with pytest.raises(BadFile, match=r"its image .*my red\.png was changed since"):
         request_like(made.path)
     long = f"/{300 * 'x'}.png"
-    assert shelved.find_made(replace(request, images=(long,))) is None
+    assert shelved.find_existing(replace(request, images=(long,))) is None
     with pytest.raises(BadFile, match=r"image: .* cannot be read: File name too long"):
         fingerprint(Path(long))
 
@@ -338,7 +339,7 @@ def test_all_takes_are_of_the_picture_as_it_was(studio, red):
         recipes.append(read_recipe(clip.path))
         Image.new("RGB", (30, 20), "blue").save(red)
 
-    studio.make(Generate(images=(str(red),), seconds=0.25, seed=5, variations=2), ignore, change)
+    studio.run(Generate(images=(str(red),), seconds=0.25, seed=5, variations=2), ignore, change)
     assert [recipe["fingerprints"] for recipe in recipes] == [[wanted]] * 2
     assert [(recipe["seed"], recipe["take"]) for recipe in recipes] == [(5, 1), (6, 2)]
 
@@ -361,8 +362,8 @@ def test_a_clip_from_before_there_were_ways_is_found(shelved):
     made.path.unlink()
     write_clip(made.path, clip, None, recipe)
     request = Generate("Sea Waves!", seconds=0.5, seed=3)
-    assert shelved.find_made(request).path == made.path
-    assert shelved.find_made(replace(request, via="pd")) is None
+    assert shelved.find_existing(request).path == made.path
+    assert shelved.find_existing(replace(request, via="pd")) is None
     assert request_like(made.path)[0].via == ""
 
 
@@ -409,9 +410,9 @@ def test_tempo_and_key_are_in_the_name_the_recipe_and_the_request_like_it(studio
 def test_a_clip_that_tells_another_tempo_or_key_is_not_the_one_asked_for(shelved):
     (made,) = make(shelved, bars=1, bpm=120, key="C", seed=3)
     request = Generate("Sea Waves!", bars=1, bpm=120, key="C", seed=3)
-    assert shelved.find_made(request).path == made.path
+    assert shelved.find_existing(request).path == made.path
     for other in ({"bars": 0.5, "bpm": 60}, {"key": "F# minor"}, {"bars": None, "seconds": 2.0, "bpm": None}):
-        assert shelved.find_made(replace(request, **other)) is None, other
+        assert shelved.find_existing(replace(request, **other)) is None, other
 
 
 @pytest.mark.parametrize("form", ["wav", "flac", "aiff"])
@@ -421,7 +422,7 @@ def test_each_format_holds_the_same_clip_and_is_found_again(shelved, library, fo
     assert made.path.suffix == f".{form}" and made.id == plain.id
     assert np.array_equal(read_clip(made.path).samples, read_clip(plain.path).samples)
     assert request_like(made.path)[0].format == form
-    assert shelved.find_made(Generate("Sea Waves!", seconds=0.5, seed=3, format=form)).path == made.path
+    assert shelved.find_existing(Generate("Sea Waves!", seconds=0.5, seed=3, format=form)).path == made.path
     assert library.scan().new == 0 and made.path in [entry.path for entry in library.newest(9).clips]
 
 

@@ -21,7 +21,7 @@ class JobRunner:
         self.refused = []
         self.error = None
 
-    def make(self, request, report, on_clip):
+    def run(self, request, report, on_clip):
         self.cancelled.clear()
         report(0.5, "sampling")
         while not self.go.acquire(timeout=0.01):
@@ -227,7 +227,7 @@ def test_an_id_that_failed_or_was_cancelled_is_made_anew(jobs, maker, how):
 
 def test_the_audience_hears_every_job_once_and_no_replay(jobs, maker):
     audience, one, two = Ear(), Ear(), Ear()
-    jobs.hear_all(audience)
+    jobs.subscribe(audience)
     job = jobs.submit(Generate("a", id="mine"), one)
     jobs.submit(Generate("a", id="mine"), two)
     maker.go.release()
@@ -239,7 +239,7 @@ def test_the_audience_hears_every_job_once_and_no_replay(jobs, maker):
 
 def test_whoever_joins_amid_the_events_hears_each_once(maker):
     class Takes(JobRunner):
-        def make(self, request, report, on_clip):
+        def run(self, request, report, on_clip):
             for i in range(200):
                 on_clip(ClipMade("c", Path("/x.wav"), 1.0, i, 0))
 
@@ -282,10 +282,10 @@ def test_a_listener_that_fails_harms_nobody(jobs, maker):
 class InParts(JobRunner):
     """Makes a bank a slot at a time."""
 
-    def make(self, request, report, on_clip):
+    def run(self, request, report, on_clip):
         if not isinstance(request, RenderBank):
-            return super().make(request, report, on_clip)
-        super().make(request.slots[request.n_done], report, on_clip)
+            return super().run(request, report, on_clip)
+        super().run(request.slots[request.n_done], report, on_clip)
         n_done = request.n_done + 1
         return replace(request, n_done=n_done) if n_done < len(request.slots) else None
 

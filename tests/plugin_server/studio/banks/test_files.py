@@ -79,7 +79,7 @@ def test_a_slot_may_be_a_picture(path, tmp_path):
     alone, both = bank.slots[2:]
     assert alone.request == Generate(images=(str(tmp_path / "a b.png"),), seconds=2, seed=42, name="a b")
     assert both.request.images == (str(tmp_path / "a b.png"), str(tmp_path / "c.png"))
-    assert (both.name, both.request.blend, both.request.said) == ("rain", 0.25, "rain")
+    assert (both.name, both.request.blend, both.request.display_prompt) == ("rain", 0.25, "rain")
     # Saved elsewhere it still finds them.
     again = tmp_path / "again" / "mine.toml"
     again.parent.mkdir()
