@@ -1,4 +1,4 @@
-"""The arguments of `/generate` and of a bank's slot, as a request."""
+"""The arguments of `/generate` and of a bank's slot, read as a request."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,80 +16,73 @@ from plugin_server.protocol.arguments import (
     split_attributes,
 )
 from plugin_server.protocol.packets import Atom
-from plugin_server.studio.requests import Generate, is_length
+from plugin_server.studio.attributes import Attribute, Kind
+from plugin_server.studio.requests import NAMED_ATTRIBUTES, Generate, split_length
 
-_TEXT = {"negative", "via", "key", "format", "name", "model", "id"}
-_WHOLE = {"seed", "steps", "variations", "frames"}
-_NUMBER = {"bars", "bpm", "guidance", "stereo", "blend"}
-_SWITCH = {"loop"}
-ATTRIBUTES = (
-    "image",
-    "blend",
-    "frames",
-    "via",
-    "bars",
-    "bpm",
-    "key",
-    "negative",
-    "seed",
-    "steps",
-    "guidance",
-    "loop",
-    "stereo",
-    "variations",
-    "format",
-    "name",
-    "model",
-    "id",
-)
+DEFAULT_BPM = 120.0
+"""Beats a minute of @bars where neither @bpm nor the player's tempo is known."""
+_ROWS = {row.name: row for row in NAMED_ATTRIBUTES}
+_ONE_VALUE: dict[Kind, Callable[[str, Atom], object]] = {
+    Kind.NUMBER: as_number,
+    Kind.WHOLE_NUMBER: as_whole,
+    Kind.SWITCH: as_switch,
+}
+"""How the one value of an attribute is read; other kinds take several."""
 
 
 def parse_generate(
-    arguments: Sequence[Atom], lengths_of: Callable[[str], Lengths], tempo: Callable[[], float] = lambda: 120.0
+    arguments: Sequence[Atom], lengths_of: Callable[[str], Lengths], tempo: Callable[[], float] = lambda: DEFAULT_BPM
 ) -> Generate:
-    """A checked request from what came after `/generate`; `lengths_of` a model's name tells which numbers can be
-    lengths, `tempo` how long bars are that came without @bpm. Raises BadArgument, and what `lengths_of` raises."""
+    """Return a checked request from the arguments of `/generate`.
+
+    Args:
+        arguments: All that came after the address.
+        lengths_of: Given a model's name, returns the lengths that it can make, which tell whether a number is one.
+        tempo: Returns the beats a minute of bars that came without @bpm.
+
+    Raises:
+        BadArgument: It names the argument, what came and what was expected.
+        Exception: What `lengths_of` raises.
+    """
     positional, attributes = split_attributes(arguments)
     # Of any type: the request checks them.
     values: dict[str, Any] = {}
     for name, atoms in attributes.items():
-        check_attribute(name, ATTRIBUTES)
-        values[name] = _attribute(name, atoms)
+        check_attribute(name, _ROWS)
+        row = _ROWS[name]
+        values[row.field] = _parse_attribute(row, atoms)
     if "bars" in values:
         values.setdefault("bpm", float(tempo()))
-    images = values.pop("image", ())
-    prompt, seconds = "", None
-    if images and len(positional) == 1 and is_number(positional[0]):
-        # No words: a number is the length then.
-        seconds = float(positional[0])
-    elif positional or not images:
-        prompt, seconds = _prompt_and_seconds(positional, lambda: lengths_of(str(values.get("model", ""))))
-    return Generate(prompt=prompt, seconds=seconds, images=images, **values)
+    has_images = bool(values.get("images"))
+    if positional or not has_images:
+        model = str(values.get("model", ""))
+        values["prompt"], values["seconds"] = _prompt_and_seconds(
+            positional, lambda: lengths_of(model), has_images=has_images
+        )
+    return Generate(**values)
 
 
-def _prompt_and_seconds(atoms: list[Atom], lengths: Callable[[], Lengths]) -> tuple[str, float | None]:
-    """Leading atoms are the prompt; a number at the end, with words before it, is the length if it can be one."""
+def _prompt_and_seconds(
+    atoms: list[Atom], lengths: Callable[[], Lengths], *, has_images: bool
+) -> tuple[str, float | None]:
+    """Return the prompt and the length that came without a name. Raises BadArgument where the prompt is a number."""
     if not atoms:
         raise BadArgument('prompt: got nothing, expected words, as in /generate "sea waves" 5')
-    words = [as_text("prompt", atom) for atom in atoms]
-    seconds, last = None, atoms[-1]
-    if len(atoms) > 1 and is_number(last) and is_length(words[:-1], float(last), lengths()):
-        seconds = float(last)
-        atoms, words = atoms[:-1], words[:-1]
-    if all(is_number(atom) for atom in atoms):
+    last = atoms[-1]
+    number = float(last) if is_number(last) else None
+    words, seconds = split_length([as_text("prompt", atom) for atom in atoms], number, lengths, has_images=has_images)
+    if words and all(is_number(atom) for atom in atoms[: len(words)]):
         raise BadArgument(f"prompt: got the number {' '.join(words)}, expected words")
     return " ".join(words).strip(), seconds
 
 
-def _attribute(name: str, atoms: list[Atom]) -> object:
+def _parse_attribute(row: Attribute, atoms: list[Atom]) -> object:
     if not atoms:
-        raise BadArgument(f"{name}: got nothing, expected a value after @{name}")
-    if name == "image":
+        raise BadArgument(f"{row.name}: got nothing, expected a value after @{row.name}")
+    if row.kind is Kind.PATHS:
         return as_paths(atoms)
-    if name in _TEXT:
-        return " ".join(as_text(name, atom) for atom in atoms)
+    if row.kind not in _ONE_VALUE:
+        return " ".join(as_text(row.name, atom) for atom in atoms)
     if len(atoms) > 1:
-        raise BadArgument(f"{name}: got {len(atoms)} values, expected one")
-    if name in _SWITCH:
-        return as_switch(name, atoms[0])
-    return as_whole(name, atoms[0]) if name in _WHOLE else as_number(name, atoms[0])
+        raise BadArgument(f"{row.name}: got {len(atoms)} values, expected one")
+    return _ONE_VALUE[row.kind](row.name, atoms[0])
