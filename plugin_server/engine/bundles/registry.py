@@ -14,6 +14,7 @@ log = logging.getLogger(__name__)
 
 FileStamp = tuple[int, int]
 """What changes when a file does: time in nanoseconds, size in bytes."""
+MISSING_FILE: FileStamp = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +64,29 @@ class BundleRegistry:
             UnknownModel: there is none; the sentence lists the names there are.
             BundleDamaged: its card is bad.
         """
+        cached = self._find_cached(name)
+        if cached:
+            return cached
         for folder in self._bundle_folders():
             # A damaged bundle of this very name must say so, and not let another one of the name step in.
             if folder.name == name:
                 return self._open(folder)
         names = ", ".join(sorted(self.bundles())) or "(none installed)"
         raise UnknownModel(f"model: got {shown(name)}, expected one of {names}")
+
+    def _find_cached(self, name: str) -> Bundle | None:
+        """Return a bundle that was read before by one `stat` a folder, None where only a search can tell.
+
+        The event loop asks with every request: it must not list folders or read cards for that.
+        """
+        if not any(folder.name == name for folder in self._cache.copy()):
+            return None
+        for folder in self.folders:
+            stamp = _file_stamp(folder / name / CARD_NAME)
+            if stamp != MISSING_FILE:
+                cached = self._cache.get(folder / name)
+                return cached[1] if cached and cached[0] == stamp else None
+        return None
 
     def _bundle_folders(self) -> list[Path]:
         """Return the folders that hold a card; hidden ones are bundles that are being installed or removed."""
@@ -106,7 +124,7 @@ def _file_stamp(path: Path) -> FileStamp:
     try:
         status = path.stat()
     except OSError:
-        return (0, 0)
+        return MISSING_FILE
     return status.st_mtime_ns, status.st_size
 
 

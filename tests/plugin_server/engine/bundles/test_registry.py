@@ -198,6 +198,24 @@ def test_a_registry_reads_a_card_again_only_when_it_changed(toy, monkeypatch, ca
     assert list(registry.bundles()) == ["other"]
 
 
+def test_a_bundle_that_was_read_is_found_again_without_listing_folders(toy, tmp_path, monkeypatch):
+    (first := tmp_path / "first").mkdir()
+    registry = BundleRegistry((first, toy.parent))
+    bundle = registry.find("toy")
+    with monkeypatch.context() as patch:
+        patch.setattr(BundleRegistry, "_bundle_folders", lambda self: pytest.fail("folders were listed"))
+        assert registry.find("toy") is bundle
+    edit(toy, version="0.0.22")
+    assert registry.find("toy").card.version == "0.0.22"
+    write_toy(first, "toy")
+    assert registry.find("toy").folder == first / "toy"
+    shutil.rmtree(first / "toy")
+    assert registry.find("toy").folder == toy
+    for name in ("../toy", "", ".", "toy/", "\0"):
+        with pytest.raises(UnknownModel):
+            registry.find(name)
+
+
 def test_a_changed_or_missing_file_fails_verification(toy):
     bundle = BundleRegistry((toy.parent,)).find("toy")
     verify_bundle(bundle)
