@@ -153,10 +153,10 @@ def _add_sources(parser: argparse.ArgumentParser) -> None:
 
 
 def _sources(options: argparse.Namespace):
-    from onnx_export.clipsonic.training.datasets import Sources
+    from onnx_export.clipsonic.training.datasets import DataPaths
 
     names = ("corpus", "runs", "images", "imagenet", "minilm", "captions", "ontology", "labels", "wordnet", "licences")
-    return Sources(**{name: getattr(options, name) for name in names})
+    return DataPaths(**{name: getattr(options, name) for name in names})
 
 
 def _train(options: argparse.Namespace) -> None:
@@ -165,10 +165,10 @@ def _train(options: argparse.Namespace) -> None:
 
 def _features(options: argparse.Namespace) -> None:
     from onnx_export.config import read_config
-    from onnx_export.video.features import watch
+    from onnx_export.video.features import extract_features
 
     config = read_config(options.config)
-    found = watch(options.videos, options.list, config, options.runs, options.device, options.workers)
+    found = extract_features(options.videos, options.list, config, options.runs, options.device, options.workers)
     splits = ", ".join(f"{split} {len(found.indices(split))}" for split in ("train", "valid", "test"))
     print(f"{len(found)} clips of {found.n_embedding} numbers a frame, {found.embedding}: {splits}")
     for reason, n in found.skipped.items():
@@ -200,15 +200,15 @@ def _resume(options: argparse.Namespace) -> None:
 
 
 def _export(options: argparse.Namespace) -> None:
-    from onnx_export.clipsonic.export.band_statistics import measure_colours
+    from onnx_export.clipsonic.export.band_statistics import measure_band_statistics
     from onnx_export.clipsonic.export.bundle import Sizes, load_networks, write_bundle
     from onnx_export.clipsonic.variants import VARIANTS
     from onnx_export.data.attributions import write_attributions
 
     sources, sizes, variant = _sources(options), Sizes(), VARIANTS[options.name]
-    cache = sources.cache()
+    cache = sources.sound_dataset()
     labels = sorted({cache.sounds[i].label for i in cache.indices("train")})
-    networks = load_networks(options.runs, variant, sizes, labels, measure_colours(cache, labels))
+    networks = load_networks(options.runs, variant, sizes, labels, measure_band_statistics(cache, labels))
     folder = options.out / options.name
     card = write_bundle(folder, variant, networks, sizes)
     made = {
@@ -277,7 +277,7 @@ def _probe(options: argparse.Namespace) -> None:
     from onnx_export.evaluation.diffusion_classifier import probe
     from onnx_export.evaluation.judges import concepts
 
-    model, cache = _model(options.bundle), _sources(options).cache()
+    model, cache = _model(options.bundle), _sources(options).sound_dataset()
     labels = concepts(cache)
     for split in ("train", "valid"):
         for sigma in options.sigma:

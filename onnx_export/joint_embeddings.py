@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from onnx_export.clipsonic.embedding_names import CLIPSONIC_EMBEDDING
 from plugin_server.engine.bundles.card import FILTERS, PictureSpec
 from plugin_server.engine.bundles.registry import file_sha256
 from plugin_server.engine.inputs.images import normalise
@@ -53,8 +54,7 @@ def embedding_name(tag: str) -> str:
     of the weights' tag where they are a file. Raises ValueError for what is no tag."""
     model, _, weights = tag.partition(":")
     if tag == MINI:
-        # What the shipped bundle's card calls it; importing it from there would load torch.
-        return "clipsonic-mini-384"
+        return CLIPSONIC_EMBEDDING
     if not model or not weights:
         raise ValueError(f"embedding {tag!r}: expected MODEL:WEIGHTS, as in 'ViT-L-14:openai', or {MINI!r}")
     if model == "hf-hub":
@@ -154,7 +154,7 @@ def _picture_spec(settings: dict) -> PictureSpec:
 def _open_mini(name: str, device: str, runs: Path) -> JointEmbedding:
     from onnx_export.clipsonic.models.image_tower import ImageTower, ImageTowerSize
     from onnx_export.clipsonic.models.text_tower import TextTower, TextTowerSize, tokenize
-    from onnx_export.training.loop import load_average
+    from onnx_export.training.checkpoint import load_ema
 
     pictures, texts = ImageTower(ImageTowerSize()), TextTower(TextTowerSize())
     for tower, file in ((pictures, "image.pt"), (texts, "text.pt")):
@@ -162,7 +162,7 @@ def _open_mini(name: str, device: str, runs: Path) -> JointEmbedding:
             raise ValueError(
                 f"embedding {MINI!r}: {runs / file} is not there: train it, or name its folder with --runs"
             )
-        load_average(runs / file, tower)
+        load_ema(runs / file, tower)
         tower.to(device)
 
     def encode_texts(part: Sequence[str]) -> "torch.Tensor":

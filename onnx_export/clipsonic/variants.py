@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass, field, replace
 
-from onnx_export.clipsonic.models.clap import EMBEDDING as CLAP_EMBEDDING
+from onnx_export.clipsonic.embedding_names import CLAP_EMBEDDING, CLIPSONIC_EMBEDDING
 from plugin_server.engine.bundles.card import Lengths, Sampling
 
-EMBEDDING = "clipsonic-mini-384"
 LICENCE = "CC BY-SA 4.0 for the weights; see ATTRIBUTIONS.md for the sounds and pictures behind them"
 
 
@@ -19,7 +18,7 @@ class Variant:
     licence: str = LICENCE
     denoiser: str = "denoiser"
     """Name of its run."""
-    embedding: str = EMBEDDING
+    embedding: str = CLIPSONIC_EMBEDDING
     """CLAP's, or that of text and image tower."""
     sees: bool = False
     """The image tower goes along."""

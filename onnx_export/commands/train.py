@@ -31,48 +31,48 @@ def limit_threads(n: int | None) -> None:
 
 def _train_text(sources, options: argparse.Namespace, path: Path, device) -> None:
     from onnx_export.clipsonic.models.text_tower import TextTowerSize
-    from onnx_export.clipsonic.training.datasets import Material
+    from onnx_export.clipsonic.training.datasets import TextTargets
     from onnx_export.clipsonic.training.text_tower import TextTraining, train_text
 
-    material = Material(sources)
+    material = TextTargets(sources)
     training = TextTraining(steps=options.steps)
     train_text(material.lessons(), material.word_vectors(), TextTowerSize(), training, path, device)
 
 
 def _train_denoiser(sources, options: argparse.Namespace, path: Path, device) -> None:
     """On words; with pictures, on either at random."""
-    from onnx_export.clipsonic.training.conditioning import Conditions, Either
-    from onnx_export.clipsonic.training.datasets import by_pictures, by_words
+    from onnx_export.clipsonic.training.conditioning import Conditioning, MixedConditioning
+    from onnx_export.clipsonic.training.datasets import image_conditioning, text_conditioning
     from onnx_export.clipsonic.training.denoiser import DenoiserTraining
 
-    conditions: Conditions = by_words(sources)
+    conditions: Conditioning = text_conditioning(sources)
     if sources.images:
-        conditions = Either(conditions, by_pictures(sources))
+        conditions = MixedConditioning(conditions, image_conditioning(sources))
     _teach(sources, options, path, device, conditions, DenoiserTraining(steps=options.steps))
 
 
 def _train_iq(sources, options: argparse.Namespace, path: Path, device) -> None:
     """On frames of videos, or without any on pictures as if they had been filmed."""
-    from onnx_export.clipsonic.training.datasets import by_pictures
+    from onnx_export.clipsonic.training.datasets import image_conditioning
 
     if options.videos:
         _train_on_videos(options, path, device)
     else:
-        _teach(sources, options, path, device, by_pictures(sources), _training_of_variant(options))
+        _teach(sources, options, path, device, image_conditioning(sources), _training_of_variant(options))
 
 
 def _train_on_videos(options: argparse.Namespace, path: Path, device) -> None:
-    from onnx_export.clipsonic.training.conditioning import ByFrames
+    from onnx_export.clipsonic.training.conditioning import FrameConditioning
     from onnx_export.clipsonic.training.denoiser import train_denoiser
     from onnx_export.config import read_config
-    from onnx_export.video.features import watch
+    from onnx_export.video.features import extract_features
 
     if not options.config:
         raise ValueError("--config is needed with --videos: what the network is, as in configs/")
     config = read_config(options.config)
-    videos = watch(options.videos, options.list, config, options.runs, options.device, options.workers)
+    videos = extract_features(options.videos, options.list, config, options.runs, options.device, options.workers)
     training = replace(config.training, steps=options.steps or config.training.steps)
-    conditions = ByFrames(videos, videos.n_embedding)
+    conditions = FrameConditioning(videos, videos.n_embedding)
     train_denoiser(
         videos,
         conditions,
@@ -89,10 +89,10 @@ def _train_on_videos(options: argparse.Namespace, path: Path, device) -> None:
 
 def _train_clap_tta(sources, options: argparse.Namespace, path: Path, device) -> None:
     """On words where the contrastive model of words and sounds has them."""
-    from onnx_export.clipsonic.models.clap import EMBEDDING
-    from onnx_export.clipsonic.training.datasets import by_clap
+    from onnx_export.clipsonic.embedding_names import CLAP_EMBEDDING
+    from onnx_export.clipsonic.training.datasets import clap_conditioning
 
-    _teach(sources, options, path, device, by_clap(sources), _training_of_variant(options), EMBEDDING)
+    _teach(sources, options, path, device, clap_conditioning(sources), _training_of_variant(options), CLAP_EMBEDDING)
 
 
 def _training_of_variant(options: argparse.Namespace):
@@ -103,53 +103,54 @@ def _training_of_variant(options: argparse.Namespace):
 
 
 def _teach(sources, options: argparse.Namespace, path: Path, device, conditions, training, embedding="") -> None:
+    from onnx_export.clipsonic.embedding_names import CLIPSONIC_EMBEDDING
     from onnx_export.clipsonic.models.denoiser import DenoiserSize
     from onnx_export.clipsonic.training.denoiser import train_denoiser
-    from onnx_export.clipsonic.variants import EMBEDDING
     from plugin_server.audio.spectral import MelSettings
 
     train_denoiser(
-        sources.cache(),
+        sources.sound_dataset(),
         conditions,
         MelSettings(),
         DenoiserSize(n_embedding=conditions.size),
         training,
         path,
         device,
-        embedding or EMBEDDING,
+        embedding or CLIPSONIC_EMBEDDING,
         options.backbone,
     )
 
 
 def _train_clap(sources, options: argparse.Namespace, path: Path, device) -> None:
-    from onnx_export.clipsonic.models.clap import ClapSize, ClapTraining, train_clap
-    from onnx_export.clipsonic.training.datasets import by_words
+    from onnx_export.clipsonic.models.clap import ClapSize
+    from onnx_export.clipsonic.training.clap import ClapTraining, train_clap
+    from onnx_export.clipsonic.training.datasets import text_conditioning
 
     training = ClapTraining(steps=options.steps)
-    train_clap(sources.cache(), by_words(sources), ClapSize(), training, path, device)
+    train_clap(sources.sound_dataset(), text_conditioning(sources), ClapSize(), training, path, device)
 
 
 def _train_prior_pd(sources, options: argparse.Namespace, path: Path, device) -> None:
     """On pictures and their captions alone."""
-    from onnx_export.clipsonic.training.datasets import trained_tower
+    from onnx_export.clipsonic.training.datasets import load_text_tower
 
-    tower = trained_tower(sources.runs / "text.pt")
-    _teach_prior(sources.footage().captioned(tower), options, path, device)
+    tower = load_text_tower(sources.runs / "text.pt")
+    _teach_prior(sources.image_dataset().captioned(tower), options, path, device)
 
 
 def _train_prior_sd(sources, options: argparse.Namespace, path: Path, device) -> None:
     """On the pairs of the data."""
-    from onnx_export.clipsonic.training.datasets import by_words
+    from onnx_export.clipsonic.training.datasets import text_conditioning
 
-    _teach_prior(sources.footage().scored(by_words(sources).embeddings), options, path, device)
+    _teach_prior(sources.image_dataset().scored(text_conditioning(sources).embeddings), options, path, device)
 
 
 def _teach_prior(pairs, options: argparse.Namespace, path: Path, device) -> None:
+    from onnx_export.clipsonic.embedding_names import CLIPSONIC_EMBEDDING
     from onnx_export.clipsonic.models.prior import PriorSize
     from onnx_export.clipsonic.training.prior import PriorTraining, train_prior
-    from onnx_export.clipsonic.variants import EMBEDDING
 
-    train_prior(pairs, PriorSize(), PriorTraining(steps=options.steps), path, device, EMBEDDING)
+    train_prior(pairs, PriorSize(), PriorTraining(steps=options.steps), path, device, CLIPSONIC_EMBEDDING)
 
 
 def _train_vocoder(sources, options: argparse.Namespace, path: Path, device) -> None:
@@ -160,16 +161,16 @@ def _train_vocoder(sources, options: argparse.Namespace, path: Path, device) -> 
     training = VocoderTraining(steps=options.steps)
     if options.adversarial_from is not None:
         training = replace(training, adversarial_from=options.adversarial_from)
-    train_vocoder(sources.cache(), MelSettings(), VocoderSize(), training, path, device)
+    train_vocoder(sources.sound_dataset(), MelSettings(), VocoderSize(), training, path, device)
 
 
 def _train_image(sources, options: argparse.Namespace, path: Path, device) -> None:
     from onnx_export.clipsonic.models.image_tower import ImageNetTeacher, ImageTowerSize
-    from onnx_export.clipsonic.training.datasets import trained_tower
+    from onnx_export.clipsonic.training.datasets import load_text_tower
     from onnx_export.clipsonic.training.image_tower import ImageTraining, train_image
 
     training = ImageTraining(steps=options.steps)
-    teacher, texts = ImageNetTeacher(sources.need("imagenet")), trained_tower(options.runs / "text.pt")
+    teacher, texts = ImageNetTeacher(sources.need("imagenet")), load_text_tower(options.runs / "text.pt")
     train_image(sources.pictures(), texts, teacher, ImageTowerSize(), training, path, device)
 
 

@@ -54,7 +54,7 @@ def _picture(folder: Path, row: dict[str, str]) -> Picture:
     return Picture(folder / row["file"], **{name: row[name] for name in names})
 
 
-def may_teach(pictures: Sequence[Picture], licences: str = "all") -> list[Picture]:
+def training_pictures(pictures: Sequence[Picture], licences: str = "all") -> list[Picture]:
     """Those of the training split that may stand behind shared weights.
 
     `licences` is 'all' (all that may be shared) or 'permissive' (no copyleft).

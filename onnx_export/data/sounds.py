@@ -115,7 +115,7 @@ class Clips(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Cache:
+class SoundDataset:
     """All sounds of a corpus in two memory-mapped arrays, one after another."""
 
     sounds: Sequence[Sound]
@@ -142,7 +142,7 @@ class Cache:
         return [i for i, sound in enumerate(self.sounds) if split_of(sound.recording_id) == split]
 
 
-def open_cache(sounds: Sequence[Sound], folder: Path, mel: MelSettings) -> Cache:
+def open_sound_dataset(sounds: Sequence[Sound], folder: Path, mel: MelSettings) -> SoundDataset:
     """Features of `sounds`, made once and kept in `folder` under a name of what they depend on."""
     key = hashlib.blake2s(repr(([str(s.path) for s in sounds], mel)).encode()).hexdigest()[:12]
     place = folder / key
@@ -152,7 +152,7 @@ def open_cache(sounds: Sequence[Sound], folder: Path, mel: MelSettings) -> Cache
     sample_bounds, mel_bounds = np.array(bounds["samples"]), np.array(bounds["mels"])
     samples = np.memmap(place / "samples.i16", np.int16, "r", shape=(int(sample_bounds[-1]),))
     mels = np.memmap(place / "mels.f16", np.float16, "r", shape=(int(mel_bounds[-1]), mel.n_mels))
-    return Cache(sounds, samples, sample_bounds, mels, mel_bounds)
+    return SoundDataset(sounds, samples, sample_bounds, mels, mel_bounds)
 
 
 def _build_cache(sounds: Sequence[Sound], place: Path, mel: MelSettings) -> None:

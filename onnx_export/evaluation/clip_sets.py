@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from onnx_export.data.sounds import Cache, normalise_level
+from onnx_export.data.sounds import SoundDataset, normalise_level
 from plugin_server.audio.spectral import log_mel
 from plugin_server.engine.families.clipsonic import Clipsonic
 from plugin_server.engine.messages import GenerationParams
@@ -46,13 +46,13 @@ def read_paraphrases() -> list[tuple[str, str]]:
         return [(row["prompt"], row["label"]) for row in csv.DictReader(file)]
 
 
-def of_cache(cache: Cache, indices: Iterable[int]) -> list[Heard]:
+def of_cache(cache: SoundDataset, indices: Iterable[int]) -> list[Heard]:
     """Sounds of the corpus."""
     picked = [(i, cache.sounds[i]) for i in indices]
     return [Heard(cache.wave(i), s.label, s.caption, s.category, s.recording_id) for i, s in picked]
 
 
-def pick_test_clips(cache: Cache, labels: Sequence[str]) -> list[int]:
+def pick_test_clips(cache: SoundDataset, labels: Sequence[str]) -> list[int]:
     """Indices of test recordings of the judged concepts."""
     count: Counter[str] = Counter()
     chosen = []
@@ -64,7 +64,7 @@ def pick_test_clips(cache: Cache, labels: Sequence[str]) -> list[int]:
     return chosen
 
 
-def same_sounds(cache: Cache, clips: Sequence[Heard]) -> list[Heard]:
+def same_sounds(cache: SoundDataset, clips: Sequence[Heard]) -> list[Heard]:
     """For each clip a training recording of the same label, by chance; none twice while others are left."""
     rng = np.random.default_rng(0)
     left: dict[str, list[int]] = {}
@@ -77,7 +77,7 @@ def same_sounds(cache: Cache, clips: Sequence[Heard]) -> list[Heard]:
     return of_cache(cache, chosen)
 
 
-def _training_by_label(cache: Cache) -> dict[str, list[int]]:
+def _training_by_label(cache: SoundDataset) -> dict[str, list[int]]:
     groups: dict[str, list[int]] = defaultdict(list)
     for i in cache.indices("train"):
         groups[cache.sounds[i].label].append(i)
@@ -87,7 +87,7 @@ def _training_by_label(cache: Cache) -> dict[str, list[int]]:
 class Search:
     """What a sample search would give: training clips by likeness of their captions to the prompt."""
 
-    def __init__(self, cache: Cache, embed: Embed):
+    def __init__(self, cache: SoundDataset, embed: Embed):
         self.cache, self.embed = cache, embed
         self.indices = cache.indices("train")
         self.vectors = embed([cache.sounds[i].caption for i in self.indices])

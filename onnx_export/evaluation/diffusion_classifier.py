@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from onnx_export.data.sounds import Cache
+from onnx_export.data.sounds import SoundDataset
 from onnx_export.evaluation.distances import Value, mean_of
 from plugin_server.engine.families.clipsonic import Clipsonic
 from plugin_server.engine.sessions import Cancellation
@@ -29,7 +29,7 @@ class Probe:
 
 def probe(
     model: Clipsonic,
-    cache: Cache,
+    cache: SoundDataset,
     labels: list[str],
     split: str,
     sigma: float,

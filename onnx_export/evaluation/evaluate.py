@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from onnx_export.clipsonic.training.datasets import CACHE, Sources
+from onnx_export.clipsonic.training.datasets import CACHE_FOLDER, DataPaths
 from onnx_export.data.images import held_out, read_pictures
 from onnx_export.data.sentence_encoder import SentenceEncoder
-from onnx_export.data.sounds import Cache
+from onnx_export.data.sounds import SoundDataset
 from onnx_export.evaluation.clip_sets import (
     Embed,
     Heard,
@@ -54,11 +54,11 @@ class Weights:
     crepe: Path | None = None
 
 
-def evaluate_bundle(folder: Path, sources: Sources, weights: Weights, n_takes: int, sheet: Path | None) -> Report:
+def evaluate_bundle(folder: Path, sources: DataPaths, weights: Weights, n_takes: int, sheet: Path | None) -> Report:
     """Every figure that the given files allow. Raises BundleDamaged; ValueError for a file that is another."""
     bundle = Bundle(folder, read_card(folder))
     verify_bundle(bundle)
-    model, cache = load(bundle, SessionOptions()), sources.cache()
+    model, cache = load(bundle, SessionOptions()), sources.sound_dataset()
     embed = sentences_of(sources)
     report = Report(f"{bundle.card.name} {bundle.card.version}")
     log.info("text tower")
@@ -83,12 +83,12 @@ def evaluate_bundle(folder: Path, sources: Sources, weights: Weights, n_takes: i
     return report
 
 
-def sentences_of(sources: Sources) -> Embed | None:
+def sentences_of(sources: DataPaths) -> Embed | None:
     """The sentence encoder, where its folder is named."""
     if sources.minilm is None:
         return None
     encoder = SentenceEncoder(sources.minilm)
-    return lambda texts: encoder.encode_cached(list(texts), sources.runs / CACHE)
+    return lambda texts: encoder.encode_cached(list(texts), sources.runs / CACHE_FOLDER)
 
 
 def ears(model: Clipsonic, weights: Weights) -> list[Ear]:
@@ -113,7 +113,7 @@ Takes = dict[str, list[list[Heard]]]
 
 
 def playlists(
-    model: Clipsonic, cache: Cache, labels: Sequence[str], embed: Embed | None, n_takes: int
+    model: Clipsonic, cache: SoundDataset, labels: Sequence[str], embed: Embed | None, n_takes: int
 ) -> tuple[Played, Takes]:
     """What is judged one by one, and what is judged by how takes of one prompt differ."""
     real = of_cache(cache, pick_test_clips(cache, labels))
@@ -133,7 +133,7 @@ def playlists(
     return played, takes
 
 
-def _recordings(cache: Cache, labels: Sequence[str]) -> list[list[Heard]]:
+def _recordings(cache: SoundDataset, labels: Sequence[str]) -> list[list[Heard]]:
     """Up to four clips of each label, all of different recordings."""
     groups: dict[str, dict[str, int]] = defaultdict(dict)
     for i, sound in enumerate(cache.sounds):
@@ -142,7 +142,7 @@ def _recordings(cache: Cache, labels: Sequence[str]) -> list[list[Heard]]:
     return [of_cache(cache, group.values()) for group in groups.values()]
 
 
-def look(model: Clipsonic, sources: Sources, labels: Sequence[str], report: Report) -> dict[str, list[Shown]]:
+def look(model: Clipsonic, sources: DataPaths, labels: Sequence[str], report: Report) -> dict[str, list[Shown]]:
     """What the image tower knows of held-out photos, into the report; and clips made of them, to be judged."""
     photos = held_out(read_pictures(sources.need("images")))
     groups = sorted({picture.group for rows in photos.values() for picture in rows})
@@ -165,7 +165,7 @@ def judge_shown(judge: "Judge", report: Report, shown: dict[str, list[Shown]]) -
 def judge_by(
     ear: Ear,
     report: Report,
-    cache: Cache,
+    cache: SoundDataset,
     labels: Sequence[str],
     played: Played,
     takes: Takes,
@@ -226,7 +226,7 @@ class Judge:
     sentence_mean: np.ndarray | None
 
     @classmethod
-    def train(cls, ear: Ear, cache: Cache, labels: Sequence[str], embed: Embed | None) -> "Judge":
+    def train(cls, ear: Ear, cache: SoundDataset, labels: Sequence[str], embed: Embed | None) -> "Judge":
         """On training recordings of the judged concepts."""
         mine = [i for i in cache.indices("train") if cache.sounds[i].label in labels]
         rows = describe_all([cache.wave(i) for i in mine], ear.clip)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from onnx_export.clipsonic.training.image_conditioning import sounds_of_groups
+from onnx_export.clipsonic.training.image_conditioning import sound_labels_by_group
 from onnx_export.data.images import Picture, read_rgb
 from onnx_export.evaluation.clip_sets import TAKE_SECONDS, Heard, make
 from onnx_export.evaluation.distances import Value, mean_of
@@ -66,7 +66,7 @@ class Shown:
 
 def judged_pictures(pictures: Sequence[Picture], labels: Sequence[str]) -> list[tuple[Picture, tuple[str, ...]]]:
     """Up to two of each group that some judged label belongs to, with those labels."""
-    groups = {group: tuple(s for s in sounds if s in labels) for group, sounds in sounds_of_groups().items()}
+    groups = {group: tuple(s for s in sounds if s in labels) for group, sounds in sound_labels_by_group().items()}
     count: dict[str, int] = {}
     chosen = []
     for picture in pictures:

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from onnx_export.data.sounds import Cache, Sound, split_of
+from onnx_export.data.sounds import Sound, SoundDataset, split_of
 from onnx_export.evaluation.references.soundnet import SoundNet, load_soundnet, soundnet_frames
 from plugin_server.audio.spectral import MelSettings, log_mel
 
@@ -171,7 +171,7 @@ def _fit(x: torch.Tensor, y: torch.Tensor, n_labels: int, steps: int, seed: int)
     return network.eval()
 
 
-def concepts(cache: Cache) -> list[str]:
+def concepts(cache: SoundDataset) -> list[str]:
     """Labels with enough recordings to be judged."""
     recordings: dict[tuple[str, str], set[str]] = defaultdict(set)
     for sound in cache.sounds:

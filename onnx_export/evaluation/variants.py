@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from onnx_export.clipsonic.training.datasets import Sources
-from onnx_export.clipsonic.training.image_conditioning import sounds_of_groups
+from onnx_export.clipsonic.training.datasets import DataPaths
+from onnx_export.clipsonic.training.image_conditioning import sound_labels_by_group
 from onnx_export.data.images import Picture, held_out, read_pictures
-from onnx_export.data.sounds import Cache
+from onnx_export.data.sounds import SoundDataset
 from onnx_export.evaluation.clip_sets import LONGEST_S, Heard, make, of_cache, pick_test_clips, revoiced
 from onnx_export.evaluation.evaluate import REAL, Weights, ears, judge_by, sentences_of
 from onnx_export.evaluation.judges import concepts
@@ -35,7 +35,7 @@ class Asked:
     picture: Picture
 
 
-def compare(folder: Path, sources: Sources, weights: Weights) -> Report:
+def compare(folder: Path, sources: DataPaths, weights: Weights) -> Report:
     """Every variant whose bundle is in `folder`, on the test recordings of sounds that pictures show.
 
     Each row is of as many clips, of the same sounds and lengths. Raises ValueError when no bundle is there.
@@ -43,7 +43,7 @@ def compare(folder: Path, sources: Sources, weights: Weights) -> Report:
     models = {path.name: _open(path) for path in sorted(folder.iterdir()) if (path / "card.json").exists()}
     if not models:
         raise ValueError(f"{folder} holds no bundle: export the variants there")
-    cache, embed = sources.cache(), sentences_of(sources)
+    cache, embed = sources.sound_dataset(), sentences_of(sources)
     labels = concepts(cache)
     asked = ask(cache, labels, held_out(read_pictures(sources.need("images"))))
     real = [one.clip for one in asked]
@@ -59,11 +59,11 @@ def compare(folder: Path, sources: Sources, weights: Weights) -> Report:
     return report
 
 
-def ask(cache: Cache, labels: Sequence[str], photos: dict[str, list[Picture]]) -> list[Asked]:
+def ask(cache: SoundDataset, labels: Sequence[str], photos: dict[str, list[Picture]]) -> list[Asked]:
     """Test recordings with a held-out photo of what sounds, those of the sources that taught first; the photos of a
     label take turns."""
     showing: dict[str, list[Picture]] = defaultdict(list)
-    groups = sounds_of_groups()
+    groups = sound_labels_by_group()
     for picture in [picture for kind in photos.values() for picture in kind]:
         for label in groups.get(picture.group, ()):
             showing[label].append(picture)

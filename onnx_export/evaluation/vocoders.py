@@ -11,7 +11,7 @@ import soxr
 import torch
 
 from onnx_export.clipsonic.training.vocoder import spectral_loss
-from onnx_export.data.sounds import Cache
+from onnx_export.data.sounds import SoundDataset
 from onnx_export.evaluation.references.crepe import Crepe, pitch_error, track_pitch
 from onnx_export.evaluation.references.hifigan import load_hifigan, resynthesise
 from plugin_server.audio.spectral import MelSettings, istft, log_mel, mel_filterbank, stft
@@ -70,7 +70,7 @@ def ways_of(model: Clipsonic, hifigan: Path | None) -> dict[str, Way]:
 
 
 def compare_vocoders(
-    model: Clipsonic, cache: Cache, hifigan: Path | None, crepe: Crepe | None
+    model: Clipsonic, cache: SoundDataset, hifigan: Path | None, crepe: Crepe | None
 ) -> dict[str, dict[str, Fidelity]]:
     """Category, then vocoder, to its errors on test recordings; 'all' is the mean of the categories."""
     mel = model.card.mel
@@ -83,7 +83,7 @@ def compare_vocoders(
     return rows
 
 
-def _excerpts(cache: Cache, sample_rate: int) -> Mapping[str, list[np.ndarray]]:
+def _excerpts(cache: SoundDataset, sample_rate: int) -> Mapping[str, list[np.ndarray]]:
     """Of sources with full bandwidth: others would flatter whoever makes no highs."""
     chosen: dict[str, list[np.ndarray]] = defaultdict(list)
     for i in cache.indices("test"):

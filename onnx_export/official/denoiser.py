@@ -6,8 +6,8 @@ from pathlib import Path
 
 import torch
 
+from onnx_export.clipsonic.embedding_names import CLIPSONIC_EMBEDDING
 from onnx_export.clipsonic.models.denoiser import Denoiser, DenoiserSize
-from onnx_export.clipsonic.variants import EMBEDDING
 from onnx_export.official.error_text import sentence
 from plugin_server.engine.bundles.card import Embedding
 
@@ -36,7 +36,7 @@ def load_denoiser(path: Path) -> TaughtDenoiser:
     except Exception as error:
         wanted = "a checkpoint of python -m onnx_export train denoiser"
         raise ValueError(f"denoiser: {path} cannot be read as {wanted}: {sentence(error)}") from error
-    embedding = Embedding(saved.get("embedding", EMBEDDING), module.size.n_embedding)
+    embedding = Embedding(saved.get("embedding", CLIPSONIC_EMBEDDING), module.size.n_embedding)
     conditions = tuple(kind for kind in saved.get("conditions", "").split(",") if kind)
     return TaughtDenoiser(module.eval(), embedding, conditions)
 

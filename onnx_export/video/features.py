@@ -17,7 +17,7 @@ import numpy as np
 from onnx_export.data.sounds import Sound, split_of
 from onnx_export.joint_embeddings import JointEmbedding, embedding_name, open_embedding
 from onnx_export.video.lists import Listing, find_videos
-from onnx_export.video.prefetch import read_ahead
+from onnx_export.video.prefetch import prefetch
 from onnx_export.video.reader import Clip, Cutting, Read, Video, read_video
 from plugin_server.audio.spectral import MelSettings
 
@@ -122,13 +122,13 @@ def _sound(folder: Path, row: dict) -> Sound:
     )
 
 
-def features_place(listing: Listing, settings: FeatureSettings, folder: Path) -> Path:
+def features_folder(listing: Listing, settings: FeatureSettings, folder: Path) -> Path:
     """Where in `folder` the features of these videos lie, made or not: a name of all that they depend on."""
     videos = [(_file(v, listing), v.path.stat().st_size, v.label, v.split, v.start_s) for v in listing.videos]
     return folder / hashlib.blake2s(repr((FORMAT, settings, videos)).encode()).hexdigest()[:12]
 
 
-def watch(
+def extract_features(
     folder: Path, lists: Sequence[Path], config: "Config", runs: Path, device: str = "cpu", workers: int = 1
 ) -> VideoSet:
     """Features of a folder's videos, or of those that lists name, as a configuration asks; made where they are not yet.
@@ -178,7 +178,7 @@ def make_features(
     `workers` processes decode; this one embeds. `open_embedding` is called only when something is left to do. Raises
     ValueError when no video can be used.
     """
-    place = features_place(listing, settings, folder)
+    place = features_folder(listing, settings, folder)
     if not (place / INDEX_NAME).exists():
         place.mkdir(parents=True, exist_ok=True)
         shards = [listing.videos[i : i + SHARD_VIDEOS] for i in range(0, len(listing.videos), SHARD_VIDEOS)]
@@ -204,7 +204,7 @@ def _make_shards(
     if embedding.name != settings.embedding:
         raise ValueError(f"the embedding is {embedding.name!r}, expected {settings.embedding!r}")
     read = partial(read_video, mel=settings.mel, cutting=settings.cutting, picture_side=embedding.picture_side)
-    reads = read_ahead((video for videos in shards.values() for video in videos), read, workers)
+    reads = prefetch((video for videos in shards.values() for video in videos), read, workers)
     for k, videos in shards.items():
         _Shard(place / f"{k:05d}", listing, embedding).write(zip(videos, islice(reads, len(videos)), strict=True))
         log.info("shard %d of %d", k + 1, -(-len(listing.videos) // SHARD_VIDEOS))

@@ -13,7 +13,7 @@ READ_AHEAD = 2
 """Videos under way for each process."""
 
 
-def read_ahead(videos: Iterable[Video], read: Callable[[Video], Read], workers: int) -> Iterator[Read]:
+def prefetch(videos: Iterable[Video], read: Callable[[Video], Read], workers: int) -> Iterator[Read]:
     """`read(video)` of each in order, `workers` processes ahead of whoever asks; in this process for one.
 
     A file that kills its process is counted as 'decoder crashed', and the others are read again.

@@ -151,7 +151,8 @@ def write_denoiser(path: Path, embedding: str | None, size: int = SIZE, conditio
     import torch
 
     from onnx_export.clipsonic.models.denoiser import Denoiser, DenoiserSize
-    from onnx_export.training.loop import Average, Checkpoint
+    from onnx_export.training.checkpoint import Checkpoint
+    from onnx_export.training.ema import EMA
 
     torch.manual_seed(2)
     shape = {"n_mels": MEL.n_mels, "n_embedding": size, "width": 64, "depth": 2, "heads": 2, "expansion": 2}
@@ -161,7 +162,7 @@ def write_denoiser(path: Path, embedding: str | None, size: int = SIZE, conditio
             weight.normal_(0, 0.1)
     model.mel_mean.fill_(-3.0)
     notes = {"embedding": embedding, "conditions": conditions, "heads": str(model.size.heads)} if embedding else {}
-    Checkpoint(path, {"model": model, "average": Average(model)}, notes).save(7)
+    Checkpoint(path, {"model": model, "average": EMA(model)}, notes).save(7)
     return path
 
 

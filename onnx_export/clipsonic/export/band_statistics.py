@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from onnx_export.data.sounds import Cache
+from onnx_export.data.sounds import SoundDataset
 from plugin_server.engine.sampling.band_statistics import BandStatisticsDistribution, measure_colour
 
 N_AXES = 24
@@ -15,7 +15,7 @@ ENOUGH_RECORDINGS = 4
 """A sound with fewer says little of how recordings differ."""
 
 
-def measure_colours(cache: Cache, labels: Sequence[str]) -> BandStatisticsDistribution:
+def measure_band_statistics(cache: SoundDataset, labels: Sequence[str]) -> BandStatisticsDistribution:
     """Of `labels`, in their order, on the training split; every recording counts once. Raises KeyError for a label
     without one."""
     recordings = _recordings(cache)
@@ -29,7 +29,7 @@ def measure_colours(cache: Cache, labels: Sequence[str]) -> BandStatisticsDistri
     return BandStatisticsDistribution(usual.astype(np.float32), scaled.astype(np.float32))
 
 
-def _recordings(cache: Cache) -> dict[str, np.ndarray]:
+def _recordings(cache: SoundDataset) -> dict[str, np.ndarray]:
     """Label to the colours (recordings, 2 * n_mels) of its training recordings, pieces of one taken together."""
     pieces: dict[str, dict[str, list[np.ndarray]]] = defaultdict(lambda: defaultdict(list))
     for i in cache.indices("train"):

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from onnx_export.clipsonic.embedding_names import CLIPSONIC_EMBEDDING
 from onnx_export.clipsonic.models.clap import Clap, ClapSize, ClapTextTower
 from onnx_export.clipsonic.models.denoiser import Denoiser, DenoiserSize
 from onnx_export.clipsonic.models.image_tower import ImageTower, ImageTowerSize
@@ -20,9 +21,9 @@ from onnx_export.clipsonic.models.prior import Prior, PriorSize
 from onnx_export.clipsonic.models.text_tower import TextTower, TextTowerSize, embed_texts
 from onnx_export.clipsonic.models.vocoder import Vocoder, VocoderSize
 from onnx_export.clipsonic.training.embedding_space import TEMPLATES
-from onnx_export.clipsonic.variants import EMBEDDING, Variant
+from onnx_export.clipsonic.variants import Variant
 from onnx_export.graph.export import ByteEmbedding, Exported, export_graph
-from onnx_export.training.loop import load_average, noted
+from onnx_export.training.checkpoint import load_ema, read_metadata
 from plugin_server.audio.spectral import MelSettings
 from plugin_server.engine.bundles.card import CARD_NAME, Card, Embedding, LabelAnchorSpec, PriorSpec
 from plugin_server.engine.bundles.registry import file_sha256
@@ -77,19 +78,19 @@ def load_networks(
     """Averaged weights of a variant from a folder of runs."""
 
     def load(name: str, module: M) -> M:
-        log.info("%s: step %d", name, load_average(runs / f"{name}.pt", module))
+        log.info("%s: step %d", name, load_ema(runs / f"{name}.pt", module))
         return module
 
     text = load("text", TextTower(sizes.text))
     return Networks(
-        text if variant.embedding == EMBEDDING else ClapTextTower(text, load("clap", Clap(sizes.clap))),
+        text if variant.embedding == CLIPSONIC_EMBEDDING else ClapTextTower(text, load("clap", Clap(sizes.clap))),
         load(variant.denoiser, Denoiser(sizes.denoiser)),
         load("vocoder", Vocoder(sizes.mel, sizes.vocoder)),
         labels,
         colours,
         load("image", ImageTower(sizes.image)) if variant.sees else None,
         {way: load(f"prior-{way}", Prior(sizes.prior)) for way in variant.priors},
-        tuple(noted(runs / f"{variant.denoiser}.pt", "conditions", "text").split(",")),
+        tuple(read_metadata(runs / f"{variant.denoiser}.pt", "conditions", "text").split(",")),
     )
 
 

@@ -13,7 +13,8 @@ from onnx_export.clipsonic.models.vocoder import Vocoder
 from onnx_export.clipsonic.training.denoiser import MelNormalisation
 from onnx_export.graph.export import ByteEmbedding
 from onnx_export.graph.restore import restore
-from onnx_export.training.loop import Average, Checkpoint
+from onnx_export.training.checkpoint import Checkpoint
+from onnx_export.training.ema import EMA
 from plugin_server.engine.bundles.registry import Bundle
 
 log = logging.getLogger(__name__)
@@ -38,7 +39,7 @@ def resume_from(bundle: Bundle, sizes: Sizes, runs: Path, step: int) -> None:
     card = bundle.card
     notes = {"embedding": card.embedding.name, "conditions": ",".join(card.conditions)}
     for name, module in (("text", text), ("denoiser", denoiser), ("vocoder", vocoder)):
-        Checkpoint(runs / f"{name}.pt", {"model": module, "average": Average(module)}, notes).save(step)
+        Checkpoint(runs / f"{name}.pt", {"model": module, "average": EMA(module)}, notes).save(step)
         log.info("%s: %s", name, runs / f"{name}.pt")
 
 

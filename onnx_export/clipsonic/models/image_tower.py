@@ -55,7 +55,7 @@ class ImageTower(nn.Module):
         self.vision = TimmModel(
             size.trunk, size.n_embedding, size.picture.size, pool="avg", proj="linear", proj_bias=True
         )
-        self.guess = Guess(size)
+        self.guess = ZeroShotHead(size)
         self.register_buffer("centre", torch.zeros(size.n_embedding))
 
     def forward(self, pictures: torch.Tensor) -> torch.Tensor:
@@ -95,7 +95,7 @@ class ImageTower(nn.Module):
         return [{"params": [p for part in group for p in part.parameters()]} for group in groups]
 
 
-class Guess(nn.Module):
+class ZeroShotHead(nn.Module):
     """The published trunk behind the stem: features of the stem to the mean place of its guesses, (batch,
     n_embedding), the shorter the less sure they are."""
 

@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 
 
-class Conditions(Protocol):
+class Conditioning(Protocol):
     """Gives each clip of a set its embedding, another one each time."""
 
     @property
@@ -20,17 +20,17 @@ class Conditions(Protocol):
         """Of what they are: 'text', 'image' or both."""
         ...
 
-    def covers(self, index: int) -> bool:
+    def has(self, index: int) -> bool:
         """True when the clip has one at all."""
         ...
 
-    def draw(self, index: int, rng: np.random.Generator) -> np.ndarray:
+    def sample(self, index: int, rng: np.random.Generator) -> np.ndarray:
         """One of those of a clip that is covered, float32 (size,), unit length."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class ByLabel:
+class LabelConditioning:
     """Embeddings of a clip's label: of its wordings, or of pictures of what makes the sound, as if it were filmed."""
 
     labels: Sequence[str]
@@ -44,11 +44,11 @@ class ByLabel:
         """Numbers in an embedding."""
         return next(iter(self.embeddings.values())).shape[1]
 
-    def covers(self, index: int) -> bool:
+    def has(self, index: int) -> bool:
         """True when its label has an embedding."""
         return self.labels[index] in self.embeddings
 
-    def draw(self, index: int, rng: np.random.Generator) -> np.ndarray:
+    def sample(self, index: int, rng: np.random.Generator) -> np.ndarray:
         """One of its label's."""
         return rng.choice(self.embeddings[self.labels[index]])
 
@@ -62,28 +62,28 @@ class Frames(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class ByFrames:
+class FrameConditioning:
     """Embeddings of a video's own frames, one at a time (Dong et al. 2023)."""
 
     videos: Frames
     size: int
     kinds: tuple[str, ...] = ("image",)
 
-    def covers(self, index: int) -> bool:
+    def has(self, index: int) -> bool:
         """Always: a clip without a frame is none."""
         return True
 
-    def draw(self, index: int, rng: np.random.Generator) -> np.ndarray:
+    def sample(self, index: int, rng: np.random.Generator) -> np.ndarray:
         """One frame's."""
         return rng.choice(self.videos.frames(index)).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)
-class Either:
+class MixedConditioning:
     """One of two kinds at random, where a clip has both."""
 
-    first: Conditions
-    second: Conditions
+    first: Conditioning
+    second: Conditioning
     share: float = 0.5
     """Of the second."""
 
@@ -97,14 +97,14 @@ class Either:
         """Those of both."""
         return tuple(dict.fromkeys(self.first.kinds + self.second.kinds))
 
-    def covers(self, index: int) -> bool:
+    def has(self, index: int) -> bool:
         """True when one of them does."""
-        return self.first.covers(index) or self.second.covers(index)
+        return self.first.has(index) or self.second.has(index)
 
-    def draw(self, index: int, rng: np.random.Generator) -> np.ndarray:
+    def sample(self, index: int, rng: np.random.Generator) -> np.ndarray:
         """Of either."""
-        if not self.first.covers(index):
-            return self.second.draw(index, rng)
-        if self.second.covers(index) and rng.random() < self.share:
-            return self.second.draw(index, rng)
-        return self.first.draw(index, rng)
+        if not self.first.has(index):
+            return self.second.sample(index, rng)
+        if self.second.has(index) and rng.random() < self.share:
+            return self.second.sample(index, rng)
+        return self.first.sample(index, rng)

@@ -11,24 +11,24 @@ import torch
 
 from onnx_export.clipsonic.models.clap import Clap, ClapSize
 from onnx_export.clipsonic.models.text_tower import TextTower, TextTowerSize, embed_texts, token_texts
-from onnx_export.clipsonic.training.conditioning import ByLabel
-from onnx_export.clipsonic.training.embedding_space import SoundSpace, borrowed_wordings, own_wordings, unit
-from onnx_export.clipsonic.training.image_conditioning import Footage
-from onnx_export.clipsonic.training.text_tower import Lesson
-from onnx_export.data.images import Picture, may_teach, read_pictures
+from onnx_export.clipsonic.training.conditioning import LabelConditioning
+from onnx_export.clipsonic.training.embedding_space import SoundSpace, caption_wordings, label_wordings, unit
+from onnx_export.clipsonic.training.image_conditioning import ImageDataset
+from onnx_export.clipsonic.training.text_tower import DistillationSet
+from onnx_export.data.images import Picture, read_pictures, training_pictures
 from onnx_export.data.sentence_encoder import SentenceEncoder
-from onnx_export.data.sounds import Cache, Sound, open_cache, read_catalog
+from onnx_export.data.sounds import Sound, SoundDataset, open_sound_dataset, read_catalog
 from onnx_export.data.texts import read_captions, read_labels, read_ontology, read_wordnet
-from onnx_export.training.loop import load_average
+from onnx_export.training.checkpoint import load_ema
 from plugin_server.audio.spectral import MelSettings
 
-CACHE = "cache"
+CACHE_FOLDER = "cache"
 EVERY_GLOSS = 3
 """One gloss in three of WordNet is enough; all its words are used."""
 
 
 @dataclass(frozen=True, slots=True)
-class Sources:
+class DataPaths:
     """Where the material lies. None is part of the project, and none is needed for serving."""
 
     corpus: Path | None
@@ -59,7 +59,7 @@ class Sources:
 
     def pictures(self) -> list[Picture]:
         """Those that may teach. Raises ValueError when their folder is not named."""
-        return may_teach(read_pictures(self.need("images")), self.licences)
+        return training_pictures(read_pictures(self.need("images")), self.licences)
 
     def need(self, name: str) -> Path:
         """A file or folder. Raises ValueError when it is not named."""
@@ -68,66 +68,68 @@ class Sources:
             raise ValueError(f"--{name} is needed for this")
         return path
 
-    def footage(self) -> Footage:
+    def image_dataset(self) -> ImageDataset:
         """The pictures as the trained image tower sees them. Raises ValueError where there is none."""
         tower = self.runs / "image.pt"
         if not tower.exists():
             raise ValueError(f"{tower} is not there: train image first")
-        return Footage(self.pictures(), tower, self.runs / CACHE)
+        return ImageDataset(self.pictures(), tower, self.runs / CACHE_FOLDER)
 
-    def cache(self) -> Cache:
+    def sound_dataset(self) -> SoundDataset:
         """Features of all sounds."""
-        return open_cache(self.sounds(), self.runs / CACHE, self.mel)
+        return open_sound_dataset(self.sounds(), self.runs / CACHE_FOLDER, self.mel)
 
 
-def trained_tower(path: Path) -> TextTower:
+def load_text_tower(path: Path) -> TextTower:
     """The text tower of some runs. Raises ValueError where none was trained yet."""
     if not path.exists():
         raise ValueError(f"{path} is not there: train text first")
     tower = TextTower(TextTowerSize())
-    load_average(path, tower)
+    load_ema(path, tower)
     return tower
 
 
-def by_words(sources: Sources) -> ByLabel:
+def text_conditioning(sources: DataPaths) -> LabelConditioning:
     """Conditions: where the wordings of a sound lie."""
-    material, path = Material(sources), sources.runs / "text.pt"
+    material, path = TextTargets(sources), sources.runs / "text.pt"
     key = hashlib.blake2s(path.read_bytes() if path.exists() else b"")
     key.update(repr((material.own, material.captions)).encode())
-    kept = sources.runs / CACHE / f"wordings-{key.hexdigest()[:12]}.npz"
+    kept = sources.runs / CACHE_FOLDER / f"wordings-{key.hexdigest()[:12]}.npz"
     if not kept.exists():
         # Tens of thousands of texts through two encoders: minutes, and the same each time.
-        wordings = material.wordings(trained_tower(path) if path.exists() else None)
+        wordings = material.wordings(load_text_tower(path) if path.exists() else None)
         # For type checkers a label might be numpy's own argument `allow_pickle`.
         np.savez(kept, **wordings)  # type: ignore[arg-type]
     with np.load(kept) as arrays:
         embeddings = {label: arrays[label].astype(np.float32) for label in arrays.files}
-    return ByLabel([sound.label for sound in sources.sounds()], embeddings)
+    return LabelConditioning([sound.label for sound in sources.sounds()], embeddings)
 
 
-def by_pictures(sources: Sources) -> ByLabel:
+def image_conditioning(sources: DataPaths) -> LabelConditioning:
     """Conditions: what the image tower sees in pictures of what makes the sound."""
-    return ByLabel([sound.label for sound in sources.sounds()], sources.footage().by_label(), ("image",))
+    return LabelConditioning(
+        [sound.label for sound in sources.sounds()], sources.image_dataset().by_label(), ("image",)
+    )
 
 
-def by_clap(sources: Sources) -> ByLabel:
+def clap_conditioning(sources: DataPaths) -> LabelConditioning:
     """Conditions: where the contrastive model has the wordings of a sound."""
-    clap, words = Clap(ClapSize()), by_words(sources)
-    load_average(sources.runs / "clap.pt", clap)
+    clap, words = Clap(ClapSize()), text_conditioning(sources)
+    load_ema(sources.runs / "clap.pt", clap)
     with torch.no_grad():
         moved = {name: clap.words(torch.from_numpy(rows)).numpy() for name, rows in words.embeddings.items()}
-    return ByLabel(words.labels, moved)
+    return LabelConditioning(words.labels, moved)
 
 
-class Material:
+class TextTargets:
     """Sentences with their vectors, made when asked for and kept on disk."""
 
-    def __init__(self, sources: Sources):
+    def __init__(self, sources: DataPaths):
         """Raises ValueError when the teacher or the captions are not named."""
         if sources.minilm is None or sources.captions is None:
             raise ValueError("--minilm and --captions are needed to train the text tower or the denoiser")
         self.sources = sources
-        self.own = own_wordings(sources.sounds())
+        self.own = label_wordings(sources.sounds())
         self.labels = sorted(self.own)
         self.captions = read_captions(sources.captions)
 
@@ -137,7 +139,7 @@ class Material:
 
     def vectors(self, texts: Sequence[str]) -> np.ndarray:
         """Sentence embeddings, float32 (n, 384)."""
-        return self._encoder.encode_cached(texts, self.sources.runs / CACHE)
+        return self._encoder.encode_cached(texts, self.sources.runs / CACHE_FOLDER)
 
     @cached_property
     def _own_vectors(self) -> dict[str, np.ndarray]:
@@ -157,7 +159,7 @@ class Material:
         it will be asked with.
         """
         embedded = self.vectors(self.captions)
-        borrowed = borrowed_wordings(self.labels, self.space.anchors, self.captions, embedded)
+        borrowed = caption_wordings(self.labels, self.space.anchors, self.captions, embedded)
         row = {caption: i for i, caption in enumerate(self.captions)}
         placed = {}
         for label in self.labels:
@@ -168,7 +170,7 @@ class Material:
                 placed[label] = np.concatenate([placed[label], made])
         return placed
 
-    def lessons(self) -> list[Lesson]:
+    def lessons(self) -> list[DistillationSet]:
         """Texts for the tower with their places, and their share of a batch."""
         flat = [text for label in self.labels for text in self.own[label]]
         parts = [(flat, 0.30), (self.captions, 0.35)]
@@ -180,7 +182,7 @@ class Material:
             entries = read_wordnet(self.sources.wordnet)
             parts.append(([text for text in entries if ":" not in text], 0.17))
             parts.append(([text for text in entries if ":" in text][::EVERY_GLOSS], 0.10))
-        return [Lesson(texts, self.space.place(self.vectors(texts)), share) for texts, share in parts]
+        return [DistillationSet(texts, self.space.place(self.vectors(texts)), share) for texts, share in parts]
 
     def word_vectors(self) -> np.ndarray:
         """The teacher's vector for each token of CLIP's vocabulary, (49408, 384)."""

@@ -14,9 +14,11 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import DataLoader, IterableDataset
 
 from onnx_export.clipsonic.models.denoiser import Denoiser, DenoiserSize
-from onnx_export.clipsonic.training.conditioning import Conditions
+from onnx_export.clipsonic.training.conditioning import Conditioning
 from onnx_export.data.sounds import Clips
-from onnx_export.training.loop import Average, Checkpoint, Schedule, load_average, precision, run_steps, step_optimiser
+from onnx_export.training.checkpoint import Checkpoint, load_ema
+from onnx_export.training.ema import EMA
+from onnx_export.training.loop import Schedule, precision, run_steps, step_optimiser
 from plugin_server.audio.spectral import LOG_FLOOR, MelSettings
 from plugin_server.engine.bundles.card import Card
 
@@ -94,13 +96,13 @@ def saved_normalisation(path: Path) -> MelNormalisation | None:
     return MelNormalisation(weights["mel_mean"].numpy().copy(), weights["mel_std"].numpy().copy())
 
 
-class Examples:
+class DenoiserDataset:
     """Batches of (normalised mel, embedding, seconds), rare labels seen nearly as often as common ones."""
 
     def __init__(
         self,
         cache: Clips,
-        conditions: Conditions,
+        conditions: Conditioning,
         mel: MelSettings,
         norm: MelNormalisation,
         training: DenoiserTraining,
@@ -110,7 +112,7 @@ class Examples:
         self.cache, self.conditions, self.mel, self.norm = cache, conditions, mel, norm
         self.training, self.patch = training, size.patch
         self.rng = np.random.default_rng()
-        self.indices = np.array([i for i in cache.indices("train") if conditions.covers(i)])
+        self.indices = np.array([i for i in cache.indices("train") if conditions.has(i)])
         self.odds = self._balance([cache.sounds[i].label for i in self.indices])
 
     def _balance(self, labels: Sequence[str]) -> np.ndarray:
@@ -147,7 +149,7 @@ class Examples:
         return np.ascontiguousarray(normal.T, np.float32), embedding.astype(np.float32)
 
     def _condition(self, index: int) -> np.ndarray:
-        return self.conditions.draw(index, self.rng)
+        return self.conditions.sample(index, self.rng)
 
     def _spread(self, embedding: np.ndarray) -> np.ndarray:
         """Moved at random, so that the network learns a neighbourhood and not a point."""
@@ -175,10 +177,10 @@ class Examples:
         return canvas
 
 
-class Endless(IterableDataset):
+class InfiniteDataset(IterableDataset):
     """Batches of examples, one after another."""
 
-    def __init__(self, examples: Examples):
+    def __init__(self, examples: DenoiserDataset):
         self.examples = examples
 
     def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
@@ -246,7 +248,7 @@ def draw_guidance(embedding: torch.Tensor, most: float) -> torch.Tensor:
 
 def train_denoiser(
     cache: Clips,
-    conditions: Conditions,
+    conditions: Conditioning,
     mel: MelSettings,
     size: DenoiserSize,
     training: DenoiserTraining,
@@ -266,18 +268,18 @@ def train_denoiser(
     norm = saved_normalisation(path) or MelNormalisation.measure(cache)
     if backbone and not path.exists():
         norm = saved_normalisation(backbone) or norm
-        load_average(backbone, model)
+        load_ema(backbone, model)
         model.forget_conditions()
     norm.store(model)
     model.to(device).train()
-    average = Average(model, training.average_decay)
+    average = EMA(model, training.average_decay)
     optimiser = torch.optim.AdamW(_groups(model), lr=training.learning_rate, betas=(0.9, 0.99))
-    examples = Examples(cache, conditions, mel, norm, training, size)
+    examples = DenoiserDataset(cache, conditions, mel, norm, training, size)
     # What the weights' shapes do not tell.
     notes = {"embedding": embedding, "conditions": ",".join(conditions.kinds), "heads": str(size.heads)}
     checkpoint = Checkpoint(path, {"model": model, "average": average, "optimiser": optimiser}, notes)
 
-    batches = iter(DataLoader(Endless(examples), batch_size=None, num_workers=workers if workers > 1 else 0))
+    batches = iter(DataLoader(InfiniteDataset(examples), batch_size=None, num_workers=workers if workers > 1 else 0))
     guide = Denoiser(size).to(device).requires_grad_(False)
 
     def do_step(step: int) -> dict[str, float]:

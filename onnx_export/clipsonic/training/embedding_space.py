@@ -44,7 +44,7 @@ def unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-8)
 
 
-def own_wordings(sounds: Sequence[Sound]) -> dict[str, list[str]]:
+def label_wordings(sounds: Sequence[Sound]) -> dict[str, list[str]]:
     """Label to the texts that name it: the label, its captions, and both in templates."""
     names: dict[str, list[str]] = defaultdict(list)
     for sound in sounds:
@@ -57,7 +57,7 @@ def own_wordings(sounds: Sequence[Sound]) -> dict[str, list[str]]:
     }
 
 
-def borrowed_wordings(
+def caption_wordings(
     labels: Sequence[str],
     anchors: np.ndarray,
     captions: Sequence[str],

@@ -13,21 +13,21 @@ from onnx_export.clipsonic.models.image_tower import ImageTower, ImageTowerSize,
 from onnx_export.clipsonic.models.text_tower import TextTower, embed_texts
 from onnx_export.clipsonic.training.prior import Pairs
 from onnx_export.data.images import Picture, read_rgb
-from onnx_export.training.loop import load_average
+from onnx_export.training.checkpoint import load_ema
 
 log = logging.getLogger(__name__)
 
-GROUPS = Path(__file__).parent / "sounding.toml"
+GROUPS = Path(__file__).parent / "picture_group_sounds.toml"
 N_VIEWS = 4
 """Of each picture: the whole, and crops as a camera that moves would take them."""
 
 
-def sounds_of_groups() -> dict[str, list[str]]:
+def sound_labels_by_group() -> dict[str, list[str]]:
     """Sounding group of pictures to the labels of sounds that it would be heard with."""
     return tomllib.loads(GROUPS.read_text("utf-8"))
 
 
-class Footage:
+class ImageDataset:
     """Pictures that may teach, seen by a trained image tower."""
 
     def __init__(self, pictures: Sequence[Picture], tower: Path, cache: Path, size: ImageTowerSize | None = None):
@@ -43,7 +43,7 @@ class Footage:
         if not path.exists():
             folder.mkdir(parents=True, exist_ok=True)
             tower = ImageTower(self._size)
-            load_average(self._path, tower)
+            load_ema(self._path, tower)
             log.info("looking at %d pictures", len(self.pictures))
             np.save(path, np.stack([embed_views(tower, read_rgb(p.path), N_VIEWS) for p in self.pictures]))
         return np.load(path)
@@ -52,7 +52,7 @@ class Footage:
         """Label of a sound to the embeddings (n, size) of the pictures that stand for its frames. Labels of groups
         without a picture are left out."""
         found: Mapping[str, list[np.ndarray]] = defaultdict(list)
-        groups = sounds_of_groups()
+        groups = sound_labels_by_group()
         for picture, rows in zip(self.pictures, self._seen, strict=True):
             for label in groups.get(picture.group, ()):
                 found[label].append(rows)

@@ -21,7 +21,9 @@ from onnx_export.clipsonic.models.image_tower import (
 from onnx_export.clipsonic.models.text_tower import TextTower, embed_texts
 from onnx_export.clipsonic.training.embedding_space import unit
 from onnx_export.data.images import Picture, read_rgb
-from onnx_export.training.loop import Average, Checkpoint, Schedule, precision, run_steps, step_optimiser
+from onnx_export.training.checkpoint import Checkpoint
+from onnx_export.training.ema import EMA
+from onnx_export.training.loop import Schedule, precision, run_steps, step_optimiser
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +51,7 @@ class ImageTraining:
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class TargetEmbeddings:
     """Where texts lie, unit vectors (n, n_embedding)."""
 
     pictures: np.ndarray
@@ -57,7 +59,7 @@ class Places:
     """Of the teacher's classes."""
 
     @classmethod
-    def find(cls, pictures: Sequence[Picture], tower: TextTower, group_share: float) -> "Places":
+    def find(cls, pictures: Sequence[Picture], tower: TextTower, group_share: float) -> "TargetEmbeddings":
         """By label, caption and sounding group of each picture, and by the first name and all names of each class."""
         found = embed_texts(tower, [p.label.lower() for p in pictures])
         found = found + embed_texts(tower, [p.caption.lower() for p in pictures])
@@ -71,7 +73,7 @@ class Places:
         return cls(unit(found), unit(classes))
 
 
-class Views:
+class Augmentations:
     """Batches of pictures as a video's frames might show them: cut, turned, darkened, blurred, over one another."""
 
     def __init__(self, pictures: Sequence[Picture], size: int):
@@ -167,7 +169,7 @@ def train_image(
 ) -> None:
     """Train until `training.steps`, going on from `path` where it exists."""
     tower = ImageTower(size)
-    places = Places.find(pictures, texts, training.group_share)
+    places = TargetEmbeddings.find(pictures, texts, training.group_share)
     tower.start_from(teacher, torch.from_numpy(places.classes))
     wanted, classes = (torch.from_numpy(part).float().to(device) for part in (places.pictures, places.classes))
     # Statistics of a few thousand pictures are worse than those of the million behind the trunk: they stay.
@@ -175,11 +177,11 @@ def train_image(
     for network in (tower, teacher):
         # torch documents this form of the call, and its types leave it out.
         network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    average = Average(tower, 0.995)
+    average = EMA(tower, 0.995)
     head, trunk = tower.taught()
     groups = [head | {"weight_decay": 0.05}, trunk | {"weight_decay": 0.02, "scale": training.trunk_scale}]
     optimiser = torch.optim.AdamW(groups, lr=training.learning_rate, betas=(0.9, 0.98))
-    views = Views(pictures, size.picture.size)
+    views = Augmentations(pictures, size.picture.size)
     checkpoint = Checkpoint(path, {"model": tower, "average": average, "optimiser": optimiser})
 
     def do_step(step: int) -> dict[str, float]:

@@ -8,7 +8,9 @@ import numpy as np
 import torch
 
 from onnx_export.clipsonic.models.prior import Prior, PriorSize
-from onnx_export.training.loop import Average, Checkpoint, Schedule, Stateful, run_steps, step_optimiser
+from onnx_export.training.checkpoint import Checkpoint, Stateful
+from onnx_export.training.ema import EMA
+from onnx_export.training.loop import Schedule, run_steps, step_optimiser
 from plugin_server.engine.sampling.prior import alphas_cumprod
 
 
@@ -58,7 +60,7 @@ def train_prior(
     for buffer, numbers in zip((prior.mean, prior.std), pairs.statistics(), strict=True):
         buffer.copy_(torch.from_numpy(numbers))
     prior.to(device).train()
-    average = Average(prior, 0.998)
+    average = EMA(prior, 0.998)
     optimiser = torch.optim.AdamW(prior.network.parameters(), lr=training.learning_rate, weight_decay=0.05)
     kept = torch.from_numpy(alphas_cumprod(size.levels)).float().to(device)
     parts: dict[str, Stateful] = {"model": prior, "average": average, "optimiser": optimiser}

@@ -10,7 +10,9 @@ import torch
 from torch.nn import functional
 
 from onnx_export.clipsonic.models.text_tower import TextTower, TextTowerSize, tokenize
-from onnx_export.training.loop import Average, Checkpoint, Schedule, precision, run_steps, step_optimiser
+from onnx_export.training.checkpoint import Checkpoint
+from onnx_export.training.ema import EMA
+from onnx_export.training.loop import Schedule, precision, run_steps, step_optimiser
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +29,7 @@ class TextTraining:
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
+class DistillationSet:
     """Texts of one kind with the vectors (n, n_embedding) they should get, and their share of every batch."""
 
     texts: Sequence[str]
@@ -49,7 +51,7 @@ LENGTH_CAPS = (8, 12, 18, 32)
 class Sentences:
     """Batches drawn from the lessons, tokenised once. Texts longer than the last cap are left out."""
 
-    def __init__(self, lessons: Sequence[Lesson], training: TextTraining, context_length: int):
+    def __init__(self, lessons: Sequence[DistillationSet], training: TextTraining, context_length: int):
         self.training = training
         self.shares = [lesson.share for lesson in lessons]
         self.rng = np.random.default_rng()
@@ -78,7 +80,7 @@ class Sentences:
 
 
 def train_text(
-    lessons: Sequence[Lesson],
+    lessons: Sequence[DistillationSet],
     word_vectors: np.ndarray,
     size: TextTowerSize,
     training: TextTraining,
@@ -89,7 +91,7 @@ def train_text(
     tower = TextTower(size)
     tower.start_from_words(word_vectors)
     tower.to(device)
-    average = Average(tower, 0.998)
+    average = EMA(tower, 0.998)
     optimiser = torch.optim.AdamW(tower.parameters(), lr=training.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
     sentences = Sentences(lessons, training, size.context_length)
     checkpoint = Checkpoint(path, {"model": tower, "average": average, "optimiser": optimiser})

@@ -11,8 +11,10 @@ from torch import nn
 from torch.nn import functional
 
 from onnx_export.clipsonic.models.vocoder import LogMel, Vocoder, VocoderSize, inverse_stft
-from onnx_export.data.sounds import Cache
-from onnx_export.training.loop import Average, Checkpoint, Schedule, Stateful, precision, run_steps, step_optimiser
+from onnx_export.data.sounds import SoundDataset
+from onnx_export.training.checkpoint import Checkpoint, Stateful
+from onnx_export.training.ema import EMA
+from onnx_export.training.loop import Schedule, precision, run_steps, step_optimiser
 from plugin_server.audio.spectral import MelSettings
 
 log = logging.getLogger(__name__)
@@ -106,10 +108,10 @@ def fool_loss(real: list[list[torch.Tensor]], made: list[list[torch.Tensor]]) ->
     return total
 
 
-class Crops:
+class CropSampler:
     """Random crops of real sound; a recording is drawn in the square root of its length."""
 
-    def __init__(self, cache: Cache, training: VocoderTraining, hop: int, seed: int | None):
+    def __init__(self, cache: SoundDataset, training: VocoderTraining, hop: int, seed: int | None):
         """Without a seed, other crops each time."""
         self.cache, self.batch, self.length = cache, training.batch, training.frames * hop
         fit = [i for i in cache.indices("train") if cache.sounds[i].source_rate_hz >= training.min_source_rate_hz]
@@ -131,7 +133,7 @@ class Crops:
 
 
 def train_vocoder(
-    cache: Cache,
+    cache: SoundDataset,
     mel: MelSettings,
     size: VocoderSize,
     training: VocoderTraining,
@@ -143,13 +145,13 @@ def train_vocoder(
         Vocoder(mel, size).to(device),
         Discriminators(training.discriminator_channels).to(device),
     )
-    average = Average(vocoder)
+    average = EMA(vocoder)
     log_mel = LogMel(mel).to(device)
     own = torch.optim.AdamW(vocoder.parameters(), lr=training.learning_rate, betas=(0.8, 0.95))
     theirs = torch.optim.AdamW(judges.parameters(), lr=training.learning_rate, betas=(0.8, 0.95))
     parts: dict[str, Stateful] = {"model": vocoder, "average": average, "own": own, "judges": judges, "theirs": theirs}
     checkpoint = Checkpoint(path, parts)
-    crops = Crops(cache, training, mel.hop, seed=None)
+    crops = CropSampler(cache, training, mel.hop, seed=None)
 
     def do_step(step: int) -> dict[str, float]:
         real = crops.draw().to(device)

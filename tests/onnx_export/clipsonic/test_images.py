@@ -14,16 +14,17 @@ from onnx_export.cli import main
 from onnx_export.clipsonic.models import image_tower as towers
 from onnx_export.clipsonic.models.image_tower import ImageNetTeacher, ImageTower, ImageTowerSize, embed_pictures
 from onnx_export.clipsonic.models.text_tower import TextTower, TextTowerSize
-from onnx_export.clipsonic.training.datasets import Sources
-from onnx_export.clipsonic.training.image_conditioning import Footage, sounds_of_groups
-from onnx_export.clipsonic.training.image_tower import ImageTraining, Views, tower_loss, train_image
-from onnx_export.data.images import held_out, may_teach, read_pictures, read_rgb
-from onnx_export.data.sounds import open_cache, read_catalog
+from onnx_export.clipsonic.training.datasets import DataPaths
+from onnx_export.clipsonic.training.image_conditioning import ImageDataset, sound_labels_by_group
+from onnx_export.clipsonic.training.image_tower import Augmentations, ImageTraining, tower_loss, train_image
+from onnx_export.data.images import held_out, read_pictures, read_rgb, training_pictures
+from onnx_export.data.sounds import open_sound_dataset, read_catalog
 from onnx_export.evaluation.evaluate import Weights, evaluate_bundle
 from onnx_export.evaluation.image_metrics import FROM_NAMES, FROM_PICTURES, hits, judge_image_tower, judged_pictures
 from onnx_export.evaluation.judges import concepts
 from onnx_export.evaluation.variants import ask, compare
-from onnx_export.training.loop import Average, Checkpoint, load_average
+from onnx_export.training.checkpoint import Checkpoint, load_ema
+from onnx_export.training.ema import EMA
 from plugin_server.engine.bundles.card import PictureSpec
 from tests.onnx_export.evaluation.test_evaluate import write_corpus
 from tests.support.toys import MEL as TOY_MEL
@@ -61,7 +62,7 @@ def pictures(folder):
 
 
 def test_licences_and_the_split_decide_which_pictures_teach(pictures):
-    taught, free = may_teach(pictures), may_teach(pictures, "permissive")
+    taught, free = training_pictures(pictures), training_pictures(pictures, "permissive")
     assert {p.use for p in taught} == {"ok", "attribution", "copyleft"} and {p.use for p in free} == {
         "ok",
         "attribution",
@@ -72,16 +73,16 @@ def test_licences_and_the_split_decide_which_pictures_teach(pictures):
     assert {p.use for p in photos["other sources"]} == {"research"}
     assert all(p.group and p.kind == "photo" for rows in photos.values() for p in rows)
     with pytest.raises(ValueError, match="'none'"):
-        may_teach(pictures, "none")
+        training_pictures(pictures, "none")
 
 
 def test_every_sounding_group_names_sounds_once():
-    groups = sounds_of_groups()
+    groups = sound_labels_by_group()
     assert len(groups) > 100 and all(sounds and len(set(sounds)) == len(sounds) for sounds in groups.values())
 
 
 def test_views_are_parts_of_the_picture_and_cut_outs_lie_on_photos(pictures):
-    views = Views([p for p in pictures if p.group == "rain"], 32)
+    views = Augmentations([p for p in pictures if p.group == "rain"], 32)
     chosen, seen = views.draw(64)
     assert len(chosen) == len(seen) == 64 and all(view.shape == (32, 32, 3) for view in seen)
     # Blue, or grey where the colour was taken away.
@@ -131,7 +132,7 @@ def test_the_image_tower_learns_where_the_texts_are(pictures, tmp_path, monkeypa
     torch.testing.assert_close(saved["model"][stem], teacher.network.state_dict()["conv_stem.weight"])
     # What all pictures have in common is half taken away, measured without itself.
     tower = ImageTower(size)
-    assert load_average(tmp_path / "i.pt", tower) == 3
+    assert load_ema(tmp_path / "i.pt", tower) == 3
     centre = tower.centre.clone()
     tower.centre.zero_()
     found = embed_pictures(tower, [read_rgb(p.path) for p in pictures[:12]])
@@ -156,11 +157,13 @@ def test_what_the_published_trunk_takes_a_picture_for_has_its_share(tmp_path, mo
 
 @pytest.fixture(scope="module")
 def seen(pictures, tmp_path_factory):
-    """Footage by an untaught tower."""
+    """ImageDataset by an untaught tower."""
     place = tmp_path_factory.mktemp("footage")
     tower = ImageTower(SMALL)
-    Checkpoint(place / "image.pt", {"model": tower, "average": Average(tower)}).save(1)
-    return Footage([p for p in pictures if p.kind == "photo"], place / "image.pt", place / "cache", SMALL), tower.eval()
+    Checkpoint(place / "image.pt", {"model": tower, "average": EMA(tower)}).save(1)
+    return ImageDataset(
+        [p for p in pictures if p.kind == "photo"], place / "image.pt", place / "cache", SMALL
+    ), tower.eval()
 
 
 def test_sounds_are_filmed_with_pictures_of_their_group(seen):
@@ -228,13 +231,13 @@ def test_any_sound_of_a_group_is_right(pictures):
 
 def test_recordings_are_asked_for_by_photos_that_nobody_was_taught(pictures, tmp_path):
     corpus = write_corpus(tmp_path, 90, TOY_MEL.sample_rate)
-    cache = open_cache(read_catalog(corpus), tmp_path / "cache", TOY_MEL)
+    cache = open_sound_dataset(read_catalog(corpus), tmp_path / "cache", TOY_MEL)
     photos = held_out(pictures)
     asked = ask(cache, concepts(cache), photos)
     assert {one.clip.label for one in asked} == {"rain", "hammering"}
     kept = {p.path for rows in photos.values() for p in rows}
     assert all(one.picture.path in kept for one in asked)
-    assert all(one.clip.label in sounds_of_groups()[one.picture.group] for one in asked)
+    assert all(one.clip.label in sound_labels_by_group()[one.picture.group] for one in asked)
 
 
 def test_variants_and_pictures_are_judged_and_told(folder, tmp_path, capsys):
@@ -243,7 +246,7 @@ def test_variants_and_pictures_are_judged_and_told(folder, tmp_path, capsys):
     bundles = tmp_path / "bundles"
     for name in ("clipsonic-iq", "clipsonic-mini", "clipsonic-tta"):
         write_toy(bundles, name, pictures=name != "clipsonic-tta")
-    sources = Sources(corpus, tmp_path / "runs", images=folder, mel=TOY_MEL)
+    sources = DataPaths(corpus, tmp_path / "runs", images=folder, mel=TOY_MEL)
     report = compare(bundles, sources, Weights())
     rows = report.heard["bands"]
     assert {"CLIPSonic-IQ, from pictures", "CLIPSonic-PD", "CLIP-TTA", "as shipped, from pictures"} <= set(rows)

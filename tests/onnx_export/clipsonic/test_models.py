@@ -10,30 +10,32 @@ import soundfile
 import torch
 from PIL import Image
 
-from onnx_export.clipsonic.export.band_statistics import measure_colours
+from onnx_export.clipsonic.export.band_statistics import measure_band_statistics
 from onnx_export.clipsonic.export.bundle import Networks, Sizes, load_networks, prior_spec, write_bundle
 from onnx_export.clipsonic.export.resume import resume_from
-from onnx_export.clipsonic.models.clap import Clap, ClapSize, ClapTraining, crop, train_clap
+from onnx_export.clipsonic.models.clap import Clap, ClapSize
 from onnx_export.clipsonic.models.denoiser import Denoiser, DenoiserSize
 from onnx_export.clipsonic.models.image_tower import ImageTower, ImageTowerSize
 from onnx_export.clipsonic.models.prior import Prior, PriorSize
 from onnx_export.clipsonic.models.text_tower import TextTower, TextTowerSize, tokenize
 from onnx_export.clipsonic.models.vocoder import LogMel, Vocoder, VocoderSize, inverse_stft
-from onnx_export.clipsonic.training.conditioning import ByFrames, ByLabel, Either
+from onnx_export.clipsonic.training.clap import ClapTraining, crop, train_clap
+from onnx_export.clipsonic.training.conditioning import FrameConditioning, LabelConditioning, MixedConditioning
 from onnx_export.clipsonic.training.denoiser import (
+    DenoiserDataset,
     DenoiserTraining,
-    Examples,
     MelNormalisation,
     train_denoiser,
 )
 from onnx_export.clipsonic.training.prior import Pairs, PriorTraining, train_prior
-from onnx_export.clipsonic.training.text_tower import Lesson, TextTraining, train_text
+from onnx_export.clipsonic.training.text_tower import DistillationSet, TextTraining, train_text
 from onnx_export.clipsonic.training.vocoder import VocoderTraining, train_vocoder
 from onnx_export.clipsonic.variants import CLAP_TTA, IQ, MINI, TTA
-from onnx_export.data.sounds import open_cache, read_catalog, split_of
+from onnx_export.data.sounds import open_sound_dataset, read_catalog, split_of
 from onnx_export.graph.export import Exported, export_graph
 from onnx_export.graph.restore import restore
-from onnx_export.training.loop import Average, Checkpoint, load_average
+from onnx_export.training.checkpoint import Checkpoint, load_ema
+from onnx_export.training.ema import EMA
 from plugin_server.audio.spectral import MelSettings, istft, log_mel, stft
 from plugin_server.engine.bundles.card import PictureSpec, read_card
 from plugin_server.engine.bundles.registry import Bundle, verify_bundle
@@ -78,7 +80,7 @@ def corpus(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def cache(corpus, tmp_path_factory):
-    return open_cache(read_catalog(corpus), tmp_path_factory.mktemp("cache"), MEL)
+    return open_sound_dataset(read_catalog(corpus), tmp_path_factory.mktemp("cache"), MEL)
 
 
 def test_licences_decide_what_is_used(corpus):
@@ -130,14 +132,14 @@ def test_the_tower_gives_unit_vectors_whatever_the_padding():
 
 
 def words(cache):
-    return ByLabel([sound.label for sound in cache.sounds], WORDS)
+    return LabelConditioning([sound.label for sound in cache.sounds], WORDS)
 
 
 def test_training_goes_on_where_it_stopped_and_the_bundle_runs(cache, tmp_path):
     """All three networks, a few steps each, then the real export and the server's own code on the result."""
     rng = np.random.default_rng(0)
     vectors = rng.standard_normal((49408, 40)).astype(np.float32)
-    lesson = Lesson(["a hiss", "a hum", "hum"], np.eye(3, 24, dtype=np.float32), 1.0)
+    lesson = DistillationSet(["a hiss", "a hum", "hum"], np.eye(3, 24, dtype=np.float32), 1.0)
     for steps in (2, 4):
         train_text([lesson], vectors, SMALL.text, TextTraining(steps=steps, batch=4), tmp_path / "text.pt", CPU)
         training = DenoiserTraining(steps=steps, tokens=60, guide_from=3)
@@ -149,8 +151,8 @@ def test_training_goes_on_where_it_stopped_and_the_bundle_runs(cache, tmp_path):
         "denoiser": Denoiser(SMALL.denoiser),
         "vocoder": Vocoder(MEL, SMALL.vocoder),
     }
-    assert [load_average(tmp_path / f"{name}.pt", part) for name, part in parts.items()] == [4, 4, 4]
-    networks = Networks(**parts, labels=["hiss", "hum"], colours=measure_colours(cache, ["hiss", "hum"]))
+    assert [load_ema(tmp_path / f"{name}.pt", part) for name, part in parts.items()] == [4, 4, 4]
+    networks = Networks(**parts, labels=["hiss", "hum"], colours=measure_band_statistics(cache, ["hiss", "hum"]))
     np.testing.assert_allclose(parts["denoiser"].mel_mean, MelNormalisation.measure(cache).mean, atol=1e-3)
     written = write_bundle(tmp_path / "mini", replace(MINI, sees=False, priors=()), networks, SMALL)
     bundle = Bundle(tmp_path / "mini", read_card(tmp_path / "mini"))
@@ -169,15 +171,15 @@ def test_training_goes_on_where_it_stopped_and_the_bundle_runs(cache, tmp_path):
 def test_clips_are_conditioned_on_words_pictures_or_either(cache):
     rng = np.random.default_rng(0)
     labels = [sound.label for sound in cache.sounds]
-    both = Either(words(cache), ByLabel(labels, PICTURES, ("image",)))
+    both = MixedConditioning(words(cache), LabelConditioning(labels, PICTURES, ("image",)))
     hum, hiss = labels.index("hum"), labels.index("hiss")
     assert both.kinds == ("text", "image")
-    assert both.size == 24 and both.covers(hiss) and not both.second.covers(hiss)
-    drawn = {int(both.draw(hum, rng).argmax()) for _ in range(60)}
+    assert both.size == 24 and both.has(hiss) and not both.second.has(hiss)
+    drawn = {int(both.sample(hum, rng).argmax()) for _ in range(60)}
     assert drawn == {3, 7, 8}
-    assert {int(both.draw(hiss, rng).argmax()) for _ in range(20)} == {0}
+    assert {int(both.sample(hiss, rng).argmax()) for _ in range(20)} == {0}
     # A sound without words is asked for by its pictures alone.
-    assert Either(ByLabel(labels, {}), both.second).draw(hum, rng).argmax() in (7, 8)
+    assert MixedConditioning(LabelConditioning(labels, {}), both.second).sample(hum, rng).argmax() in (7, 8)
 
 
 class Videos:
@@ -186,7 +188,7 @@ class Videos:
 
 
 def test_videos_are_conditioned_on_their_own_frames():
-    drawn = {int(ByFrames(Videos(), 24).draw(4, np.random.default_rng(seed)).argmax()) for seed in range(40)}
+    drawn = {int(FrameConditioning(Videos(), 24).sample(4, np.random.default_rng(seed)).argmax()) for seed in range(40)}
     assert drawn == {4, 5, 6}
 
 
@@ -194,8 +196,8 @@ def test_a_sound_without_a_picture_is_not_shown_to_the_denoiser_of_pictures(cach
     """CLIPSonic-IQ: only filmed sounds teach, and it begins with a backbone whose conditions are forgotten."""
     training = DenoiserTraining(steps=1, tokens=60)
     train_denoiser(cache, words(cache), MEL, SMALL.denoiser, training, tmp_path / "tta.pt", CPU, "toy")
-    pictures = ByLabel([sound.label for sound in cache.sounds], PICTURES, ("image",))
-    examples = Examples(cache, pictures, MEL, MelNormalisation.measure(cache), training, SMALL.denoiser)
+    pictures = LabelConditioning([sound.label for sound in cache.sounds], PICTURES, ("image",))
+    examples = DenoiserDataset(cache, pictures, MEL, MelNormalisation.measure(cache), training, SMALL.denoiser)
     assert {cache.sounds[i].label for i in examples.indices} == {"hum"}
     path = tmp_path / "iq.pt"
     zero = DenoiserTraining(steps=0, tokens=60)
@@ -216,7 +218,7 @@ def test_a_prior_learns_where_the_pictures_of_words_are(tmp_path):
     training = PriorTraining(steps=300, batch=64, learning_rate=3e-3)
     train_prior(pairs, SMALL.prior, training, tmp_path / "prior-pd.pt", CPU, "toy")
     prior = Prior(SMALL.prior)
-    load_average(tmp_path / "prior-pd.pt", prior)
+    load_ema(tmp_path / "prior-pd.pt", prior)
     spec = prior_spec("pd", prior)
 
     @torch.no_grad()
@@ -233,7 +235,7 @@ def test_words_and_sounds_meet(cache, tmp_path):
     training = ClapTraining(steps=200, batch=16, frames=40, learning_rate=4e-3)
     train_clap(cache, words(cache), ClapSize(24, width=16), training, tmp_path / "clap.pt", CPU)
     clap = Clap(ClapSize(24, width=16))
-    load_average(tmp_path / "clap.pt", clap)
+    load_ema(tmp_path / "clap.pt", clap)
     with torch.no_grad():
         said = clap.words(torch.from_numpy(np.concatenate([WORDS["hiss"], WORDS["hum"]])))
         for i in range(4):
@@ -260,7 +262,7 @@ def runs(tmp_path_factory):
             # Nothing stays at nought, where errors would not show.
             parameter.data.add_(0.02 * torch.randn_like(parameter))
         notes = {"conditions": "image"} if name == "denoiser-iq" else {}
-        Checkpoint(folder / f"{name}.pt", {"model": module, "average": Average(module)}, notes).save(7)
+        Checkpoint(folder / f"{name}.pt", {"model": module, "average": EMA(module)}, notes).save(7)
     return folder
 
 
@@ -290,7 +292,7 @@ def test_a_bundle_becomes_runs_again(runs, tmp_path):
     resume_from(bundle, SMALL, tmp_path / "again", step=500)
     for name, module in {"text": TextTower(SMALL.text), "denoiser": Denoiser(SMALL.denoiser)}.items():
         first = {key: value.clone() for key, value in module.state_dict().items()}
-        assert load_average(tmp_path / "again" / f"{name}.pt", module) == 500
+        assert load_ema(tmp_path / "again" / f"{name}.pt", module) == 500
         stem = "denoiser-tta" if name == "denoiser" else name
         saved = torch.load(runs / f"{stem}.pt", weights_only=True)["average"]["state"]
         for key, value in module.state_dict().items():

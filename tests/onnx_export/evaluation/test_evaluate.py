@@ -12,8 +12,8 @@ import torch
 from matplotlib import pyplot
 
 from onnx_export.cli import main
-from onnx_export.clipsonic.training.datasets import Sources
-from onnx_export.data.sounds import Cache, open_cache, read_catalog, split_of
+from onnx_export.clipsonic.training.datasets import DataPaths
+from onnx_export.data.sounds import SoundDataset, open_sound_dataset, read_catalog, split_of
 from onnx_export.evaluation.clip_sets import Heard, Search, of_cache, pick_test_clips, read_paraphrases, same_sounds
 from onnx_export.evaluation.diffusion_classifier import probe
 from onnx_export.evaluation.distances import Components, frechet, frechet_of_clips, mean_of, nearest, spread
@@ -67,8 +67,8 @@ def corpus(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def cache(corpus, tmp_path_factory) -> Cache:
-    return open_cache(read_catalog(corpus), tmp_path_factory.mktemp("cache"), TOY_MEL)
+def cache(corpus, tmp_path_factory) -> SoundDataset:
+    return open_sound_dataset(read_catalog(corpus), tmp_path_factory.mktemp("cache"), TOY_MEL)
 
 
 @pytest.fixture(scope="module")
@@ -237,7 +237,7 @@ def test_the_sheet_shows_other_labels_from_all_categories():
 def test_everything_is_judged_and_told(corpus, tmp_path):
     """A toy model on a toy corpus: the whole run, its table, its JSON, its sheet with sounds."""
     write_toy(tmp_path)
-    sources = Sources(corpus, tmp_path / "runs", mel=TOY_MEL)
+    sources = DataPaths(corpus, tmp_path / "runs", mel=TOY_MEL)
     report = evaluate_bundle(tmp_path / "toy", sources, Weights(), n_takes=2, sheet=tmp_path / "sheet.png")
     figures = report.heard["bands"]
     assert figures[REAL]["top-1"].mean > 0.8 > figures["white noise"]["top-1"].mean

@@ -13,9 +13,9 @@ import pytest
 
 from onnx_export.data.sounds import split_of
 from onnx_export.joint_embeddings import JointEmbedding
-from onnx_export.video.features import FeatureSettings, VideoSet, features_place, make_features
+from onnx_export.video.features import FeatureSettings, VideoSet, features_folder, make_features
 from onnx_export.video.lists import find_videos
-from onnx_export.video.prefetch import read_ahead
+from onnx_export.video.prefetch import prefetch
 from onnx_export.video.reader import Cutting, Read, Video, read_video
 from plugin_server.audio.spectral import MelSettings, log_mel
 
@@ -346,7 +346,7 @@ def test_a_stopped_run_goes_on_and_workers_make_the_same(folder, made, tmp_path,
         make_features(
             listing, SETTINGS, lambda: replace(toy_embedding(), embed_pictures=stop_in_the_third), tmp_path / "a"
         )
-    place = features_place(listing, SETTINGS, tmp_path / "a")
+    place = features_folder(listing, SETTINGS, tmp_path / "a")
     before = {name: data for name, data in files_of(place).items() if name.endswith((".json", ".f16"))}
     assert before and "index.json" not in before
     with pytest.raises(ValueError, match="features"):
@@ -384,8 +384,8 @@ def test_other_settings_and_other_files_have_features_of_their_own(folder, made,
         replace(SETTINGS, mel=replace(MEL, hop=256)),
         replace(SETTINGS, cutting=replace(CUTTING, n_frames=2)),
     ]
-    places = {features_place(listing, settings, tmp_path) for settings in [SETTINGS, *others]}
-    places.add(features_place(replace(listing, videos=listing.videos[1:]), SETTINGS, tmp_path))
+    places = {features_folder(listing, settings, tmp_path) for settings in [SETTINGS, *others]}
+    places.add(features_folder(replace(listing, videos=listing.videos[1:]), SETTINGS, tmp_path))
     assert len(places) == 5
     with pytest.raises(ValueError, match="'toy', expected 'other'"):
         make_features(listing, others[0], toy_embedding, tmp_path)
@@ -406,5 +406,5 @@ def answer_or_die(video):
 
 def test_a_file_that_kills_its_process_costs_itself_alone(tmp_path):
     names = ["a", "b", "deadly", "c", "d", "e", "f", "g"]
-    reads = list(read_ahead((Video(tmp_path, name) for name in names), answer_or_die, workers=2))
+    reads = list(prefetch((Video(tmp_path, name) for name in names), answer_or_die, workers=2))
     assert [next(iter(found.skipped)) for found in reads] == [n if n != "deadly" else "decoder crashed" for n in names]

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from onnx_export.clipsonic.training.embedding_space import SoundSpace, borrowed_wordings, unit
+from onnx_export.clipsonic.training.embedding_space import SoundSpace, caption_wordings, unit
 from onnx_export.data.texts import read_captions, read_labels, read_ontology, read_wordnet
 
 
@@ -28,7 +28,7 @@ def test_between_two_sounds_stays_between_them():
 def test_captions_go_to_their_nearest_label_when_near_enough():
     anchors = np.eye(2, 4, dtype=np.float32)
     embedded = unit(np.array([[1, 0.1, 0, 0], [0, 0, 1, 0], [0.2, 1, 0, 0]], np.float32))
-    found = borrowed_wordings(["rain", "dog"], anchors, ["a shower", "nothing", "a bark"], embedded)
+    found = caption_wordings(["rain", "dog"], anchors, ["a shower", "nothing", "a bark"], embedded)
     assert found == {"rain": ["a shower"], "dog": ["a bark"]}
 
 
