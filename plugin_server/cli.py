@@ -251,7 +251,7 @@ def _import(options: argparse.Namespace) -> None:
 def _models(options: argparse.Namespace) -> None:
     from plugin_server.commands.generate import print_models
 
-    print_models(bundle_folders(), options.verify)
+    print_models(bundle_folders(), verify=options.verify)
 
 
 def _install(options: argparse.Namespace) -> None:

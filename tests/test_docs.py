@@ -16,7 +16,7 @@ from plugin_server.errors import BadArgument, BadSettings, ClipsonicError
 from plugin_server.protocol.commands.playback import parse_play
 from plugin_server.protocol.table import ADDRESSES, REPLIES, TABLE
 from plugin_server.settings import SHIPPED_BUNDLES, Settings, load_settings
-from plugin_server.studio.requests import Generate
+from plugin_server.studio.requests import ATTRIBUTES, Generate
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
@@ -92,6 +92,7 @@ BESIDE = {
     "bars": {"bpm": 120},
 }
 """Attributes that only go together with others."""
+FIELDS = {row.name: row.field for row in ATTRIBUTES}
 
 
 def number(text):
@@ -99,7 +100,7 @@ def number(text):
 
 
 def ask(name, value):
-    return Generate("sea", **BESIDE.get(name, {}), **{name: value})
+    return Generate("sea", **BESIDE.get(name, {}), **{FIELDS[name]: value})
 
 
 GENERATE_BOUNDS = {
@@ -118,7 +119,7 @@ def step_of(name):
 def test_a_range_of_generate_is_the_code_s(name):
     low, high = map(number, GENERATE_BOUNDS[name])
     for inside in (low, high):
-        assert getattr(ask(name, inside), name) == inside
+        assert getattr(ask(name, inside), FIELDS[name]) == inside
     for outside in (low - step_of(name), high + step_of(name)):
         with pytest.raises(BadArgument, match=f"{low:g} to {high:g}|{low} to {high}"):
             ask(name, outside)
@@ -133,7 +134,7 @@ def test_ranges_are_given_for_all_numbers_of_generate():
 def test_choices_of_generate_are_the_code_s(name):
     choices = re.findall(r"`(\w+)`", attributes("## Attributes of /generate")[name])
     for choice in choices:
-        assert getattr(ask(name, choice), name) == choice
+        assert getattr(ask(name, choice), FIELDS[name]) == choice
     with pytest.raises(BadArgument, match=f"expected one of {', '.join(choices)}$"):
         ask(name, "other")
 

@@ -1,4 +1,4 @@
-"""Flags of the command line that say what a clip is made of, and where, by what and how."""
+"""Flags of the command line: those of settings, and those of a request, made from the attribute table."""
 
 import argparse
 from pathlib import Path
@@ -10,7 +10,7 @@ from plugin_server.studio.requests import ATTRIBUTES
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
-    """Flags that set Settings; None leaves the file, the environment or the default in force."""
+    """Add the flags that set Settings; None leaves the file, the environment or the default in force."""
     parser.add_argument(
         "--folder",
         type=Path,
@@ -31,7 +31,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
 
 
 def settings_of(options: argparse.Namespace) -> Settings:
-    """The settings with what flags say of them. Raises BadSettings."""
+    """Return the settings with the values that flags give them. Raises BadSettings."""
     names = (
         "osc_port",
         "http_port",
@@ -72,7 +72,7 @@ def _add_flag(parser: argparse.ArgumentParser, row: Attribute) -> None:
 
 
 def add_generate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """The command `generate`."""
+    """Add the command `generate` and its flags."""
     parser = commands.add_parser("generate", help="make clips without a daemon")
     parser.add_argument(
         "prompt", nargs="*", help='words for the sound, and perhaps its length, as in "sea waves" 5; kick 808 are words'

@@ -1,4 +1,4 @@
-"""What `clipsonic generate` and `clipsonic models` do."""
+"""The commands `clipsonic generate` and `clipsonic models`."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,8 +17,8 @@ from plugin_server.studio.planning import check
 from plugin_server.studio.requests import Generate, split_length
 from plugin_server.studio.reuse import request_like
 
-USUAL_BPM = 120.0
-"""Of `--bars` without `--bpm`."""
+DEFAULT_BPM = 120.0
+"""Beats a minute of `--bars` without `--bpm`."""
 NUMBER = re.compile(r"-?\d+(\.\d+)?")
 
 
@@ -31,7 +31,7 @@ def generate_clips(settings: Settings, words: Sequence[str], like: Path | None, 
     with open_studio(settings) as (studio, engine):
         model = str(given.get("model", ""))
         given = {**_words_as_fields(words, given, lambda: studio.card(model).lengths), **given}
-        request, checksum = _request(like, given)
+        request, checksum = _build_request(like, given)
         card = studio.card(request.model)
         check(request, card)
         if checksum and engine.load(card.name).checksum != checksum:
@@ -42,13 +42,15 @@ def generate_clips(settings: Settings, words: Sequence[str], like: Path | None, 
 
 def _print_clip(bar: ProgressBar, clip: ClipMade) -> None:
     bar.end()
-    heard = f", confidence {clip.confidence:.2f}, nearest: {clip.nearest}" if clip.nearest else ""
-    print(f"{clip.path}  ({clip.seconds:g} s, seed {clip.seed}{heard})", flush=True)
+    match = f", confidence {clip.confidence:.2f}, nearest: {clip.nearest}" if clip.nearest else ""
+    print(f"{clip.path}  ({clip.seconds:g} s, seed {clip.seed}{match})", flush=True)
 
 
 def read_words(words: Sequence[str], lengths: Callable[[], Lengths]) -> tuple[str, float | None]:
-    """Return the prompt and the length in seconds of words as a shell gives them, read as `/generate` reads its
-    arguments; None where they give no length."""
+    """Return the prompt and the length in seconds of words as a shell gives them, None where they give no length.
+
+    They are read as `/generate` reads its arguments.
+    """
     prompt, seconds = split_length(words, _last_number(words), lengths)
     return " ".join(prompt), seconds
 
@@ -66,31 +68,30 @@ def _words_as_fields(words: Sequence[str], given: Mapping[str, Any], lengths: Ca
     return fields if seconds is None else fields | {"seconds": seconds}
 
 
-def _request(like: Path | None, given: Mapping[str, Any]) -> tuple[Generate, str]:
+def _build_request(like: Path | None, given: Mapping[str, Any]) -> tuple[Generate, str]:
     if like is not None:
         request, checksum = request_like(like, given.get("images", ()))
         if "model" in given:
-            # Another model has other ways; that of the clip was perhaps not asked for.
-            request = replace(request, via="")
-        return replace(request, **_length(request, given)), checksum
+            # Another model has other conditionings; that of the clip was perhaps not asked for.
+            request = replace(request, conditioning="")
+        return replace(request, **_with_length(request, given)), checksum
     if "prompt" not in given and "images" not in given:
         raise BadArgument('prompt: got nothing, expected words or --image, as in clipsonic generate "sea waves"')
-    return Generate(**_length(Generate("any"), given)), ""
+    return Generate(**_with_length(Generate("any"), given)), ""
 
 
-def _length(request: Generate, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The flags, with what they mean for a length that a request has already: seconds take the place of bars, and bars
-    that of seconds."""
+def _with_length(request: Generate, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the flags as changes of a request: seconds replace the bars that it has, and bars the seconds."""
     values = dict(given)
     if "bars" in given:
-        values = {"seconds": None, "bpm": request.bpm or USUAL_BPM} | values
+        values = {"seconds": None, "bpm": request.bpm or DEFAULT_BPM} | values
     elif "seconds" in given:
         values = {"bars": None} | values
     return values
 
 
-def print_models(folders: Iterable[Path], verify: bool) -> None:
-    """A line a bundle; raises BundleDamaged at the first that is not what its card says, when asked to look."""
+def print_models(folders: Iterable[Path], *, verify: bool) -> None:
+    """Print a line for each bundle; with `verify` raise BundleDamaged at the first that is not what its card says."""
     bundles = BundleRegistry(folders).bundles()
     for name, bundle in sorted(bundles.items()):
         card = bundle.card

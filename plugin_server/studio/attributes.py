@@ -36,14 +36,14 @@ class Kind(Enum):
 
 
 class Effect(IntEnum):
-    """What an attribute has an effect on. Recipes hold the first three kinds, in this order."""
+    """The part of a result that an attribute has an effect on. Recipes hold the first three, in this order."""
 
     SOUND = 0
     """The samples: the model is asked with it."""
     FILE_NAME = 1
     """The name of the clip and of its file, nothing within it that a search for an existing clip compares."""
     METADATA = 2
-    """What is written in the file beside the samples, or how the file is written."""
+    """Data in the file beside the samples, or its format."""
     JOB = 3
     """The job alone, so that no slot of a bank has it: a slot is one clip, and the daemon names its jobs."""
 

@@ -117,7 +117,7 @@ class ClipGenerator:
         try:
             recipe = recipe_of(params)
         except BadFile:
-            # Its picture was taken away: who asks for the clip is told when it is made.
+            # Its picture was taken away: who asks for the clip gets the error when it is made.
             return None
         recipe |= {"model": bundle.card.name, "checksum": bundle.checksum(), "take": 1, **metadata_of(request)}
         return find_existing(self._library, recipe, self.settings.finish.sample_rate)
@@ -134,8 +134,8 @@ class ClipGenerator:
         card = self.card(request.model)
         first = plan(request, card, _draw_seed() if request.seed is None else request.seed)
         check_folder(self.settings.folder)
-        # Of images as they are now: all takes are of the same, and one that is not there is told before a model is
-        # loaded.
+        # Of images as they are now: all takes are of the same, and one that is not there is refused before a model
+        # is loaded.
         recipe = recipe_of(first)
         n_takes = request.variations
         # Takes of one request are undone together.

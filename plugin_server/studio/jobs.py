@@ -143,7 +143,7 @@ class Jobs:
         self._thread = threading.Thread(target=self._work, name="jobs", daemon=True)
 
     def start(self) -> None:
-        """Begin to work."""
+        """Start the worker thread."""
         self._thread.start()
 
     def stop(self, stop_engine: Callable[[], None]) -> None:

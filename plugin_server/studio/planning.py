@@ -15,8 +15,8 @@ def check(request: Generate, card: Card) -> None:
     if request.images and card.picture is None:
         raise BadArgument(f"image: got {len(request.images)}, but {card.name} takes words only")
     _check_length(request, card)
-    if request.via and request.via not in card.ways:
-        raise BadArgument(f"via: got {request.via}, expected one of {', '.join(card.ways)} for {card.name}")
+    if request.conditioning and request.conditioning not in card.ways:
+        raise BadArgument(f"via: got {request.conditioning}, expected one of {', '.join(card.ways)} for {card.name}")
 
 
 def plan(request: Generate, card: Card, seed: int) -> GenerationParams:
@@ -38,7 +38,7 @@ def plan(request: Generate, card: Card, seed: int) -> GenerationParams:
         images=request.images,
         frames=request.frames,
         blend=request.image_share,
-        via=request.via or card.usual_way,
+        via=request.conditioning or card.usual_way,
     )
 
 

@@ -1,4 +1,4 @@
-"""One frozen dataclass a verb. Every rule about ranges and combinations is here, and nowhere else."""
+"""Requests: one frozen dataclass for each command that makes a job, with every rule about ranges and combinations."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 SEED_LIMIT = 2**31 - 1
 """OSC integers are signed and 32 bits wide, so that every seed can be sent back."""
 FORMATS = ("wav", "flac", "aiff")
-WAYS = ("text", "zs", "pd", "sd")
-"""Of words into a model: its own text embedding, the same in a picture's place, or through one of two priors."""
+CONDITIONINGS = ("text", "zs", "pd", "sd")
+"""How words condition a model: by its own text embedding, by the same in an image's place, or through one of two
+priors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +126,7 @@ class Generate:
         group=Group.TIMING,
         flag=Flag(70),
     )
-    """Beats a minute, 20 to 999; without bars only told in the file."""
+    """Beats a minute, 20 to 999; without bars only written in the file."""
     key: str = attribute(
         Kind.TEXT,
         'told in the file, as "F# minor"',
@@ -134,7 +135,7 @@ class Generate:
         group=Group.TIMING,
         flag=Flag(80),
     )
-    """'F# minor' or the like, told in the file."""
+    """'F# minor' or the like, written in the file."""
     format: str = attribute(
         Kind.CHOICE,
         "of the file (default: wav)",
@@ -144,7 +145,7 @@ class Generate:
         group=Group.FILE,
         flag=Flag(90),
     )
-    """Of the file: 'wav', 'flac' or 'aiff'; WAV when empty."""
+    """Format of the file: 'wav', 'flac' or 'aiff'; WAV when empty."""
     images: tuple[str, ...] = attribute(
         Kind.PATHS,
         "a picture or video for the sound, with words or without; may be repeated",
@@ -175,15 +176,16 @@ class Generate:
         flag=Flag(30),
     )
     """1 to 32 of each video: the first, or several spread over its length."""
-    via: str = attribute(
+    conditioning: str = attribute(
         Kind.CHOICE,
         "way of the words, of a model that has several",
         default="",
-        choices=WAYS,
+        name="via",
+        choices=CONDITIONINGS,
         group=Group.IMAGES,
         flag=Flag(40),
     )
-    """The way of the words into the model: 'text', 'zs', 'pd' or 'sd', where it has several."""
+    """How the words condition the model: 'text', 'zs', 'pd' or 'sd', where it has several. '' takes its default."""
     variations: int = attribute(
         Kind.WHOLE_NUMBER,
         "how many clips, from seed, seed + 1, ... (default: 1)",
@@ -228,22 +230,22 @@ class Generate:
 
     @property
     def image_share(self) -> float:
-        """`blend`, or what it is when nothing was said: 0 for words alone, 1 for images alone, else a half."""
+        """The share of the images: `blend`, or its default, 0 for words alone, 1 for images alone, else a half."""
         return bool(self.images) * (0.5 if self.prompt else 1.0) if self.blend is None else float(self.blend)
 
     @property
     def display_prompt(self) -> str:
-        """Its words, or else its images' file names."""
+        """The words, or else the images' file names."""
         return self.prompt or ", ".join(PurePath(image).stem for image in self.images)
 
     @property
     def title(self) -> str:
-        """What a clip of it is called."""
+        """The title of its clips: the name, or else the words."""
         return self.name or self.display_prompt
 
     @property
     def length_s(self) -> float | None:
-        """Seconds that are asked for, by themselves or in bars; None for the model's choice."""
+        """The length in seconds, given as such or in bars; None for the model's choice."""
         # Bars come with a tempo, always.
         return self.seconds if self.bars is None or self.bpm is None else self.bars * BEATS_PER_BAR * 60 / self.bpm
 
@@ -251,7 +253,7 @@ class Generate:
 ATTRIBUTES = attributes_of(Generate)
 """The attribute table of `/generate`, in the order of Generate's fields."""
 NAMED_ATTRIBUTES = tuple(sorted((row for row in ATTRIBUTES if not row.is_positional), key=lambda row: row.group))
-"""Those that come with their name, `@seed 42`, subject by subject: the order of help texts."""
+"""The attributes that come with their name, `@seed 42`, subject by subject: the order of help texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +278,7 @@ class RenderBank:
     """`/bank/render`: the clips of a bank's slots; those that lie in the library already are left alone."""
 
     name: str
-    """Of the bank."""
+    """Name of the bank."""
     slots: tuple[Generate, ...]
     n_done: int = 0
     """Slots at the beginning that need not be looked at any more."""
@@ -288,11 +290,12 @@ class RenderSlot:
     """`/bank/fire` of a slot that has no clip yet."""
 
     name: str
-    """Of the bank."""
+    """Name of the bank."""
     number: int
+    """Number of the slot, from 0."""
     request: Generate
     id: str
-    """Of all who fire the slot before its clip is made."""
+    """The job's id, shared by all who fire the slot before its clip is made."""
 
 
 Request = Generate | LoadModel | UnloadModel | RenderBank | RenderSlot
@@ -332,8 +335,8 @@ def _check_together(request: Generate) -> None:
         raise BadArgument("prompt: got nothing, expected words")
     if request.blend is not None and not (has_images and has_words):
         raise BadArgument(f"blend: got {request.blend:g}, expected it beside both words and an image")
-    if request.via and not has_words:
-        raise BadArgument(f"via: got {request.via}, expected it beside words, whose way it is")
+    if request.conditioning and not has_words:
+        raise BadArgument(f"via: got {request.conditioning}, expected it beside words, whose way it is")
     if request.bars is not None and request.bpm is None:
         raise BadArgument("bpm: got nothing, expected beats a minute beside bars")
     if request.bars is not None and request.seconds is not None:

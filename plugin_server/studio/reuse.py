@@ -1,4 +1,4 @@
-"""Recipes: what a clip's file says of how it was made.
+"""Recipes: the record in a clip's file of how it was made.
 
 A clip that exists already is found by it, also where its file was renamed or moved, and one that was made from another
 request, by another model or at another sample rate is not; and a request is read back from it.
@@ -36,6 +36,8 @@ COMPARED_KEYS = (
 """The keys of a recipe that decide what is in its file."""
 DEFAULTS = {"via": "text"}
 """The values that are meant where a recipe lacks a key, as those from before there were several."""
+_RECIPE_KEYS = {row.field: row.name for row in ATTRIBUTES if row.kind is not Kind.PATHS}
+"""Recipes have the names that users know, not those of the code."""
 IMAGE_KEYS = ("images", "frames", "blend")
 """Keys that only recipes with images have."""
 
@@ -45,7 +47,7 @@ def recipe_of(params: GenerationParams) -> dict[str, object]:
 
     Raises BadFile for an image that is not there.
     """
-    recipe = asdict(params)
+    recipe: dict[str, object] = {_RECIPE_KEYS.get(name, name): value for name, value in asdict(params).items()}
     if not params.prompt:
         del recipe["via"]
     if not params.images:

@@ -176,7 +176,7 @@ def _read_slot(path: Path, number: int, defaults: Mapping[str, object], row: Map
 
 
 def _default_seed(first: object, number: int) -> object:
-    """Slots without a seed of their own count on from the defaults', so that a bank sounds the same again."""
+    """Return the seed of a slot without one: they count on from the defaults', so that a bank sounds the same again."""
     return (first + number) % (SEED_LIMIT + 1) if type(first) is int and 0 <= first <= SEED_LIMIT else first
 
 

@@ -269,7 +269,7 @@ def test_a_name_is_kept_for_the_next_clip_like_it(studio):
     (made,) = make(studio, name="My Sea", seconds=0.5, seed=5)
     assert made.path.name == "my-sea_0.5s_s5_t1.wav"
     assert request_like(made.path)[0] == Generate(
-        "Sea Waves!", seconds=0.5, seed=5, name="My Sea", model="toy", steps=4, guidance=2.0, via="text"
+        "Sea Waves!", seconds=0.5, seed=5, name="My Sea", model="toy", steps=4, guidance=2.0, conditioning="text"
     )
 
 
@@ -295,7 +295,7 @@ def test_a_recipe_tells_pictures_and_what_was_in_them(shelved, library, red):
 
 
 def test_words_beside_pictures_keep_their_share_and_their_way(studio, red):
-    asked = {"prompt": "rain", "images": (str(red), str(red)), "blend": 0.25, "via": "pd", "frames": 3}
+    asked = {"prompt": "rain", "images": (str(red), str(red)), "blend": 0.25, "conditioning": "pd", "frames": 3}
     (made,) = make(studio, **asked, seconds=0.5, seed=5)
     again, _ = request_like(made.path)
     assert {name: getattr(again, name) for name in asked} == asked
@@ -363,8 +363,8 @@ def test_a_clip_from_before_there_were_ways_is_found(shelved):
     write_clip(made.path, clip, None, recipe)
     request = Generate("Sea Waves!", seconds=0.5, seed=3)
     assert shelved.find_existing(request).path == made.path
-    assert shelved.find_existing(replace(request, via="pd")) is None
-    assert request_like(made.path)[0].via == ""
+    assert shelved.find_existing(replace(request, conditioning="pd")) is None
+    assert request_like(made.path)[0].conditioning == ""
 
 
 @pytest.mark.parametrize(
@@ -391,7 +391,7 @@ def test_a_model_is_asked_only_for_what_it_can(studio, red):
     with pytest.raises(BadArgument, match="image: got 1, but slow-toy takes words only"):
         make(studio, images=(str(red),), model="slow-toy")
     with pytest.raises(BadArgument, match="via: got sd, expected one of text, pd for toy"):
-        make(studio, via="sd")
+        make(studio, conditioning="sd")
 
 
 def test_tempo_and_key_are_in_the_name_the_recipe_and_the_request_like_it(studio):

@@ -257,7 +257,7 @@ def test_a_slot_of_pictures_is_set_made_saved_and_loaded_again(client, live, tmp
     ask(client, "/bank/save", "mine-too")
     saved = live[0].folder.parent / "banks" / "mine-too.toml"
     rain, both = (slot.request for slot in read_bank(saved).slots[1:])
-    assert (rain.prompt, rain.images, rain.blend, rain.via) == ("rain", images[1:], 0.25, "pd")
+    assert (rain.prompt, rain.images, rain.blend, rain.conditioning) == ("rain", images[1:], 0.25, "pd")
     assert (both.prompt, both.images, both.frames, both.seconds) == ("", images, 2, 0.5)
     assert ask(client, "/bank/load", "mine-too")[2][8] != ""
     (tmp_path / "c.png").unlink()

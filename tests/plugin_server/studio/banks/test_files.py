@@ -91,7 +91,7 @@ def test_what_banks_say_of_blends_and_ways_is_for_the_slots_that_have_them(path)
     (path.parent / "c.png").write_bytes(b"2")
     slots = '[[slots]]\nprompt = "rain"\n[[slots]]\nimage = "c.png"\n[[slots]]\nprompt = "rain"\nimage = "c.png"\n'
     path.write_text(f'[defaults]\nblend = 0.25\nvia = "pd"\nframes = 4\n{slots}')
-    asked = [(slot.request.blend, slot.request.via, slot.request.frames) for slot in read_bank(path).slots]
+    asked = [(slot.request.blend, slot.request.conditioning, slot.request.frames) for slot in read_bank(path).slots]
     assert asked == [(None, "pd", 4), (None, "", 4), (0.25, "pd", 4)]
 
 
