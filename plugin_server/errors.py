@@ -149,3 +149,8 @@ def shown(value: object) -> str:
     """What came, in the words of a sentence: its repr, at most 60 characters of it, so that replies stay small."""
     text = repr(value)
     return text if len(text) <= 62 else f"{text[:60]}..."
+
+
+def unforeseen(error: BaseException) -> ClipsonicError:
+    """Return the sentence for an error that no code expected, which is a fault of the program."""
+    return ClipsonicError(f"something unforeseen went wrong: {error!r}")

@@ -5,6 +5,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from plugin_server.audio.finish import Finish
 from plugin_server.audio.playback.device import PortAudioOutput
@@ -13,7 +14,19 @@ from plugin_server.engine.bundles.registry import BundleRegistry
 from plugin_server.engine.messages import EngineOptions
 from plugin_server.engine.process.client import Engine
 from plugin_server.protocol.access import LOOPBACK, AccessPolicy
-from plugin_server.protocol.dispatcher import Dispatcher, Services
+from plugin_server.protocol.commands.banks import BankCommands
+from plugin_server.protocol.commands.clips import ClipCommands
+from plugin_server.protocol.commands.daemon import DaemonCommands, DaemonStatus
+from plugin_server.protocol.commands.jobs import JobCommands
+from plugin_server.protocol.commands.meter import MeterCommands
+from plugin_server.protocol.commands.midi import MidiPads
+from plugin_server.protocol.commands.models import ModelCommands
+from plugin_server.protocol.commands.playback import PlaybackCommands
+from plugin_server.protocol.commands.slots import SlotTrigger
+from plugin_server.protocol.commands.thread import CommandThread
+from plugin_server.protocol.dispatcher import Dispatcher
+from plugin_server.protocol.job_events import JobEvents
+from plugin_server.protocol.replies import Handler, Replies, ReplyPorts
 from plugin_server.protocol.subscribers import Subscribers
 from plugin_server.protocol.table import TABLE, LiveRange, Range
 from plugin_server.protocol.transports.midi import MidiIn
@@ -28,7 +41,7 @@ from plugin_server.studio.banks.loaded import LoadedBank
 from plugin_server.studio.generator import ClipGenerator, GeneratorSettings, check_folder
 from plugin_server.studio.jobs import Jobs
 from plugin_server.studio.library.library import Library
-from plugin_server.studio.library.undo_files import move_to_trash
+from plugin_server.studio.library.undo_files import MoveToTrash, move_to_trash
 
 PROVIDERS = {
     "CPUExecutionProvider": "the CPU",
@@ -40,7 +53,7 @@ PROVIDERS = {
 
 @dataclass(frozen=True, slots=True)
 class Daemon:
-    """A daemon that runs."""
+    """A daemon that runs, until its context ends."""
 
     settings: Settings
     endpoints: Endpoints
@@ -52,32 +65,32 @@ class Daemon:
     midi: MidiIn | None
 
 
-def build_engine(settings: Settings) -> Engine:
-    """An engine that is not started yet."""
-    return Engine(EngineOptions(bundle_folders(), settings.device, settings.threads))
+def build_engine(settings: Settings, folders: tuple[Path, ...] | None = None) -> Engine:
+    """Return an engine that is not started yet; `folders` hold bundles, see `run_daemon`."""
+    return Engine(EngineOptions(folders or bundle_folders(), settings.device, settings.threads))
 
 
-def build_library(settings: Settings) -> Library:
-    """The library of the sample folder; not opened yet."""
-    return Library(settings.clip_folder, settings.index_path, move_to_trash)
+def build_library(settings: Settings, trash: MoveToTrash = move_to_trash) -> Library:
+    """Return the library of the sample folder; not opened yet."""
+    return Library(settings.clip_folder, settings.index_path, trash)
 
 
 def build_player(settings: Settings) -> Player:
-    """A player whose device is opened when it is needed."""
+    """Return a player whose device is opened when it is needed."""
     latency_s = settings.latency_ms / 1000
     return Player(lambda name: PortAudioOutput(name, settings.sample_rate, latency_s))
 
 
 def build_studio(settings: Settings, bundles: BundleRegistry, engine: Engine, library: Library) -> ClipGenerator:
-    """The studio of these settings, which enters what it makes into the library."""
+    """Return the generator of these settings, which enters what it makes into the library."""
     finish = Finish(sample_rate=settings.sample_rate, loudness_lufs=settings.loudness_lufs)
-    studio_settings = GeneratorSettings(settings.clip_folder, settings.model, settings.bits, finish)
-    return ClipGenerator(studio_settings, bundles, engine, library)
+    generator_settings = GeneratorSettings(settings.clip_folder, settings.model, settings.bits, finish)
+    return ClipGenerator(generator_settings, bundles, engine, library)
 
 
 @contextmanager
 def open_studio(settings: Settings) -> Iterator[tuple[ClipGenerator, Engine]]:
-    """A studio without a daemon, whose engine starts when it is needed and is stopped at the end."""
+    """Yield a generator without a daemon, whose engine starts when it is needed and is stopped at the end."""
     engine = build_engine(settings)
     library = build_library(settings)
     try:
@@ -87,72 +100,145 @@ def open_studio(settings: Settings) -> Iterator[tuple[ClipGenerator, Engine]]:
         library.close()
 
 
-@asynccontextmanager
-async def run_daemon(settings: Settings, player: Player | None = None) -> AsyncIterator[Daemon]:
-    """A daemon that listens; stopped when the block ends, and so is its player, PortAudio's when none is given.
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What commands work on: everything below the protocol, not started yet."""
 
-    Raises FolderNotWritable, UnknownModel, BundleDamaged, PortTaken or MidiUnavailable before anything is started, or
-    EngineFailed.
+    settings: Settings
+    engine: Engine
+    bundles: BundleRegistry
+    library: Library
+    generator: ClipGenerator
+    jobs: Jobs
+    player: Player
+    bank: LoadedBank
+
+
+def _build_parts(settings: Settings, player: Player, folders: tuple[Path, ...], trash: MoveToTrash) -> _Parts:
+    bundles = BundleRegistry(folders)
+    bundles.find(settings.model)
+    engine = build_engine(settings, folders)
+    library = build_library(settings, trash)
+    generator = build_studio(settings, bundles, engine, library)
+    jobs = Jobs(generator, settings.queue_size)
+    bank = LoadedBank(BankRegistry(settings.bank_folders), generator.find_existing, settings.bank)
+    return _Parts(settings, engine, bundles, library, generator, jobs, player, bank)
+
+
+@dataclass(frozen=True, slots=True)
+class _Protocol:
+    """What answers packets and MIDI, on the loop."""
+
+    dispatcher: Dispatcher
+    replies: Replies
+    meter: MeterCommands
+    midi: MidiPads
+    library_thread: CommandThread
+    bank_thread: CommandThread
+
+
+def _build_protocol(parts: _Parts, network: Network) -> _Protocol:
+    """Build the commands and let them hear of jobs; to be called on the loop."""
+    generator, jobs, player = parts.generator, parts.jobs, parts.player
+    loop = asyncio.get_running_loop()
+    subscribers, meter_subscribers, ports = Subscribers(), Subscribers(), ReplyPorts()
+    replies = Replies(subscribers, loop)
+    events = JobEvents(jobs, subscribers, replies)
+    player_thread = CommandThread("player", player)
+    library_thread, bank_thread = CommandThread("library"), CommandThread("banks")
+
+    status = DaemonStatus(jobs, generator, parts.engine, parts.bundles, parts.settings.sample_rate)
+    daemon = DaemonCommands(status, network, subscribers, ports)
+    job_commands = JobCommands(jobs, generator, player, events)
+    models = ModelCommands(parts.bundles, parts.engine, generator, events)
+    clips = ClipCommands(parts.library, library_thread, job_commands.submit_checked)
+    playback = PlaybackCommands(player, player_thread, parts.library)
+    meter = MeterCommands(player, loop, meter_subscribers, ports)
+    banks = BankCommands(parts.bank, bank_thread, generator, events, player, replies)
+    slots = SlotTrigger(parts.bank, bank_thread, banks.refresh_clips, events, playback.play, replies)
+
+    # All who follow are sent an event before a bank looks for the clip that it tells of.
+    for on_event in (events.on_event, banks.on_event, slots.on_event):
+        jobs.subscribe(on_event)
+    handlers: dict[str, Handler] = {}
+    for commands in (daemon, job_commands, models, clips, playback, meter, banks, slots):
+        handlers |= commands.handlers()
+    dispatcher = Dispatcher(handlers, replies, ports, (subscribers, meter_subscribers))
+    midi = MidiPads(banks, slots, player, replies)
+    return _Protocol(dispatcher, replies, meter, midi, library_thread, bank_thread)
+
+
+@asynccontextmanager
+async def run_daemon(
+    settings: Settings,
+    player: Player | None = None,
+    *,
+    bundles: tuple[Path, ...] | None = None,
+    trash: MoveToTrash = move_to_trash,
+) -> AsyncIterator[Daemon]:
+    """Yield a daemon that listens; it is stopped when the block ends.
+
+    Args:
+        settings: Settings of the person who runs it.
+        player: Player that is closed with the daemon; PortAudio's when none is given.
+        bundles: Folders of models; those of the person and the shipped one when none are given.
+        trash: Takes away a file that was deleted.
+
+    Raises:
+        ClipsonicError: FolderNotWritable, UnknownModel, BundleDamaged, PortTaken or MidiUnavailable before anything is
+            started, or EngineFailed.
     """
     check_folder(settings.clip_folder)
-    bundles = BundleRegistry(bundle_folders())
-    bundles.find(settings.model)
-    engine = build_engine(settings)
-    library = build_library(settings)
-    studio = build_studio(settings, bundles, engine, library)
-    jobs = Jobs(studio, settings.queue_size)
+    parts = _build_parts(settings, player or build_player(settings), bundles or bundle_folders(), trash)
     guard = AccessPolicy(settings.allow if settings.lan else None)
     network = Network(guard, WebServer(guard, settings.http_port), Advertiser(guard, settings.advertise))
-    player = player or build_player(settings)
-    pads = LoadedBank(BankRegistry(settings.bank_folders), studio.find_existing, settings.bank)
-    parts = Services(jobs, studio, engine, bundles, settings.sample_rate, library, network, player, pads)
-    loop = asyncio.get_running_loop()
-
-    def later(work: Callable[[], None]) -> None:
-        loop.call_soon_threadsafe(work)
-
-    service = Dispatcher(parts, Subscribers(), loop)
-    endpoints = await open_endpoints(service, settings.osc_port, guard)
+    protocol = _build_protocol(parts, network)
+    endpoints = await open_endpoints(protocol.dispatcher, settings.osc_port, guard)
     midi = None
     try:
         if settings.midi:
-            midi = MidiIn(settings.midi, service.midi, later)
-        network.start(_pages(service, guard, endpoints.port, studio, bundles), endpoints.port)
-        engine.start(settings.model)
-        jobs.start()
-        library.open()
-        yield Daemon(settings, endpoints, engine, studio, jobs, library, network, midi)
+            midi = MidiIn(settings.midi, protocol.midi, protocol.replies.on_loop)
+        network.start(_http_app(parts, protocol.dispatcher, guard, endpoints.port), endpoints.port)
+        parts.engine.start(settings.model)
+        parts.jobs.start()
+        parts.library.open()
+        yield Daemon(settings, endpoints, parts.engine, parts.generator, parts.jobs, parts.library, network, midi)
     finally:
         if midi:
             midi.close()
-        # In a thread, since the loop has yet to send what those who wait for a job are told: that it was cancelled.
-        await asyncio.gather(asyncio.to_thread(jobs.stop, engine.stop), network.leave())
-        service.fall_silent()
-        await asyncio.to_thread(player.close)
-        library.stop_scanning()
-        await asyncio.to_thread(service.stop)
-        await asyncio.to_thread(library.close)
-        await network.stop()
+        await _stop(parts, protocol, network)
         await endpoints.close()
 
 
-def _pages(
-    service: Dispatcher, guard: AccessPolicy, osc_port: int, studio: ClipGenerator, bundles: BundleRegistry
-) -> HttpApp:
-    """What HTTP answers, with the ranges that only this daemon knows."""
+async def _stop(parts: _Parts, protocol: _Protocol, network: Network) -> None:
+    """Stop what was built, in reverse; in threads, since the loop has yet to send what is answered meanwhile."""
+    # Those who wait for a job are sent that it was cancelled.
+    await asyncio.gather(asyncio.to_thread(parts.jobs.stop, parts.engine.stop), network.leave())
+    protocol.meter.stop()
+    await asyncio.to_thread(parts.player.close)
+    parts.library.stop_scanning()
+    await asyncio.to_thread(protocol.library_thread.stop)
+    await asyncio.to_thread(protocol.bank_thread.stop)
+    await protocol.replies.drain()
+    await asyncio.to_thread(parts.library.close)
+    await network.stop()
+
+
+def _http_app(parts: _Parts, dispatcher: Dispatcher, guard: AccessPolicy, osc_port: int) -> HttpApp:
+    """Return what HTTP answers, with the ranges that only this daemon knows."""
 
     def ranges() -> dict[LiveRange, Range]:
-        lengths = studio.card("").lengths
+        lengths = parts.generator.card("").lengths
         return {
             LiveRange.LENGTHS: Range(lengths.least, lengths.most),
-            LiveRange.MODELS: Range(choices=tuple(sorted(bundles.bundles()))),
+            LiveRange.MODELS: Range(choices=tuple(sorted(parts.bundles.bundles()))),
         }
 
-    return HttpApp(OscQuery(TABLE, osc_port, ranges), service, guard, names=[host_name()])
+    return HttpApp(OscQuery(TABLE, osc_port, ranges), dispatcher, guard, names=[host_name()])
 
 
 async def serve(settings: Settings, say: Callable[[str], None]) -> None:
-    """Run until cancelled; `say` gets the lines that a person reads."""
+    """Run a daemon until cancelled; `say` gets the lines that a person reads."""
     async with run_daemon(settings) as daemon:
         bind, allowed = daemon.network.guard.bind, f", for {', '.join(settings.allow)}" if settings.lan else ""
         say(f"Clipsonic Live listens for OSC on {bind}:{daemon.endpoints.port} (UDP and TCP){allowed}")

@@ -79,7 +79,8 @@ def running_daemon(settings: Settings, toys: Path, player: Player | None = None)
 
     async def run() -> None:
         box["stop"] = asyncio.Event()
-        async with server.run_daemon(settings, player) as daemon:
+        trash = trash_in(settings.index_folder)
+        async with server.run_daemon(settings, player, bundles=(toys,), trash=trash) as daemon:
             box["daemon"] = daemon
             ready.set()
             await box["stop"].wait()
@@ -91,23 +92,20 @@ def running_daemon(settings: Settings, toys: Path, player: Player | None = None)
             box["error"] = error
             ready.set()
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(server, "bundle_folders", lambda: (toys,))
-        patch.setattr(server, "move_to_trash", trash_in(settings.index_folder))
-        thread = threading.Thread(target=body, daemon=True)
-        thread.start()
-        assert ready.wait(20)
-        if "error" in box:
-            raise box["error"]
-        daemon = box["daemon"]
-        try:
-            yield Running(daemon, daemon.endpoints.port, settings.clip_folder)
-        finally:
-            loop.call_soon_threadsafe(box["stop"].set)
-            thread.join(10)
-            loop.close()
-        if "error" in box:
-            raise box["error"]
+    thread = threading.Thread(target=body, daemon=True)
+    thread.start()
+    assert ready.wait(20)
+    if "error" in box:
+        raise box["error"]
+    daemon = box["daemon"]
+    try:
+        yield Running(daemon, daemon.endpoints.port, settings.clip_folder)
+    finally:
+        loop.call_soon_threadsafe(box["stop"].set)
+        thread.join(10)
+        loop.close()
+    if "error" in box:
+        raise box["error"]
 
 
 @pytest.fixture(scope="module")

@@ -175,6 +175,13 @@ def at_most(count: int, what: str, arguments: Sequence[Atom]) -> Sequence[Atom]:
     return arguments
 
 
+def at_most_one(name: str, arguments: Sequence[Atom]) -> Atom:
+    """Return the only argument, None when there is none. Raises BadArgument when there are more."""
+    if len(arguments) > 1:
+        raise BadArgument(f"{name}: got {len(arguments)} arguments, expected at most one")
+    return arguments[0] if arguments else None
+
+
 def describe(atom: Atom) -> str:
     """An argument in the words of a sentence."""
     kinds = {bytes: "a blob", bool: "true or false", type(None): "nil", list: "an array"}

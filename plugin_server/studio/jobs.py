@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from plugin_server.engine.messages import ProgressCallback
-from plugin_server.errors import Cancelled, ClipsonicError, DuplicateJob, QueueFull, UnknownJob, shown
+from plugin_server.errors import Cancelled, ClipsonicError, DuplicateJob, QueueFull, UnknownJob, shown, unforeseen
 from plugin_server.studio.requests import Request
 
 log = logging.getLogger(__name__)
@@ -277,7 +277,7 @@ class Jobs:
             return error
         except Exception as error:
             log.exception("job %s", job.id)
-            return ClipsonicError(f"something unforeseen went wrong: {error!r}")
+            return unforeseen(error)
         return None
 
     def _publish_running(self, job: Job, event: Event) -> None:

@@ -1,10 +1,13 @@
-"""What the addresses below `/clip/` do, each in the library's thread: a file system may be slow, and another process
-may hold the index."""
+"""The addresses below `/clip/`, which work in the library's thread.
+
+A file system may be slow, and another process may hold the index.
+"""
 
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 
 from plugin_server.errors import BadArgument
 from plugin_server.protocol.arguments import (
@@ -17,8 +20,9 @@ from plugin_server.protocol.arguments import (
     exactly,
     split_attributes,
 )
-from plugin_server.protocol.commands.thread import Answers, CommandThread, Handler, Reply, Work
+from plugin_server.protocol.commands.thread import CommandThread
 from plugin_server.protocol.packets import Atom
+from plugin_server.protocol.replies import Answer, Handler, Reply
 from plugin_server.protocol.subscribers import Peer
 from plugin_server.protocol.table import PAGE_ATTRIBUTES, PAGE_LENGTHS, PAGE_STARTS
 from plugin_server.studio.library.library import Library, Page
@@ -27,25 +31,24 @@ from plugin_server.studio.library.undo import UndoStep
 from plugin_server.studio.requests import SEED_LIMIT, Generate
 from plugin_server.studio.reuse import request_like
 
-USUAL_COUNT = 20
+DEFAULT_COUNT = 20
 """Clips that are sent at once where nothing else is said."""
 MAX_TEXT = 500
 """Characters of a prompt and of tags that are sent, so that a packet stays small; the file has all."""
 
 Submit = Callable[[Peer, Generate], None]
-"""Queues a request for a peer, from any thread."""
+"""Checks a request and queues it for a peer, from any thread."""
 
 
 class ClipCommands:
     """Handlers of all addresses below `/clip/`."""
 
-    def __init__(self, library: Library, submit: Submit, answers: Answers) -> None:
-        self._library, self._submit = library, submit
-        self._clerk = CommandThread("library", answers)
+    def __init__(self, library: Library, thread: CommandThread, submit: Submit) -> None:
+        self._library, self._thread, self._submit = library, thread, submit
 
     def handlers(self) -> dict[str, Handler]:
-        """By address; to be called on the loop."""
-        works: dict[str, Work] = {
+        """Return the handlers by address."""
+        commands = {
             "/clip/list": self._list,
             "/clip/search": self._search,
             "/clip/info": self._info,
@@ -57,15 +60,14 @@ class ClipCommands:
             "/clip/again": self._again,
             "/clip/scan": self._scan,
         }
-        return self._clerk.handlers(works)
+        return {address: partial(self._run, command) for address, command in commands.items()}
 
-    def stop(self) -> None:
-        """Do what waits, then nothing more."""
-        self._clerk.stop()
+    def _run(self, command: Callable[[Peer, Sequence[Atom]], list[Reply]], peer: Peer, atoms: Sequence[Atom]) -> Answer:
+        return self._thread.run(lambda: command(peer, atoms))
 
     def _list(self, peer: Peer, arguments: Sequence[Atom]) -> list[Reply]:
         at_most(2, "how many, and from where", arguments)
-        count = _count(arguments[0] if arguments else USUAL_COUNT)
+        count = _count(arguments[0] if arguments else DEFAULT_COUNT)
         first = _first(arguments[1] if len(arguments) > 1 else 0)
         return _page("/clip/list", self._library.newest(count, first), first)
 
@@ -75,7 +77,7 @@ class ClipCommands:
             check_attribute(name, (attribute.name for attribute in PAGE_ATTRIBUTES))
             if len(atoms) != 1:
                 raise BadArgument(f"{name}: got {len(atoms)} values, expected one")
-        count, first = _count(*attributes.get("count", [USUAL_COUNT])), _first(*attributes.get("from", [0]))
+        count, first = _count(*attributes.get("count", [DEFAULT_COUNT])), _first(*attributes.get("from", [0]))
         words = " ".join(as_text("words", atom) for atom in positional)
         return _page("/clip/search", self._library.search(words, count, first), first)
 
@@ -120,12 +122,12 @@ class ClipCommands:
 
 
 def other_seed(seed: int | None) -> int:
-    """Any seed but this one."""
+    """Return a random seed that is not this one."""
     drawn = secrets.randbelow(SEED_LIMIT)
     return drawn + 1 if seed is not None and drawn >= seed else drawn
 
 
-def _info_of(clip: ClipRecord) -> Reply:
+def _clip_info(clip: ClipRecord) -> Reply:
     made = datetime.fromtimestamp(clip.file.created_at).isoformat(" ", "seconds")
     # An int of OSC has 32 bits; a file that was tampered with may name more.
     seed, take = min(clip.file.seed, SEED_LIMIT), min(clip.file.take, SEED_LIMIT)
@@ -135,16 +137,16 @@ def _info_of(clip: ClipRecord) -> Reply:
 
 
 def _page(address: str, page: Page, first: int) -> list[Reply]:
-    infos = [_info_of(clip) for clip in page.clips]
+    infos = [_clip_info(clip) for clip in page.clips]
     return [("/clip.list", len(infos), page.total, first), *infos, ("/done", address, len(infos))]
 
 
 def _one(address: str, clip: ClipRecord) -> list[Reply]:
-    return [_info_of(clip), ("/done", address, clip.id[:64])]
+    return [_clip_info(clip), ("/done", address, clip.id[:64])]
 
 
 def _step(address: str, step: UndoStep) -> list[Reply]:
-    return [*(_info_of(clip) for clip in step.clips), ("/done", address, step.kind, len(step.clips))]
+    return [*(_clip_info(clip) for clip in step.clips), ("/done", address, step.kind, len(step.clips))]
 
 
 def _count(atom: Atom) -> int:

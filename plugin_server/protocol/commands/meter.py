@@ -1,56 +1,44 @@
 """`/meter`: levels of the live output, twenty times a second, to those who asked."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from plugin_server.audio.playback.player import Player
 from plugin_server.protocol.arguments import as_switch, at_most, exactly
 from plugin_server.protocol.packets import Atom, encode_message
+from plugin_server.protocol.replies import Answer, Handler, ReplyPorts
 from plugin_server.protocol.subscribers import Peer, Subscribers
 
 INTERVAL_S = 0.05
-
-Handler = Callable[[Peer, Sequence[Atom]], None]
 
 
 class MeterCommands:
     """Sends while anybody listens. A listener whose host is silent for an hour is forgotten, as by `/notify`."""
 
     def __init__(
-        self,
-        player: Player,
-        loop: asyncio.AbstractEventLoop,
-        reply: Callable[..., None],
-        peer_of: Callable[[Peer, Sequence[Atom]], Peer],
+        self, player: Player, loop: asyncio.AbstractEventLoop, subscribers: Subscribers, ports: ReplyPorts
     ) -> None:
-        self._player, self._loop, self._reply, self._peer_of = player, loop, reply, peer_of
-        self._subscribers = Subscribers()
+        """`subscribers` are those of the levels alone."""
+        self._player, self._loop = player, loop
+        self._subscribers, self._ports = subscribers, ports
         self._timer: asyncio.TimerHandle | None = None
 
     def handlers(self) -> dict[str, Handler]:
-        """By address."""
+        """Return the handlers by address."""
         return {"/meter": self._meter}
 
-    def heard(self, host: str) -> None:
-        """A packet came from a host."""
-        self._subscribers.heard(host)
-
-    def left(self, peer: Peer) -> None:
-        """A connection closed."""
-        self._subscribers.left(peer)
-
     def stop(self) -> None:
-        """Send nothing more."""
+        """Send nothing more; on the loop."""
         if self._timer:
             self._timer.cancel()
             self._timer = None
 
-    def _meter(self, peer: Peer, arguments: Sequence[Atom]) -> None:
+    def _meter(self, peer: Peer, arguments: Sequence[Atom]) -> Answer:
         at_most(2, "0 or 1, and a port", arguments)
         if not arguments:
             exactly(1, "0 or 1", arguments)
         switch = as_switch("meter", arguments[0])
-        listener = self._peer_of(peer, arguments[1:])
+        listener = self._ports.find(peer, arguments[1:])
         if switch:
             self._subscribers.add(listener)
             if self._timer is None:
@@ -58,7 +46,7 @@ class MeterCommands:
                 self._send()
         else:
             self._subscribers.remove(listener)
-        self._reply(peer, "/done", "/meter", int(switch))
+        return [("/done", "/meter", int(switch))]
 
     def _send(self) -> None:
         listeners = self._subscribers.all_but(())

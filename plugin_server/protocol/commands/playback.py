@@ -1,11 +1,10 @@
-"""Live output over OSC: /play, /stop, /volume, /tempo and /device/*. Answers once the player has done it."""
+"""Live output over OSC: /play, /stop, /volume, /tempo, /link and /device/*. Answers once the player has done it."""
 
-import asyncio
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Sequence
+from typing import Any
 
 from plugin_server.audio.playback.player import Cue, Player
-from plugin_server.errors import BadArgument, ClipsonicError
+from plugin_server.errors import BadArgument
 from plugin_server.protocol.arguments import (
     as_number,
     as_switch,
@@ -16,29 +15,25 @@ from plugin_server.protocol.arguments import (
     only_number,
     split_attributes,
 )
+from plugin_server.protocol.commands.thread import CommandThread
 from plugin_server.protocol.packets import Atom
+from plugin_server.protocol.replies import Answer, Handler, Reply
 from plugin_server.protocol.subscribers import Peer
 from plugin_server.protocol.table import LOOP_POINTS, PLAY_ATTRIBUTES, TEMPOS, VOLUMES, Range
 from plugin_server.studio.library.library import Library
 
 ATTRIBUTES = {attribute.name: attribute for attribute in PLAY_ATTRIBUTES}
-T = TypeVar("T")
-Reply = Callable[..., None]
-Handler = Callable[[Peer, Sequence[Atom]], None]
 
 
 class PlaybackCommands:
-    """Handlers of the addresses that sound. Each hands its work to the player's thread and answers afterwards."""
+    """Handlers of the addresses that sound. Each reads its arguments on the loop and works in the player's thread."""
 
-    def __init__(
-        self, player: Player, library: Library, loop: asyncio.AbstractEventLoop, reply: Reply, fail: Reply
-    ) -> None:
-        self._player, self._library, self._loop = player, library, loop
-        self._reply, self._fail = reply, fail
-        self._tasks: set[asyncio.Task[None]] = set()
+    def __init__(self, player: Player, thread: CommandThread, library: Library) -> None:
+        """`thread` is the player's."""
+        self._player, self._thread, self._library = player, thread, library
 
     def handlers(self) -> dict[str, Handler]:
-        """By address."""
+        """Return the handlers by address."""
         return {
             "/play": self._play,
             "/stop": self._stop,
@@ -49,91 +44,74 @@ class PlaybackCommands:
             "/device/set": self._set_device,
         }
 
-    def _play(self, peer: Peer, arguments: Sequence[Atom]) -> None:
+    def play(self, cue: Cue) -> Awaitable[None]:
+        """Give a clip to the player at once. Raises, when awaited, BadFile or DeviceUnavailable."""
+        return self._thread.run(lambda: self._player.play(cue))
+
+    def _play(self, peer: Peer, arguments: Sequence[Atom]) -> Answer:
         name, values = parse_play(arguments)
 
-        def work() -> str:
+        def work() -> list[Reply]:
             path = self._library.find_file(name).path
             self._player.play(Cue(path, **values))
-            return str(path)
+            return [("/done", "/play", name, str(path))]
 
-        self._do(peer, "/play", work, lambda path: self._reply(peer, "/done", "/play", name, path))
+        return self._thread.run(work)
 
-    def _stop(self, peer: Peer, arguments: Sequence[Atom]) -> None:
+    def _stop(self, peer: Peer, arguments: Sequence[Atom]) -> Answer:
         name = _only("clip", arguments, "all")
-        if name == "all":
-            self._do(peer, "/stop", self._player.stop, lambda _: self._reply(peer, "/done", "/stop", "all"))
-            return
 
-        def work() -> None:
-            self._player.stop(self._library.find_file(name).path)
+        def work() -> list[Reply]:
+            self._player.stop(None if name == "all" else self._library.find_file(name).path)
+            return [("/done", "/stop", name)]
 
-        self._do(peer, "/stop", work, lambda _: self._reply(peer, "/done", "/stop", name))
+        return self._thread.run(work)
 
-    def _volume(self, peer: Peer, arguments: Sequence[Atom]) -> None:
+    def _volume(self, peer: Peer, arguments: Sequence[Atom]) -> Answer:
         volume = only_number("volume", arguments, VOLUMES)
-        self._do(
-            peer,
-            "/volume",
-            lambda: self._player.set_volume(volume),
-            lambda _: self._reply(peer, "/done", "/volume", volume),
-        )
 
-    def _tempo(self, peer: Peer, arguments: Sequence[Atom]) -> None:
+        def work() -> list[Reply]:
+            self._player.set_volume(volume)
+            return [("/done", "/volume", volume)]
+
+        return self._thread.run(work)
+
+    def _tempo(self, peer: Peer, arguments: Sequence[Atom]) -> Answer:
         bpm = only_number("tempo", arguments, TEMPOS) if arguments else None
 
-        def work() -> float:
+        def work() -> list[Reply]:
             if bpm is not None:
                 self._player.set_tempo(bpm)
-            return self._player.bpm
+            return [("/done", "/tempo", float(self._player.bpm))]
 
-        self._do(peer, "/tempo", work, lambda now: self._reply(peer, "/done", "/tempo", float(now)))
+        return self._thread.run(work)
 
-    def _link(self, peer: Peer, arguments: Sequence[Atom]) -> None:
+    def _link(self, peer: Peer, arguments: Sequence[Atom]) -> Answer:
         switch = as_switch("link", at_most(1, "0 or 1, or nothing", arguments)[0]) if arguments else None
-        self._do(
-            peer,
-            "/link",
-            lambda: self._player.link(switch),
-            lambda now: self._reply(peer, "/done", "/link", int(now[0]), now[1], float(now[2])),
-        )
 
-    def _list_devices(self, peer: Peer, arguments: Sequence[Atom]) -> None:
-        def answer(devices: list[tuple[str, int, int, bool]]) -> None:
-            for name, n_channels, sample_rate, in_use in devices:
-                self._reply(peer, "/device", name, n_channels, sample_rate, int(in_use))
-            self._reply(peer, "/done", "/device/list", len(devices))
+        def work() -> list[Reply]:
+            is_joined, n_peers, bpm = self._player.link(switch)
+            return [("/done", "/link", int(is_joined), n_peers, float(bpm))]
 
-        self._do(peer, "/device/list", self._player.devices, answer)
+        return self._thread.run(work)
 
-    def _set_device(self, peer: Peer, arguments: Sequence[Atom]) -> None:
+    def _list_devices(self, peer: Peer, arguments: Sequence[Atom]) -> Answer:
+        return self._thread.run(self._device_rows)
+
+    def _device_rows(self) -> list[Reply]:
+        rows: list[Reply] = [
+            ("/device", name, n_channels, sample_rate, int(in_use))
+            for name, n_channels, sample_rate, in_use in self._player.devices()
+        ]
+        return [*rows, ("/done", "/device/list", len(rows))]
+
+    def _set_device(self, peer: Peer, arguments: Sequence[Atom]) -> Answer:
         name = _only("device", arguments)
-        self._do(
-            peer,
-            "/device/set",
-            lambda: self._player.set_device(name),
-            lambda opened: self._reply(peer, "/done", "/device/set", opened),
-        )
-
-    def _do(self, peer: Peer, address: str, work: Callable[[], T], answer: Callable[[T], None]) -> None:
-        """Work in the player's thread, then answer, or tell what went wrong, on the loop."""
-
-        async def follow() -> None:
-            try:
-                answer(await asyncio.wrap_future(self._player.submit(work)))
-            except ClipsonicError as error:
-                self._fail(peer, address, error)
-            except Exception as error:
-                self._fail(peer, address, ClipsonicError(f"something unforeseen went wrong: {error!r}"))
-
-        task = self._loop.create_task(follow())
-        # The loop holds tasks weakly.
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        return self._thread.run(lambda: [("/done", "/device/set", self._player.set_device(name))])
 
 
 def parse_play(arguments: Sequence[Atom]) -> tuple[str, dict[str, Any]]:
-    """Clip and the checked attributes of `/play`, by the names of `Cue`. Raises BadArgument."""
+    """Return the clip and the checked attributes of `/play`, by the names of `Cue`. Raises BadArgument."""
     positional, attributes = split_attributes(arguments)
     values: dict[str, Any] = {}
     for name, atoms in attributes.items():
@@ -155,7 +133,7 @@ def _attribute(name: str, atoms: list[Atom]) -> object:
 
 
 def _only(name: str, arguments: Sequence[Atom], default: str | None = None) -> str:
-    """Words without quotes belong together, as those of a prompt do."""
+    """Join words without quotes, which belong together as those of a prompt do. Raises BadArgument."""
     if not arguments and default is None:
         raise BadArgument(f"{name}: got nothing, expected a name")
     return " ".join(as_text(name, atom) for atom in arguments) or str(default or "")

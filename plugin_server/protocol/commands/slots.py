@@ -1,31 +1,38 @@
-"""`/bank/fire`, and the notes of a MIDI keyboard: a slot whose clip is known sounds at once, on the loop; else its clip
-is looked for, and made when it is not there."""
+"""`/bank/fire`: a slot whose clip is known sounds at once, one without is looked for, and made when it is not there."""
 
+import asyncio
 import secrets
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
-from plugin_server.audio.playback.player import Cue, Player
-from plugin_server.errors import BadArgument, BadFile, ClipsonicError
+from plugin_server.audio.playback.player import Cue
+from plugin_server.errors import BadArgument, BadFile
 from plugin_server.protocol.arguments import as_number, at_most, check_range
-from plugin_server.protocol.commands.banks import BankAnswers, BankCommands, read_slot
-from plugin_server.protocol.commands.thread import CommandThread, Handler, Reply
+from plugin_server.protocol.commands.banks import read_slot
+from plugin_server.protocol.commands.thread import CommandThread
+from plugin_server.protocol.job_events import JobEvents
 from plugin_server.protocol.packets import Atom
+from plugin_server.protocol.replies import Answer, Handler, Replies, Reply
 from plugin_server.protocol.subscribers import Peer
 from plugin_server.protocol.table import VELOCITIES
 from plugin_server.studio.banks.files import Slot
 from plugin_server.studio.banks.loaded import LoadedBank
-from plugin_server.studio.jobs import ClipMade, Done, Event, Failed, Job, Jobs
+from plugin_server.studio.jobs import ClipMade, Done, Event, Failed, Job
 from plugin_server.studio.requests import RenderSlot
 
 ADDRESS = "/bank/fire"
 FULL_VELOCITY = 127
 
+Play = Callable[[Cue], Awaitable[None]]
+"""Gives a clip to the player at once; raises BadFile or DeviceUnavailable when awaited."""
+RefreshClips = Callable[[Collection[Peer]], None]
+"""Looks for clips of the loaded bank and sends those that are new to these peers and all who follow."""
+
 
 @dataclass(frozen=True, slots=True)
-class _Fire:
-    """One wish to hear a slot."""
+class _Trigger:
+    """One request to hear a slot of a bank."""
 
     peer: Peer
     bank: str
@@ -35,175 +42,151 @@ class _Fire:
 
 
 @dataclass(slots=True)
-class _Making:
-    """A slot that sounds as soon as its clip is made, once for all who wish it: as the last of them does."""
+class _PendingRender:
+    """A job whose clip sounds once for all who fired its slot: as the last of them asked for."""
 
-    job: RenderSlot
-    fires: list[_Fire] = field(default_factory=list)
+    request: RenderSlot
+    clip: asyncio.Future[ClipMade | None]
+    """Done when the job has ended; None when it failed."""
+    triggers: list[_Trigger] = field(default_factory=list)
+    played: asyncio.Task[ClipMade | None] | None = None
+    """Plays the clip when it is there."""
 
 
 class SlotTrigger:
-    """Fires slots; its methods belong to the loop."""
+    """Fires slots. Its methods belong to the loop, but for `on_event`."""
 
     def __init__(
         self,
-        pads: LoadedBank,
-        clerk: CommandThread,
-        banks: BankCommands,
-        jobs: Jobs,
-        player: Player,
-        answers: BankAnswers,
+        bank: LoadedBank,
+        thread: CommandThread,
+        refresh_clips: RefreshClips,
+        events: JobEvents,
+        play: Play,
+        replies: Replies,
     ) -> None:
-        self._pads, self._clerk, self._banks = pads, clerk, banks
-        self._player, self._answers = player, answers
-        self._making: dict[str, _Making] = {}
-        jobs.subscribe(self._hear)
+        """`thread` is the one that reads banks, in which `refresh_clips` works."""
+        self._bank, self._thread, self._refresh_clips = bank, thread, refresh_clips
+        self._events, self._play_cue, self._replies = events, play, replies
+        self._pending: dict[str, _PendingRender] = {}
 
     def handlers(self) -> dict[str, Handler]:
-        """By address."""
+        """Return the handlers by address."""
         return {ADDRESS: self._fire}
 
-    def note(self, peer: Peer, note: int, velocity: float) -> None:
-        """Fire the slots of a MIDI note, if there are any."""
+    def fire_note(self, peer: Peer, note: int, velocity: float) -> Answer:
+        """Fire the slots of a MIDI note, if there are any; each answers for itself."""
 
-        def fire() -> None:
-            for number, slot in enumerate(self._pads.require_bank().slots):
+        def fire() -> Answer:
+            for number, slot in enumerate(self._bank.require_bank().slots):
                 if slot.note == note:
-                    self._fire_slot(peer, number, velocity)
+                    self._replies.run(peer, ADDRESS, partial(self._trigger, peer, number, velocity))
+            return ()
 
-        self._with_bank(peer, fire)
+        return self._with_bank(fire)
 
-    def _fire(self, peer: Peer, arguments: Sequence[Atom]) -> None:
+    def on_event(self, job: Job, event: Event) -> None:
+        """Go on with a slot whose job has ended; from any thread.
+
+        Not at the clip itself: those who asked get that a moment after this.
+        """
+        if isinstance(job.request, RenderSlot) and isinstance(event, Done | Failed):
+            clip = next((event for event in job.events if isinstance(event, ClipMade)), None)
+            self._replies.on_loop(self._end_render, job.request.id, clip)
+
+    def _fire(self, peer: Peer, arguments: Sequence[Atom]) -> Answer:
         at_most(2, "a slot and a velocity", arguments)
         if not arguments:
             raise BadArgument("slot: got nothing, expected a slot's number or name")
-        velocity = _velocity(arguments[1]) if len(arguments) == 2 else FULL_VELOCITY
-        self._with_bank(peer, lambda: self._hit(peer, read_slot(self._pads, arguments[0]), velocity))
+        velocity = _read_velocity(arguments[1]) if len(arguments) == 2 else FULL_VELOCITY
 
-    def _hit(self, peer: Peer, number: int, velocity: float) -> None:
-        if velocity:
-            self._fire_slot(peer, number, velocity)
-        else:
+        def fire() -> Answer:
+            number = read_slot(self._bank, arguments[0])
+            if velocity:
+                return self._trigger(peer, number, velocity)
             # As MIDI's note-on of velocity 0: the pad was let go, and what it started sounds to its end.
-            self._answers.reply(peer, "/done", ADDRESS, number, "", "", "")
+            return [("/done", ADDRESS, number, "", "", "")]
 
-    def _with_bank(self, peer: Peer, fire: Callable[[], None]) -> None:
+        return self._with_bank(fire)
+
+    def _with_bank(self, fire: Callable[[], Answer]) -> Answer:
         """Fire at once when a bank is loaded, else when it is."""
-        if self._pads.bank:
-            fire()
-        else:
-            self._in_thread(peer, self._pads.require_bank, fire)
+        return fire() if self._bank.bank else self._load_bank_and(fire)
 
-    def _fire_slot(self, peer: Peer, number: int, velocity: float) -> None:
-        bank = self._pads.require_bank()
-        wish = _Fire(peer, bank.name, number, bank.slot(number), velocity)
-        clip = self._pads.clip(number)
-        if clip:
-            self._sound(wish, clip, lambda error: self._sounded(wish, clip, error))
-        else:
-            self._search(wish)
+    async def _load_bank_and(self, fire: Callable[[], Answer]) -> Iterable[Reply]:
+        await self._thread.run(self._bank.require_bank)
+        answer = fire()
+        return await answer if isinstance(answer, Awaitable) else answer
 
-    def _sounded(self, wish: _Fire, clip: ClipMade, error: ClipsonicError | None) -> None:
-        if isinstance(error, BadFile):
-            # Its file was taken away or broken since it was found.
-            self._search(wish, lost=True)
-        else:
-            self._tell(wish, clip, error)
+    def _trigger(self, peer: Peer, number: int, velocity: float) -> Awaitable[list[Reply]]:
+        """Give a clip that is known to the player before anything is awaited: a pad has to sound at once."""
+        bank = self._bank.require_bank()
+        trigger = _Trigger(peer, bank.name, number, bank.slot(number), velocity)
+        clip = self._bank.clip(number)
+        return self._play_or_render(trigger, clip, self._play(trigger, clip) if clip else None)
 
-    def _search(self, wish: _Fire, lost: bool = False) -> None:
-        def search() -> None:
-            if lost:
-                self._pads.invalidate(wish.number)
-            self._banks.look([wish.peer])
-
-        self._in_thread(wish.peer, search, lambda: self._sound_or_make(wish))
-
-    def _sound_or_make(self, wish: _Fire) -> None:
-        bank = self._pads.require_bank()
+    async def _play_or_render(
+        self, trigger: _Trigger, clip: ClipMade | None, playing: Awaitable[None] | None
+    ) -> list[Reply]:
+        """Answer when the slot sounds; `playing` is the known clip, which may turn out not to be there any more."""
+        is_lost = False
+        if clip and playing:
+            try:
+                await playing
+                return [_done(trigger, clip)]
+            except BadFile:
+                # Its file was taken away or broken since it was found. It is looked for again, once.
+                is_lost = True
+        await self._thread.run(partial(self._refresh, trigger, is_lost))
         # Another bank may have been loaded meanwhile.
-        clip = self._pads.clip(wish.number) if bank.name == wish.bank else None
+        clip = self._bank.clip(trigger.number) if self._bank.require_bank().name == trigger.bank else None
+        if clip is None:
+            return await self._render(trigger)
+        await self._play(trigger, clip)
+        return [_done(trigger, clip)]
+
+    async def _render(self, trigger: _Trigger) -> list[Reply]:
+        """Submit a job, the same for all who fire the slot before its clip is there, and answer when that sounds."""
+        pending = self._find_pending(trigger) or _new_render(trigger)
+        self._events.submit(trigger.peer, pending.request)
+        self._pending[pending.request.id] = pending
+        has_fired = any(other.peer == trigger.peer for other in pending.triggers)
+        pending.triggers.append(trigger)
+        if pending.played is None:
+            pending.played = asyncio.create_task(self._play_rendered(pending))
+        clip = await pending.played
+        # Of a failure the job tells, and who fired several times gets one answer.
+        return [_done(trigger, clip, pending.request.id)] if clip and not has_fired else []
+
+    async def _play_rendered(self, pending: _PendingRender) -> ClipMade | None:
+        clip = await pending.clip
         if clip:
-            self._sound(wish, clip, lambda error: self._tell(wish, clip, error))
-        else:
-            self._make(wish)
+            await self._play(pending.triggers[-1], clip)
+        return clip
 
-    def _make(self, wish: _Fire) -> None:
-        """One job for all who fire a slot before its clip is there."""
-        making = self._same(wish)
-        if making is None:
-            making = _Making(RenderSlot(wish.bank, wish.number, wish.slot.request, f"fire-{secrets.token_hex(6)}"))
-            self._making[making.job.id] = making
-        making.fires.append(wish)
-        try:
-            self._answers.submit(wish.peer, making.job)
-        except ClipsonicError as error:
-            making.fires.remove(wish)
-            if not making.fires:
-                del self._making[making.job.id]
-            self._answers.fail(wish.peer, ADDRESS, error)
+    def _play(self, trigger: _Trigger, clip: ClipMade) -> Awaitable[None]:
+        return self._play_cue(cue_of(trigger.slot, clip, trigger.velocity))
 
-    def _same(self, wish: _Fire) -> _Making | None:
-        wanted = (wish.bank, wish.number, wish.slot.request)
-        for making in self._making.values():
-            if (making.job.name, making.job.number, making.job.request) == wanted:
-                return making
+    def _refresh(self, trigger: _Trigger, is_lost: bool) -> None:
+        """Look for clips that were made; in the banks' thread."""
+        if is_lost:
+            self._bank.invalidate(trigger.number)
+        self._refresh_clips([trigger.peer])
+
+    def _find_pending(self, trigger: _Trigger) -> _PendingRender | None:
+        wanted = (trigger.bank, trigger.number, trigger.slot.request)
+        for pending in self._pending.values():
+            if (pending.request.name, pending.request.number, pending.request.request) == wanted:
+                return pending
         return None
 
-    def _hear(self, job: Job, event: Event) -> None:
-        """From any thread. Not at the clip itself: those who asked hear of it a moment after this."""
-        request = job.request
-        if isinstance(request, RenderSlot) and isinstance(event, Done | Failed):
-            clip = next((event for event in job.events if isinstance(event, ClipMade)), None)
-            self._answers.later(lambda: self._made(request, clip))
-
-    def _made(self, request: RenderSlot, clip: ClipMade | None) -> None:
-        making = self._making.pop(request.id, None)
-        # Of a failure the job tells.
-        if making and clip:
-            wishes = {wish.peer: wish for wish in making.fires}.values()
-
-            def told(error: ClipsonicError | None) -> None:
-                for wish in wishes:
-                    self._tell(wish, clip, error, request.id)
-
-            self._sound(making.fires[-1], clip, told)
-
-    def _sound(self, wish: _Fire, clip: ClipMade, told: Callable[[ClipsonicError | None], None]) -> None:
-        """Give a clip to the player; `told` hears on the loop what came of it."""
-
-        def played(future: Future[None]) -> None:
-            error = future.exception()
-            known = error if error is None or isinstance(error, ClipsonicError) else _unforeseen(error)
-            self._answers.later(lambda: told(known))
-
-        cue = cue_of(wish.slot, clip, wish.velocity)
-        self._player.submit(self._player.play, cue).add_done_callback(played)
-
-    def _tell(self, wish: _Fire, clip: ClipMade, error: ClipsonicError | None, job: str = "") -> None:
-        if error:
-            self._answers.fail(wish.peer, ADDRESS, error)
-        else:
-            self._answers.reply(wish.peer, "/done", ADDRESS, wish.number, clip.id, str(clip.path), job)
-
-    def _in_thread(self, peer: Peer, work: Callable[[], object], then: Callable[[], None]) -> None:
-        """Work in the banks' thread, then go on here; either may fail, and it is told."""
-
-        def go_on() -> None:
-            try:
-                then()
-            except ClipsonicError as error:
-                self._answers.fail(peer, ADDRESS, error)
-
-        def both() -> list[Reply]:
-            work()
-            self._answers.later(go_on)
-            return []
-
-        self._clerk.do(peer, ADDRESS, both)
+    def _end_render(self, job: str, clip: ClipMade | None) -> None:
+        if pending := self._pending.pop(job, None):
+            pending.clip.set_result(clip)
 
 
 def cue_of(slot: Slot, clip: ClipMade, velocity: float) -> Cue:
-    """How a slot sounds at a velocity above 0, up to 127: gain goes with its square, as in SFZ samplers.
+    """Return how a slot sounds at a velocity above 0, up to 127: gain goes with its square, as in SFZ samplers.
 
     A loop silences itself, so that firing it again starts it anew.
     """
@@ -211,9 +194,14 @@ def cue_of(slot: Slot, clip: ClipMade, velocity: float) -> Cue:
     return Cue(clip.path, gain=(velocity / FULL_VELOCITY) ** 2, loop=slot.request.loop, choke=choke)
 
 
-def _unforeseen(error: BaseException) -> ClipsonicError:
-    return ClipsonicError(f"something unforeseen went wrong: {error!r}")
+def _new_render(trigger: _Trigger) -> _PendingRender:
+    request = RenderSlot(trigger.bank, trigger.number, trigger.slot.request, f"fire-{secrets.token_hex(6)}")
+    return _PendingRender(request, asyncio.get_running_loop().create_future())
 
 
-def _velocity(atom: Atom) -> float:
+def _done(trigger: _Trigger, clip: ClipMade, job: str = "") -> Reply:
+    return ("/done", ADDRESS, trigger.number, clip.id, str(clip.path), job)
+
+
+def _read_velocity(atom: Atom) -> float:
     return check_range("velocity", as_number("velocity", atom), VELOCITIES)

@@ -320,6 +320,8 @@ def test_what_is_sent_back_of_a_long_argument_fits_any_datagram(daemon, address,
 
 def test_two_clients_on_one_id_and_a_subscriber_hear_everything_once(daemon):
     with daemon.client() as one, daemon.client() as two, daemon.client() as ear:
+        # A model that is being loaded says so again and again.
+        one.ask("/model/load", "slow-toy", reply="/done", timeout_s=20)
         ear.ask("/notify", 1, reply="/done")
         one.send("/generate", "rain", 1, "@model", "slow-toy", "@steps", 30, "@id", "shared")
         while one.receive().address != "/progress":

@@ -1,0 +1,92 @@
+"""`/status`, `/version`, `/network`, `/notify` and `/help`: the daemon itself."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from plugin_server import __version__
+from plugin_server.engine.bundles.registry import BundleRegistry
+from plugin_server.engine.process.client import Engine
+from plugin_server.errors import BadArgument
+from plugin_server.protocol.address_patterns import match_addresses
+from plugin_server.protocol.arguments import as_text, as_whole, at_most_one
+from plugin_server.protocol.packets import Atom
+from plugin_server.protocol.replies import Answer, Handler, Reply, ReplyPorts
+from plugin_server.protocol.subscribers import MAX_SUBSCRIBERS, Peer, Subscribers
+from plugin_server.protocol.table import ADDRESSES, TABLE
+from plugin_server.protocol.transports.network import Network
+from plugin_server.studio.generator import ClipGenerator
+from plugin_server.studio.jobs import Jobs
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonStatus:
+    """Knows what the daemon is doing."""
+
+    jobs: Jobs
+    generator: ClipGenerator
+    engine: Engine
+    bundles: BundleRegistry
+    sample_rate: int
+
+    def reply(self) -> Reply:
+        """Return `/status.reply` and its arguments."""
+        active, loaded = self.jobs.active(), self.engine.loaded
+        running = [job for job in active if job.state == "running"]
+        # Nine that stand where SuperCollider's server has units, synths, groups, definitions, loads and rates.
+        return (
+            "/status.reply",
+            1,
+            len(running),
+            len(active) - len(running),
+            self.generator.n_clips,
+            len(self.bundles.bundles()),
+            float(100 * bool(running)),
+            float(100 * bool(running)),
+            float(self.sample_rate),
+            float(self.sample_rate),
+            self.engine.state,
+            loaded.model if loaded else self.generator.settings.model,
+            loaded.provider if loaded else "",
+            str(self.generator.settings.folder),
+            float(self.generator.model_seconds),
+        )
+
+
+class DaemonCommands:
+    """Handlers of the addresses about the daemon itself."""
+
+    def __init__(self, status: DaemonStatus, network: Network, subscribers: Subscribers, ports: ReplyPorts) -> None:
+        self._status, self._network = status, network
+        self._subscribers, self._ports = subscribers, ports
+
+    def handlers(self) -> dict[str, Handler]:
+        """Return the handlers by address."""
+        return {
+            "/status": lambda peer, arguments: [self._status.reply()],
+            "/version": self._version,
+            "/network": lambda peer, arguments: [("/network.reply", *self._network.facts())],
+            "/notify": self._notify,
+            "/help": self._help,
+        }
+
+    def _version(self, peer: Peer, arguments: Sequence[Atom]) -> Answer:
+        major, minor, patch = __version__.split(".", 2)
+        return [("/version.reply", "clipsonic-live", int(major), int(minor), f".{patch}", "", "")]
+
+    def _notify(self, peer: Peer, arguments: Sequence[Atom]) -> Answer:
+        if not 1 <= len(arguments) <= 2:
+            raise BadArgument(f"notify: got {len(arguments)} arguments, expected 0 or 1, and a port")
+        switch = as_whole("notify", arguments[0])
+        listener = self._ports.find(peer, arguments[1:])
+        if switch == 0:
+            self._subscribers.remove(listener)
+            return [("/done", "/notify", 0)]
+        if switch == 1:
+            return [("/done", "/notify", self._subscribers.add(listener), MAX_SUBSCRIBERS)]
+        raise BadArgument(f"notify: got {switch}, expected 0 or 1")
+
+    def _help(self, peer: Peer, arguments: Sequence[Atom]) -> Answer:
+        which = at_most_one("address", arguments)
+        rows = TABLE if which is None else [ADDRESSES[a] for a in match_addresses(as_text("address", which), ADDRESSES)]
+        replies: list[Reply] = [("/help.reply", row.address, row.notation, row.help) for row in rows]
+        return [*replies, ("/done", "/help", len(rows))]

@@ -1,0 +1,26 @@
+"""What a MIDI keyboard plays on: the slots and banks, for nobody who asked, so that all who follow get the answers."""
+
+from plugin_server.audio.playback.player import Player
+from plugin_server.protocol.commands.banks import BankCommands
+from plugin_server.protocol.commands.slots import ADDRESS, SlotTrigger
+from plugin_server.protocol.replies import Replies
+from plugin_server.protocol.subscribers import NOBODY
+
+
+class MidiPads:
+    """Commands that come by MIDI; to be called on the loop."""
+
+    def __init__(self, banks: BankCommands, slots: SlotTrigger, player: Player, replies: Replies) -> None:
+        self._banks, self._slots, self._player, self._replies = banks, slots, player, replies
+
+    def note(self, note: int, velocity: int) -> None:
+        """Fire the slots of a note."""
+        self._replies.run(NOBODY, ADDRESS, lambda: self._slots.fire_note(NOBODY, note, velocity))
+
+    def program(self, number: int) -> None:
+        """Load the bank at this index of the list, from 0."""
+        self._replies.run(NOBODY, "/bank/load", lambda: self._banks.load_number(NOBODY, number))
+
+    def silence(self) -> None:
+        """Fade everything out."""
+        self._player.submit(self._player.stop)

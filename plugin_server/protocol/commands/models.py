@@ -1,0 +1,51 @@
+"""What the addresses below `/model/` do."""
+
+from collections.abc import Sequence
+
+from plugin_server.engine.bundles.registry import BundleRegistry
+from plugin_server.engine.process.client import Engine
+from plugin_server.errors import BadArgument
+from plugin_server.protocol.arguments import as_text
+from plugin_server.protocol.job_events import JobEvents
+from plugin_server.protocol.packets import Atom
+from plugin_server.protocol.replies import Answer, Handler, Reply
+from plugin_server.protocol.subscribers import Peer
+from plugin_server.studio.generator import ClipGenerator
+from plugin_server.studio.requests import LoadModel, UnloadModel
+
+
+class ModelCommands:
+    """Handlers of all addresses below `/model/`."""
+
+    def __init__(self, bundles: BundleRegistry, engine: Engine, generator: ClipGenerator, events: JobEvents) -> None:
+        self._bundles, self._engine, self._generator, self._events = bundles, engine, generator, events
+
+    def handlers(self) -> dict[str, Handler]:
+        """Return the handlers by address."""
+        return {"/model/list": self._list, "/model/load": self._load, "/model/unload": self._unload}
+
+    def _list(self, peer: Peer, arguments: Sequence[Atom]) -> Answer:
+        bundles, loaded = self._bundles.bundles(), self._engine.loaded
+        replies: list[Reply] = []
+        for name, bundle in sorted(bundles.items()):
+            card = bundle.card
+            is_loaded = int(loaded is not None and loaded.model == name)
+            replies.append(("/model", name, card.family, card.verb, card.version, card.embedding.name, is_loaded))
+        return [*replies, ("/done", "/model/list", len(bundles))]
+
+    def _load(self, peer: Peer, arguments: Sequence[Atom]) -> Answer:
+        name = _read_name(arguments)
+        # As with clips: a model that is not there is refused at once.
+        self._generator.card(name)
+        self._events.submit(peer, LoadModel(name))
+        return ()
+
+    def _unload(self, peer: Peer, arguments: Sequence[Atom]) -> Answer:
+        self._events.submit(peer, UnloadModel(_read_name(arguments)))
+        return ()
+
+
+def _read_name(arguments: Sequence[Atom]) -> str:
+    if len(arguments) != 1:
+        raise BadArgument(f"model: got {len(arguments)} arguments, expected one name")
+    return as_text("model", arguments[0])

@@ -1,0 +1,95 @@
+"""Requests into the queue, and what comes of them back to those who asked and to those who follow."""
+
+import asyncio
+from dataclasses import dataclass
+
+from plugin_server.protocol.packets import address_of, encode_message
+from plugin_server.protocol.replies import MAX_SENTENCE, Replies
+from plugin_server.protocol.subscribers import Peer, Subscribers
+from plugin_server.studio.jobs import ClipMade, Done, Event, Failed, Job, Jobs, Progress, Queued
+from plugin_server.studio.requests import Generate, LoadModel, RenderBank, RenderSlot, Request, UnloadModel
+
+ADDRESS_OF = {
+    Generate: "/generate",
+    LoadModel: "/model/load",
+    UnloadModel: "/model/unload",
+    RenderBank: "/bank/render",
+    RenderSlot: "/bank/fire",
+}
+"""The address that asks for each kind of request."""
+
+
+class JobEvents:
+    """Sends the events of jobs, which come from other threads, by way of the loop."""
+
+    def __init__(self, jobs: Jobs, subscribers: Subscribers, replies: Replies) -> None:
+        self._jobs, self._subscribers, self._replies = jobs, subscribers, replies
+
+    def submit(self, peer: Peer, request: Request) -> None:
+        """Queue a request for a peer, from any thread. Raises what the queue raises."""
+        self._jobs.submit(request, _Listener(peer, self))
+
+    def askers(self, job: Job) -> set[Peer]:
+        """Return who asked for a job that has not ended."""
+        return {listener.peer for listener in job.listeners if isinstance(listener, _Listener)}
+
+    def on_event(self, job: Job, event: Event) -> None:
+        """Send an event of any job to all who follow but did not ask for it; from any thread."""
+        if not _is_sent_later(job, event):
+            self._replies.on_loop(self._broadcast, _event_packet(job, event), self.askers(job))
+
+    def notify(self, peer: Peer, job: Job, event: Event) -> None:
+        """Send one event of a job to who asked for it; from any thread."""
+        if not _is_sent_later(job, event):
+            self._replies.on_loop(peer.send, _event_packet(job, event))
+
+    def watch_active(self) -> list[asyncio.Future[None]]:
+        """Return a future for each job that waits or runs, which is done when the job has ended; on the loop."""
+        ended: dict[Job, asyncio.Future[None]] = {}
+
+        def on_event(job: Job, event: Event) -> None:
+            if job.ended:
+                self._replies.on_loop(lambda: ended[job].set_result(None))
+
+        loop = asyncio.get_running_loop()
+        ended |= {job: loop.create_future() for job in self._jobs.subscribe_active(on_event)}
+        return list(ended.values())
+
+    def _broadcast(self, packet: bytes, askers: set[Peer]) -> None:
+        for listener in self._subscribers.all_but(askers, address_of(packet)):
+            listener.send(packet)
+
+
+@dataclass(frozen=True, slots=True)
+class _Listener:
+    """Sends to its own peer. Compares by it, so that a client which asks twice with one id gets everything once."""
+
+    peer: Peer
+    events: JobEvents
+
+    def __call__(self, job: Job, event: Event) -> None:
+        self.events.notify(self.peer, job, event)
+
+
+def _is_sent_later(job: Job, event: Event) -> bool:
+    """Return whether the event is that of a slot's job that is done: a slot that was fired is done when it sounds."""
+    return isinstance(job.request, RenderSlot) and isinstance(event, Done)
+
+
+def _event_packet(job: Job, event: Event) -> bytes:
+    address = ADDRESS_OF[type(job.request)]
+    match event:
+        case Queued(position):
+            return encode_message("/queued", job.id, address, position)
+        case Progress(fraction, stage):
+            return encode_message("/progress", job.id, float(fraction), stage)
+        case ClipMade(clip_id, path, seconds, take, seed):
+            return encode_message("/clip", job.id, clip_id, str(path), float(seconds), take, seed)
+        case Done(n_clips, confidence, nearest) if isinstance(job.request, Generate):
+            return encode_message("/done", address, job.id, n_clips, float(confidence), nearest)
+        case Done(n_clips) if isinstance(job.request, RenderBank):
+            return encode_message("/done", address, job.request.name, job.id, n_clips)
+        case Done():
+            return encode_message("/done", address, job.request.name, job.id)
+        case Failed(code, message):
+            return encode_message("/fail", address, code, message[:MAX_SENTENCE], job.id)

@@ -1,0 +1,125 @@
+"""The way back: what commands answer becomes packets for those who asked and for those who follow."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Sequence
+
+from plugin_server.errors import ClipsonicError, DuplicateJob, unforeseen
+from plugin_server.protocol.arguments import as_whole, check_range
+from plugin_server.protocol.packets import Atom, encode_message
+from plugin_server.protocol.subscribers import Peer, Subscribers
+from plugin_server.protocol.table import PORTS
+
+log = logging.getLogger(__name__)
+
+MAX_ECHO = 80
+"""Characters of an address that are sent back."""
+MAX_SENTENCE = 1000
+"""Characters of a sentence: even with four bytes each, a reply stays under the 9216 bytes that macOS lets through."""
+STOP_S = 1.0
+"""Seconds that commands have to answer when the daemon stops."""
+
+Reply = tuple[str, *tuple[str | int | float, ...]]
+"""Address and arguments of a message that is sent."""
+Answer = Iterable[Reply] | Awaitable[Iterable[Reply]]
+"""What a command answers, or where that is awaited."""
+Handler = Callable[[Peer, Sequence[Atom]], Answer]
+"""Runs a command, on the loop. What lasts goes on in what it returns, so that the next command need not wait."""
+PeerOnPort = Callable[[Peer, int], Peer]
+"""Returns the same host on another UDP port."""
+
+
+class Replies:
+    """Sends replies. Every method belongs to the event loop, but for `on_loop`."""
+
+    def __init__(self, subscribers: Subscribers, loop: asyncio.AbstractEventLoop) -> None:
+        self._subscribers, self._loop = subscribers, loop
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def on_loop(self, work: Callable[..., object], *arguments: object) -> None:
+        """Have the event loop call `work` soon; from any thread."""
+        self._loop.call_soon_threadsafe(work, *arguments)
+
+    def run(self, peer: Peer, address: str, command: Callable[[], Answer], job: str = "") -> None:
+        """Run a command and send what it answers, or why it failed.
+
+        Args:
+            peer: Who asked.
+            address: Address of the command, which failures name.
+            command: Runs at once, and what it returns is awaited beside other commands.
+            job: Id that the request chose, which a failure at once names.
+        """
+        try:
+            answer = command()
+        except DuplicateJob as error:
+            # The job that has this id goes on.
+            self.fail(peer, address, error)
+        except ClipsonicError as error:
+            self.fail(peer, address, error, job)
+        except Exception as error:
+            self._fail_unforeseen(peer, address, error)
+        else:
+            if isinstance(answer, Awaitable):
+                self._start(self._await(peer, address, answer))
+            else:
+                self._send_all(peer, answer)
+
+    def send(self, peer: Peer, address: str, *arguments: str | int | float) -> None:
+        """Answer who asked, its host's subscribers and all who listen to the address."""
+        packet = encode_message(address, *arguments)
+        for listener in self._subscribers.for_reply(peer, address):
+            # By way of the loop, as events come from other threads: so that nothing overtakes what was sent before.
+            self._loop.call_soon(listener.send, packet)
+
+    def fail(self, peer: Peer, address: str, error: ClipsonicError, job: str = "") -> None:
+        """Send why a command cannot be done."""
+        self.send(peer, "/fail", address[:MAX_ECHO], error.code, str(error)[:MAX_SENTENCE], job)
+
+    def announce(self, peers: Collection[Peer], address: str, *arguments: str | int | float) -> None:
+        """Send something new to these peers, to all subscribers and to all who listen to the address."""
+        packet = encode_message(address, *arguments)
+        for listener in dict.fromkeys([*peers, *self._subscribers.all_but(peers, address)]):
+            self._loop.call_soon(listener.send, packet)
+
+    async def drain(self) -> None:
+        """Wait for the commands that are not answered yet, not long, and drop those that last."""
+        if self._tasks:
+            _, unanswered = await asyncio.wait(self._tasks, timeout=STOP_S)
+            for task in unanswered:
+                task.cancel()
+
+    def _start(self, command: Coroutine[object, None, None]) -> None:
+        task = self._loop.create_task(command)
+        # The loop holds tasks weakly.
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _await(self, peer: Peer, address: str, answer: Awaitable[Iterable[Reply]]) -> None:
+        try:
+            self._send_all(peer, await answer)
+        except ClipsonicError as error:
+            self.fail(peer, address, error)
+        except Exception as error:
+            self._fail_unforeseen(peer, address, error)
+
+    def _send_all(self, peer: Peer, replies: Iterable[Reply]) -> None:
+        for reply in replies:
+            self.send(peer, *reply)
+
+    def _fail_unforeseen(self, peer: Peer, address: str, error: Exception) -> None:
+        log.exception("%s", address)
+        self.fail(peer, address, unforeseen(error))
+
+
+class ReplyPorts:
+    """Finds where a client wants to receive: a patch may receive on another port than it sends from."""
+
+    def __init__(self) -> None:
+        self.peer_on_port: PeerOnPort = lambda peer, port: peer
+        """Known once a UDP socket is open."""
+
+    def find(self, peer: Peer, arguments: Sequence[Atom]) -> Peer:
+        """Return the socket that was sent from, or the port that is the only argument. Raises BadArgument."""
+        if not arguments:
+            return peer
+        return self.peer_on_port(peer, check_range("port", as_whole("port", arguments[0]), PORTS))
