@@ -192,7 +192,7 @@ def _estimate(options: argparse.Namespace) -> None:
 def _resume(options: argparse.Namespace) -> None:
     from onnx_export.clipsonic.export.bundle import Sizes
     from onnx_export.clipsonic.export.resume import resume_from
-    from plugin_server.engine.bundles.card import read_card
+    from plugin_server.engine.bundles.card_reader import read_card
     from plugin_server.engine.bundles.registry import Bundle
 
     bundle = Bundle(options.bundle, read_card(options.bundle))
@@ -285,7 +285,7 @@ def _probe(options: argparse.Namespace) -> None:
 
 
 def _model(folder: Path):
-    from plugin_server.engine.bundles.card import read_card
+    from plugin_server.engine.bundles.card_reader import read_card
     from plugin_server.engine.bundles.registry import Bundle
     from plugin_server.engine.families.clipsonic import load
     from plugin_server.engine.sessions import SessionOptions

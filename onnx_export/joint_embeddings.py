@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from onnx_export.clipsonic.embedding_names import CLIPSONIC_EMBEDDING
-from plugin_server.engine.bundles.card import FILTERS, PictureSpec
+from plugin_server.engine.bundles.card import FILTERS, ImageSpec
 from plugin_server.engine.bundles.registry import file_sha256
 from plugin_server.engine.inputs.images import normalise
 
@@ -46,7 +46,7 @@ class OpenClip:
     model: Any
     """A `torch.nn.Module` with `encode_image`, `encode_text`, `visual` and whatever else its class has."""
     tokenize: Callable[[Sequence[str]], "torch.Tensor"]
-    picture: PictureSpec
+    picture: ImageSpec
 
 
 def embedding_name(tag: str) -> str:
@@ -141,14 +141,14 @@ def _add_configuration(path: Path) -> str:
     return path.stem
 
 
-def _picture_spec(settings: dict) -> PictureSpec:
+def _picture_spec(settings: dict) -> ImageSpec:
     size, fit = settings["size"], FITS.get(settings.get("resize_mode", "shortest"))
     sides = set(size) if isinstance(size, (tuple, list)) else {size}
     filter_ = settings.get("interpolation", "bicubic")
     if fit is None or len(sides) != 1 or filter_ not in FILTERS:
         made = f"{settings.get('resize_mode')!r} and {filter_!r}"
         raise ValueError(f"embedding: pictures of {size} made by {made} cannot be served")
-    return PictureSpec(sides.pop(), tuple(settings["mean"]), tuple(settings["std"]), fit, filter_)
+    return ImageSpec(sides.pop(), tuple(settings["mean"]), tuple(settings["std"]), fit, filter_)
 
 
 def _open_mini(name: str, device: str, runs: Path) -> JointEmbedding:
@@ -172,7 +172,7 @@ def _open_mini(name: str, device: str, runs: Path) -> JointEmbedding:
 
 
 def _joined(
-    name: str, spec: PictureSpec, encode_pictures: Callable, encode_texts: Callable, device: str
+    name: str, spec: ImageSpec, encode_pictures: Callable, encode_texts: Callable, device: str
 ) -> JointEmbedding:
     """Batches, precision and unit length around two encoders that run on `device`."""
     import torch

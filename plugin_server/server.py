@@ -230,7 +230,7 @@ def _http_app(parts: _Parts, dispatcher: Dispatcher, guard: AccessPolicy, osc_po
     def ranges() -> dict[LiveRange, Range]:
         lengths = parts.generator.card("").lengths
         return {
-            LiveRange.LENGTHS: Range(lengths.least, lengths.most),
+            LiveRange.LENGTHS: Range(lengths.minimum, lengths.maximum),
             LiveRange.MODELS: Range(choices=tuple(sorted(parts.bundles.bundles()))),
         }
 

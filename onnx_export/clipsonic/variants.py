@@ -33,7 +33,9 @@ class Variant:
 
 
 # A mel has hundreds of frames that tell the same thing, so what it is gets settled while nearly all is noise.
-SAMPLING = Sampling(shift=6.0, steps=8, guidance=2.0, taught_guidance=6.0, mel_rounds=6, colour_spread=0.3)
+SAMPLING = Sampling(
+    shift=6.0, steps=8, guidance=2.0, distilled_guidance_max=6.0, mel_rounds=6, band_statistics_spread=0.3
+)
 MINI = Variant(
     name="clipsonic-mini",
     description="CLIPSonic in small: words and pictures to sound, trained on 4.9 hours of free recordings",

@@ -117,8 +117,8 @@ def revoiced(model: Clipsonic, clips: Sequence[Heard]) -> list[Heard]:
 def made_like(model: Clipsonic, clips: Sequence[Heard]) -> list[Heard]:
     """A clip from each caption, as long as the recording it stands for."""
     lengths = model.card.lengths
-    most = min(LONGEST_S, lengths.most)
-    seconds = [float(np.clip(len(c.wave) / model.sample_rate, lengths.least, most)) for c in clips]
+    most = min(LONGEST_S, lengths.maximum)
+    seconds = [float(np.clip(len(c.wave) / model.sample_rate, lengths.minimum, most)) for c in clips]
     waves = [make(model, c.prompt, s, seed) for seed, (c, s) in enumerate(zip(clips, seconds, strict=True))]
     return [Heard(w, c.label, c.prompt, c.category) for w, c in zip(waves, clips, strict=True)]
 
@@ -145,7 +145,7 @@ def make(
         sampling.guidance,
         images=images,
         blend=0.0 if prompt else 1.0,
-        via=via or model.card.usual_way,
+        via=via or model.card.default_conditioning,
     )
     made = model.run(order, lambda fraction, stage: None, Cancellation()).samples[:, 0]
     return normalise_level(made[: round(seconds * model.sample_rate)])

@@ -33,7 +33,7 @@ from onnx_export.evaluation.judges import Ear, Listeners, OwnEar, Scale, SoundNe
 from onnx_export.evaluation.references.crepe import load_crepe
 from onnx_export.evaluation.report import Report
 from onnx_export.evaluation.vocoders import compare_vocoders
-from plugin_server.engine.bundles.card import read_card
+from plugin_server.engine.bundles.card_reader import read_card
 from plugin_server.engine.bundles.registry import Bundle, verify_bundle
 from plugin_server.engine.families.clipsonic import Clipsonic, load
 from plugin_server.engine.sessions import Cancellation, SessionOptions
@@ -73,7 +73,7 @@ def evaluate_bundle(folder: Path, sources: DataPaths, weights: Weights, n_takes:
     if sheet:
         draw_sheet(played[REAL], played[MADE], model.card.mel, sheet)
     shown: dict[str, list[Shown]] = {}
-    if sources.images and model.card.picture:
+    if sources.images and model.card.image:
         log.info("pictures")
         shown = look(model, sources, labels, report)
     for ear in ears(model, weights):
@@ -149,7 +149,7 @@ def look(model: Clipsonic, sources: DataPaths, labels: Sequence[str], report: Re
     report.pictures = {name: judge_image_tower(model, rows, groups) for name, rows in photos.items()}
     shown: dict[str, list[Shown]] = {}
     for name, rows in photos.items():
-        made = show(model, judged_pictures(rows, labels), model.card.ways)
+        made = show(model, judged_pictures(rows, labels), model.card.conditionings)
         shown |= {f"{row}, {name}": clips for row, clips in made.items()}
     return shown
 

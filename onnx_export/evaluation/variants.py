@@ -17,7 +17,7 @@ from onnx_export.evaluation.clip_sets import LONGEST_S, Heard, make, of_cache, p
 from onnx_export.evaluation.evaluate import REAL, Weights, ears, judge_by, sentences_of
 from onnx_export.evaluation.judges import concepts
 from onnx_export.evaluation.report import Report
-from plugin_server.engine.bundles.card import read_card
+from plugin_server.engine.bundles.card_reader import read_card
 from plugin_server.engine.bundles.registry import Bundle
 from plugin_server.engine.families.clipsonic import Clipsonic, load
 from plugin_server.engine.sessions import SessionOptions
@@ -86,16 +86,16 @@ def rows(models: dict[str, Clipsonic]) -> Iterator[tuple[str, Row]]:
         iq = models["clipsonic-iq"]
         yield "CLIPSonic-IQ, from pictures", partial(from_pictures, iq)
         for way, name in (("zs", "ZS"), ("pd", "PD"), ("sd", "SD")):
-            if way in iq.card.ways:
+            if way in iq.card.conditionings:
                 yield f"CLIPSonic-{name}", partial(from_words, iq, way=way)
     for name, title in (("clipsonic-tta", "CLIP-TTA"), ("clipsonic-clap-tta", "CLAP-TTA")):
         if name in models:
             yield title, partial(from_words, models[name])
     if SHIPPED in models:
         mini = models[SHIPPED]
-        for way in mini.card.ways:
+        for way in mini.card.conditionings:
             yield f"as shipped, from words by {way}", partial(from_words, mini, way=way)
-        if mini.card.picture:
+        if mini.card.image:
             yield "as shipped, from pictures", partial(from_pictures, mini)
 
 
@@ -111,7 +111,7 @@ def from_pictures(model: Clipsonic, asked: Sequence[Asked]) -> list[Heard]:
 
 def _heard(model: Clipsonic, one: Asked, seed: int, prompt: str, images: tuple[str, ...] = (), via: str = "") -> Heard:
     clip, lengths = one.clip, model.card.lengths
-    seconds = float(np.clip(len(clip.wave) / model.sample_rate, lengths.least, min(LONGEST_S, lengths.most)))
+    seconds = float(np.clip(len(clip.wave) / model.sample_rate, lengths.minimum, min(LONGEST_S, lengths.maximum)))
     wave = make(model, prompt, seconds, seed, images, via)
     return Heard(wave, clip.label, clip.prompt, clip.category)
 

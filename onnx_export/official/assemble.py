@@ -18,7 +18,8 @@ from onnx_export.official.error_text import sentence
 from onnx_export.official.prior import LoadedPrior, load_prior, prior_graph
 from onnx_export.official.smoke_test import try_out
 from onnx_export.official.towers import Towers, load_towers, tower_graphs
-from plugin_server.engine.bundles.card import CARD_NAME, Card, Embedding, GraphSpec, LabelAnchorSpec, check_name
+from plugin_server.engine.bundles.card import CARD_NAME, Card, Embedding, GraphSpec, LabelAnchorSpec
+from plugin_server.engine.bundles.card_reader import check_name
 from plugin_server.engine.bundles.install import DOCUMENTS, staging
 from plugin_server.engine.bundles.registry import Bundle, BundleRegistry, file_sha256, open_bundle, verify_bundle
 from plugin_server.engine.families.clipsonic import TOKENIZER_FILE
@@ -148,7 +149,7 @@ def _write(folder: Path, wish: Wish, base: Bundle, parts: Parts) -> None:
     card = replace(
         _card(wish, base.card, parts, bool(kept)),
         graphs=kept | graphs,
-        known=known,
+        label_anchors=known,
         files={name: file_sha256(folder / name) for name in (*made, *copied)},
     )
     (folder / SOURCES).write_text(_sources(card, base.card, parts), "utf-8")
@@ -185,7 +186,7 @@ def _files_of(graph: GraphSpec, card: Card) -> list[str]:
 def _kept_known(base: Card, parts: Parts) -> LabelAnchorSpec | None:
     """The known sounds, where the denoiser may still have been taught them by their names: they have places in the
     base's embedding alone, and a denoiser of pictures alone was told no names."""
-    return None if parts.towers or (parts.denoiser and parts.denoiser.conditions == ("image",)) else base.known
+    return None if parts.towers or (parts.denoiser and parts.denoiser.conditions == ("image",)) else base.label_anchors
 
 
 def _card(wish: Wish, base: Card, parts: Parts, keeps: bool = True) -> Card:
@@ -201,14 +202,14 @@ def _card(wish: Wish, base: Card, parts: Parts, keeps: bool = True) -> Card:
         description=f"{base.name} with other parts: {'; '.join(f'{k} {v}' for k, v in parts.origins.items())}",
         licence=f"{base.licence}; {theirs}" if keeps else theirs,
         priors=priors,
-        via="" if base.via not in priors else base.via,
+        preferred_conditioning="" if base.preferred_conditioning not in priors else base.preferred_conditioning,
     )
     if towers:
         card = replace(
             card,
             embedding=Embedding(towers.name, towers.size),
             context_length=towers.context_length,
-            picture=towers.picture,
+            image=towers.picture,
         )
     if taught:
         network = taught.module
@@ -217,10 +218,10 @@ def _card(wish: Wish, base: Card, parts: Parts, keeps: bool = True) -> Card:
             mel_mean=_numbers(network.mel_mean),
             mel_std=_numbers(network.mel_std),
             frame_multiple=network.size.patch,
-            conditions=taught.conditions or base.conditions,
+            modalities=taught.conditions or base.modalities,
         )
     # A denoiser that knows pictures alone is best asked through what makes pictures of words (Dong et al. 2023).
-    return replace(card, via="pd") if prior and card.conditions == ("image",) else card
+    return replace(card, preferred_conditioning="pd") if prior and card.modalities == ("image",) else card
 
 
 def _numbers(values: torch.Tensor) -> tuple[float, ...]:

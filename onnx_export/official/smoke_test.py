@@ -22,10 +22,12 @@ def try_out(bundle: Bundle) -> None:
     short = {way: replace(prior, steps=min(STEPS, prior.steps)) for way, prior in card.priors.items()}
     model = replace(load(bundle, SessionOptions()), card=replace(card, priors=short))
     cancellation = Cancellation()
-    found = {way: model.words("sea waves", way, 0, cancellation) for way in card.ways}
-    if card.picture:
+    found = {way: model.words("sea waves", way, 0, cancellation) for way in card.conditionings}
+    if card.image:
         found["image_tower"] = model.look([np.full((60, 80, 3), 128, np.uint8)], cancellation)
-    order = GenerationParams("sea waves", "", card.lengths.least, 0, STEPS, card.sampling.guidance, via=card.usual_way)
+    order = GenerationParams(
+        "sea waves", "", card.lengths.minimum, 0, STEPS, card.sampling.guidance, via=card.default_conditioning
+    )
     found["clip"] = model.run(order, lambda fraction, stage: None, cancellation).samples
     for name, numbers in found.items():
         if not np.isfinite(numbers).all():

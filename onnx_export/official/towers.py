@@ -17,7 +17,7 @@ from onnx_export.graph.export import Exported
 from onnx_export.joint_embeddings import SCHEMES, embedding_name, load_open_clip
 from onnx_export.official.error_text import sentence
 from onnx_export.torchvision_ops import declare_missing_operators
-from plugin_server.engine.bundles.card import PictureSpec
+from plugin_server.engine.bundles.card import ImageSpec
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +112,7 @@ class Towers:
     context_length: int
     words: WordsTower
     pictures: PicturesTower
-    picture: PictureSpec
+    picture: ImageSpec
 
 
 def load_towers(tag: str) -> Towers:

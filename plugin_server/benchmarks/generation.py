@@ -156,7 +156,7 @@ def _measure_daemon(
         for seconds in lengths:
             for n_steps in steps:
                 figures.clips.append(_time_clip(client, seconds, n_steps, rounds))
-        if BundleRegistry(bundle_folders()).find(settings.model).card.picture:
+        if BundleRegistry(bundle_folders()).find(settings.model).card.image:
             figures.pictures = _time_pictures(client, folder, rounds)
         figures.bank = _time_bank(client, folder / "banks")
         figures.seams = {prompt: _measure_seam(client, prompt) for prompt in PROMPTS}
@@ -256,7 +256,7 @@ def _measure_stages(figures: Figures, settings: Settings, folder: Path, rounds: 
     model = load(bundle, SessionOptions(choose_provider(settings.device), settings.threads))
     card, stop = bundle.card, Cancellation()
     order = GenerationParams(
-        "sea waves", "", min(10.0, card.lengths.most), 1, card.sampling.steps, card.sampling.guidance
+        "sea waves", "", min(10.0, card.lengths.maximum), 1, card.sampling.steps, card.sampling.guidance
     )
     embedding = model.embed(order.prompt, stop)
     (mel,) = model.sample(order, embedding, None, lambda fraction, stage: None, stop)

@@ -147,7 +147,7 @@ def _speed(settings: Settings) -> str:
         loaded = engine.load(settings.model)
         start_s = time.perf_counter() - began
         sampling = bundles[settings.model].card.sampling
-        seconds = min(TRIAL_SECONDS, bundles[settings.model].card.lengths.most)
+        seconds = min(TRIAL_SECONDS, bundles[settings.model].card.lengths.maximum)
         order = GenerationParams("sea waves", "", seconds, 0, sampling.steps, sampling.guidance)
         spent = [engine.run(settings.model, order, lambda fraction, stage: None).seconds_spent for _ in range(2)][-1]
     finally:

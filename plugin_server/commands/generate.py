@@ -96,7 +96,7 @@ def print_models(folders: Iterable[Path], *, verify: bool) -> None:
     for name, bundle in sorted(bundles.items()):
         card = bundle.card
         size = sum((bundle.folder / file).stat().st_size for file in card.files if (bundle.folder / file).exists())
-        lengths = f"{card.lengths.least:g} to {card.lengths.most:g} s"
+        lengths = f"{card.lengths.minimum:g} to {card.lengths.maximum:g} s"
         print(f"{name} {card.version}  {card.family}, {lengths}, {card.mel.sample_rate} Hz, {size / 2**20:.1f} MiB")
         print(f"    {card.description}")
         print(f"    licence {card.licence}; checksum {bundle.checksum()}; {bundle.folder}")

@@ -12,11 +12,13 @@ from plugin_server.studio.requests import Generate
 
 def check(request: Generate, card: Card) -> None:
     """Check that a model can make what is asked for. Raises BadArgument when it cannot."""
-    if request.images and card.picture is None:
+    if request.images and card.image is None:
         raise BadArgument(f"image: got {len(request.images)}, but {card.name} takes words only")
     _check_length(request, card)
-    if request.conditioning and request.conditioning not in card.ways:
-        raise BadArgument(f"via: got {request.conditioning}, expected one of {', '.join(card.ways)} for {card.name}")
+    if request.conditioning and request.conditioning not in card.conditionings:
+        raise BadArgument(
+            f"via: got {request.conditioning}, expected one of {', '.join(card.conditionings)} for {card.name}"
+        )
 
 
 def plan(request: Generate, card: Card, seed: int) -> GenerationParams:
@@ -38,20 +40,20 @@ def plan(request: Generate, card: Card, seed: int) -> GenerationParams:
         images=request.images,
         frames=request.frames,
         blend=request.image_share,
-        via=request.conditioning or card.usual_way,
+        via=request.conditioning or card.default_conditioning,
     )
 
 
 def clip_seconds(request: Generate, card: Card) -> float:
     """Return the length of a request's clips in seconds: its own, or the model's default."""
-    return card.lengths.usual if request.length_s is None else float(request.length_s)
+    return card.lengths.default if request.length_s is None else float(request.length_s)
 
 
 def _check_length(request: Generate, card: Card) -> None:
     lengths, seconds = card.lengths, clip_seconds(request, card)
-    if lengths.least <= seconds <= lengths.most:
+    if lengths.minimum <= seconds <= lengths.maximum:
         return
-    expected = f"{lengths.least:g} to {lengths.most:g} s for {card.name}"
+    expected = f"{lengths.minimum:g} to {lengths.maximum:g} s for {card.name}"
     if request.bars is None:
         raise BadArgument(f"seconds: got {seconds:g}, expected {expected}")
     raise BadArgument(f"bars: got {request.bars:g} at {request.bpm:g} bpm, which is {seconds:g} s, expected {expected}")

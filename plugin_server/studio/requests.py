@@ -325,7 +325,9 @@ def _is_length(words: Sequence[str], number: float, lengths: "Lengths") -> bool:
     One that no clip can have belongs to a prompt that was typed without quotes, as in `kick 808`. A space within one
     of the words shows that it was quoted: then a number is meant as a length, and may be refused as such.
     """
-    return lengths.least <= number <= lengths.most or not math.isfinite(number) or any(" " in word for word in words)
+    return (
+        lengths.minimum <= number <= lengths.maximum or not math.isfinite(number) or any(" " in word for word in words)
+    )
 
 
 def _check_together(request: Generate) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from onnx_export.torchvision_ops import declare_missing_operators
-from plugin_server.engine.bundles.card import LabelAnchorSpec, read_card
+from plugin_server.engine.bundles.card import LabelAnchorSpec
+from plugin_server.engine.bundles.card_reader import read_card
 from plugin_server.engine.bundles.registry import file_sha256
 from tests.support.toys import MEL, change_card, write_toy
 
@@ -177,5 +178,7 @@ def write_base(folder: Path, known: bool = True) -> Path:
         arrays = {"anchors": np.eye(3, 6), "colours": np.tile(np.linspace(1, 2, 16), (3, 1)), "colour_axes": axes}
         np.savez(place / "known.npz", names=names, **arrays)
         files = read_card(place).files | {"known.npz": file_sha256(place / "known.npz")}
-        change_card(place, known=LabelAnchorSpec("known.npz", far=0.2, near=0.8), files=files)
+        change_card(
+            place, label_anchors=LabelAnchorSpec("known.npz", confidence_floor=0.2, confidence_ceiling=0.8), files=files
+        )
     return place

@@ -16,8 +16,8 @@ from plugin_server.engine.bundles.card import (
     Card,
     Embedding,
     GraphSpec,
+    ImageSpec,
     Lengths,
-    PictureSpec,
     PriorSpec,
     Sampling,
     TensorSpec,
@@ -29,22 +29,25 @@ from plugin_server.engine.inputs.tokenizer import N_MERGES
 MEL = MelSettings(sample_rate=16000, n_fft=256, hop=64, n_mels=8, f_max_hz=8000)
 N_EMBEDDING = 6
 CONTEXT = 20
-PICTURE = PictureSpec(size=16, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
+PICTURE = ImageSpec(size=16, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
 PRIOR = PriorSpec("prior_pd", steps=3, guidance=1.5, levels=50, mean=(0.1,) * N_EMBEDDING, std=(0.5,) * N_EMBEDDING)
 FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
 
 
 def write_toy(
-    folder: Path, name: str = "toy", burn: int = 0, taught_guidance: float = 1.0, pictures: bool = False
+    folder: Path, name: str = "toy", burn: int = 0, distilled_guidance_max: float = 1.0, pictures: bool = False
 ) -> Path:
-    """A bundle in `folder/name`. Prompts differ in spectrum; `burn` multiplies matrices of that size in each step;
-    `taught_guidance` above 1 makes guidance an input; `pictures` adds an image tower, which sees colours alone, and a
-    prior, 'pd'."""
+    """Write a bundle to `folder/name`.
+
+    Prompts differ in spectrum; `burn` multiplies matrices of that size in each step;
+    `distilled_guidance_max` above 1 makes guidance an input; `pictures` adds an image tower, which sees colours alone,
+    and a prior, 'pd'.
+    """
     place = folder / name
     place.mkdir(parents=True)
     graphs = {
         "text_tower": _save(place, _text_tower(with_tokens=pictures), "text_tower"),
-        "denoiser": _save(place, _denoiser(burn, taught_guidance > 1), "denoiser"),
+        "denoiser": _save(place, _denoiser(burn, distilled_guidance_max > 1), "denoiser"),
         "vocoder": _save(place, _vocoder(), "vocoder"),
     }
     if pictures:
@@ -67,12 +70,12 @@ def write_toy(
         mel_std=(1.0,) * MEL.n_mels,
         frame_multiple=4,
         context_length=CONTEXT,
-        sampling=Sampling(steps=4, guidance=2.0, taught_guidance=taught_guidance),
+        sampling=Sampling(steps=4, guidance=2.0, distilled_guidance_max=distilled_guidance_max),
         lengths=Lengths(0.25, 30.0, 1.0),
         graphs=graphs,
         files={file: file_sha256(place / file) for file in files},
-        picture=PICTURE if pictures else None,
-        conditions=("text", "image") if pictures else ("text",),
+        image=PICTURE if pictures else None,
+        modalities=("text", "image") if pictures else ("text",),
         priors={"pd": PRIOR} if pictures else {},
     )
     (place / CARD_NAME).write_text(card.to_json())
@@ -81,7 +84,7 @@ def write_toy(
 
 def change_card(place: Path, **changes: object) -> None:
     """Rewrite a toy's card with other fields."""
-    from plugin_server.engine.bundles.card import read_card
+    from plugin_server.engine.bundles.card_reader import read_card
 
     (place / CARD_NAME).write_text(replace(read_card(place), **changes).to_json())
 

@@ -184,7 +184,9 @@ def write_known(
     arrays = {"anchors": anchors} | ({"colours": colours.usual, "colour_axes": colours.axes} if colours else {})
     halves = {name: array.astype(np.float16) for name, array in arrays.items()}
     np.savez(folder / KNOWN_FILE, names=np.array(labels), **halves)
-    return LabelAnchorSpec(KNOWN_FILE, far=round(float(far), 3), near=round(float(max(near, far + 0.05)), 3))
+    return LabelAnchorSpec(
+        KNOWN_FILE, confidence_floor=round(float(far), 3), confidence_ceiling=round(float(max(near, far + 0.05)), 3)
+    )
 
 
 def write_bundle(folder: Path, variant: Variant, networks: Networks, sizes: Sizes) -> Card:
@@ -212,11 +214,11 @@ def write_bundle(folder: Path, variant: Variant, networks: Networks, sizes: Size
         sampling=variant.sampling,
         lengths=variant.lengths,
         graphs=graphs,
-        known=known,
-        picture=networks.image.size.picture if networks.image else None,
-        conditions=networks.conditions,
+        label_anchors=known,
+        image=networks.image.size.picture if networks.image else None,
+        modalities=networks.conditions,
         priors={way: prior_spec(way, prior) for way, prior in networks.priors.items()},
-        via=variant.via,
+        preferred_conditioning=variant.via,
         files={name: file_sha256(folder / name) for name in names},
     )
     (folder / CARD_NAME).write_text(card.to_json(), "utf-8")

@@ -37,7 +37,7 @@ def resume_from(bundle: Bundle, sizes: Sizes, runs: Path, step: int) -> None:
     text.transformer.token_embedding = _whole_table(text.transformer.token_embedding)
     MelNormalisation.of_card(bundle.card).store(denoiser)
     card = bundle.card
-    notes = {"embedding": card.embedding.name, "conditions": ",".join(card.conditions)}
+    notes = {"embedding": card.embedding.name, "conditions": ",".join(card.modalities)}
     for name, module in (("text", text), ("denoiser", denoiser), ("vocoder", vocoder)):
         Checkpoint(runs / f"{name}.pt", {"model": module, "average": EMA(module)}, notes).save(step)
         log.info("%s: %s", name, runs / f"{name}.pt")

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from onnx_export.torchvision_ops import declare_missing_operators
-from plugin_server.engine.bundles.card import PictureSpec
+from plugin_server.engine.bundles.card import ImageSpec
 
 IMAGENET_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 """efficientnet-lite0-57934424.pth (Tan and Le 2019, Apache-2.0), as a registry carries it."""
@@ -25,7 +25,7 @@ class ImageTowerSize:
 
     trunk: str = "tf_efficientnet_lite0"
     """A timm model, as open_clip's `timm_model_name`."""
-    picture: PictureSpec = field(default_factory=lambda: PictureSpec(160, (0.5,) * 3, (0.5,) * 3))
+    picture: ImageSpec = field(default_factory=lambda: ImageSpec(160, (0.5,) * 3, (0.5,) * 3))
     n_embedding: int = 384
     still: int = 3
     """First stages of the trunk that are not taught: edges and textures, at three quarters of the cost."""
@@ -168,7 +168,7 @@ class ImageNetTeacher(nn.Module):
         return nn.functional.normalize(self.network.classifier.weight, dim=-1)
 
 
-def to_network(pictures: list[np.ndarray], spec: PictureSpec) -> torch.Tensor:
+def to_network(pictures: list[np.ndarray], spec: ImageSpec) -> torch.Tensor:
     """Pixels, uint8 (size, size, 3) each, to the tower's input (batch, 3, size, size)."""
     pixels = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 255
     mean, std = (torch.tensor(numbers)[None, :, None, None] for numbers in (spec.mean, spec.std))

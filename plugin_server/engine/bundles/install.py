@@ -11,7 +11,8 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from plugin_server.engine.bundles.card import CARD_NAME, Card, read_card
+from plugin_server.engine.bundles.card import CARD_NAME, Card
+from plugin_server.engine.bundles.card_reader import read_card
 from plugin_server.engine.bundles.registry import Bundle, open_bundle
 from plugin_server.errors import BadArgument, BadFile, BundleDamaged, FolderNotWritable, UnknownModel, shown
 

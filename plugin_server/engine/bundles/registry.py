@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from plugin_server.engine.bundles.card import CARD_NAME, Card, read_card
+from plugin_server.engine.bundles.card import CARD_NAME, Card
+from plugin_server.engine.bundles.card_reader import read_card
 from plugin_server.errors import BundleDamaged, UnknownModel, shown
 
 log = logging.getLogger(__name__)

@@ -52,11 +52,11 @@ def load(bundle: Bundle, options: SessionOptions) -> "Clipsonic":
         return GraphSession(bundle.path(name), card.graphs[name], options)
 
     graphs = {name: open_graph(name) for name in ("text_tower", "denoiser", "vocoder")}
-    image_tower = open_graph("image_tower") if card.picture else None
+    image_tower = open_graph("image_tower") if card.image else None
     priors = {way: open_graph(spec.graph) for way, spec in card.priors.items()}
     known = None
-    if card.known:
-        known = LabelAnchors.read(bundle.folder / card.known.file, card.known, card.embedding.size)
+    if card.label_anchors:
+        known = LabelAnchors.read(bundle.folder / card.label_anchors.file, card.label_anchors, card.embedding.size)
     tokenizer = Tokenizer(bundle.folder / TOKENIZER_FILE, card.context_length)
     return Clipsonic(card, tokenizer, known, image_tower=image_tower, priors=priors, **graphs)
 
@@ -79,7 +79,7 @@ class Clipsonic:
 
     card: Card
     tokenizer: Tokenizer
-    known: LabelAnchors | None
+    label_anchors: LabelAnchors | None
     text_tower: GraphSession
     denoiser: GraphSession
     vocoder: GraphSession
@@ -101,9 +101,9 @@ class Clipsonic:
         """Whole mel frames: those that cover `order.seconds`, or for a loop those nearest to it."""
         report(0.0, "condition")
         wanted = self.condition(order, cancellation)
-        nearest, confidence = self.known.nearest(wanted) if self.known else ("", 1.0)
-        if self.known:
-            wanted = self.known.draw_near(wanted)
+        nearest, confidence = self.label_anchors.nearest(wanted) if self.label_anchors else ("", 1.0)
+        if self.label_anchors:
+            wanted = self.label_anchors.draw_near(wanted)
         unwanted = self.embed(order.negative, cancellation) if order.negative else None
         report(SHARES["condition"], "sampling")
         mels = self.sample(order, wanted, unwanted, report, cancellation)
@@ -147,9 +147,9 @@ class Clipsonic:
 
     def look(self, pictures: list[NDArray[np.uint8]], cancellation: Cancellation) -> NDArray[np.float32]:
         """Where the image tower puts pictures uint8 (height, width, 3), float32 (n, size), unit length."""
-        if self.image_tower is None or self.card.picture is None:
+        if self.image_tower is None or self.card.image is None:
             raise EngineFailed(f"{self.card.name} takes no pictures")
-        return self.image_tower.run({"pictures": normalise(pictures, self.card.picture)}, cancellation)[0]
+        return self.image_tower.run({"pictures": normalise(pictures, self.card.image)}, cancellation)[0]
 
     def _see(self, order: GenerationParams, cancellation: Cancellation) -> NDArray[np.float32]:
         """The middle of an order's pictures: each file counts once, however many frames are taken of it."""
@@ -191,7 +191,9 @@ class Clipsonic:
         if order.loop:
             denoise = circular_shift(denoise, card.frame_multiple, order.seed)
         mean, std = (np.array(numbers, np.float32)[:, None] for numbers in (card.mel_mean, card.mel_std))
-        colour = self.known and self.known.draw_colour(wanted, sampling.colour_spread, order.seed)
+        colour = self.label_anchors and self.label_anchors.draw_colour(
+            wanted, sampling.band_statistics_spread, order.seed
+        )
         if colour:
             denoise = tinted(denoise, colour, mean, std)
 
@@ -227,7 +229,7 @@ class Clipsonic:
             return self.denoiser.run(feeds, cancellation)[0]
 
         wanted, unwanted, guidance = condition.wanted, condition.unwanted, condition.guidance
-        taught = own_guidance and unwanted is None and 1 <= guidance <= self.card.sampling.taught_guidance
+        taught = own_guidance and unwanted is None and 1 <= guidance <= self.card.sampling.distilled_guidance_max
         if taught or guidance == 1:
             return lambda x, sigma: call(x, sigma, np.repeat(wanted, len(x), axis=0), guidance)
         plain = np.zeros_like(wanted) if unwanted is None else unwanted

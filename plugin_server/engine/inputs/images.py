@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from plugin_server.engine.bundles.card import PictureSpec
+from plugin_server.engine.bundles.card import ImageSpec
 from plugin_server.engine.inputs.image_files import open_image
 from plugin_server.errors import BadFile
 
@@ -62,7 +62,7 @@ def read_pictures(path: Path, n_frames: int = 1) -> list[NDArray[np.uint8]]:
             raise BadFile(f"image: {path} cannot be read: {error.strerror or error}") from error
 
 
-def fit(pixels: NDArray[np.uint8], spec: PictureSpec) -> NDArray[np.uint8]:
+def fit(pixels: NDArray[np.uint8], spec: ImageSpec) -> NDArray[np.uint8]:
     """Pixels uint8 (height, width, 3) as the image tower takes them, uint8 (size, size, 3)."""
     picture, size = Image.fromarray(pixels), spec.size
     resampling = RESAMPLING[spec.filter]
@@ -75,7 +75,7 @@ def fit(pixels: NDArray[np.uint8], spec: PictureSpec) -> NDArray[np.uint8]:
     return np.asarray(picture.resize((size, size), resampling, box=box))
 
 
-def normalise(pictures: list[NDArray[np.uint8]], spec: PictureSpec) -> NDArray[np.float32]:
+def normalise(pictures: list[NDArray[np.uint8]], spec: ImageSpec) -> NDArray[np.float32]:
     """The image tower's input, float32 (n, 3, size, size)."""
     pixels = np.stack([fit(picture, spec) for picture in pictures]).astype(np.float32) / np.float32(255)
     mean, std = np.array(spec.mean, np.float32), np.array(spec.std, np.float32)

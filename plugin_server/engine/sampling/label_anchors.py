@@ -42,7 +42,7 @@ class LabelAnchors:
         """The known sound most like `embedding` (1, size), and the confidence in it, 0 to 1."""
         likeness = self.anchors @ embedding[0]
         best = int(likeness.argmax())
-        far, near = self.settings.far, self.settings.near
+        far, near = self.settings.confidence_floor, self.settings.confidence_ceiling
         return self.names[best], float(np.clip((likeness[best] - far) / (near - far), 0.0, 1.0))
 
     def draw_near(self, embedding: NDArray[np.float32]) -> NDArray[np.float32]:

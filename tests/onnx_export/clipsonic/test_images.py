@@ -25,14 +25,14 @@ from onnx_export.evaluation.judges import concepts
 from onnx_export.evaluation.variants import ask, compare
 from onnx_export.training.checkpoint import Checkpoint, load_ema
 from onnx_export.training.ema import EMA
-from plugin_server.engine.bundles.card import PictureSpec
+from plugin_server.engine.bundles.card import ImageSpec
 from tests.onnx_export.evaluation.test_evaluate import write_corpus
 from tests.support.toys import MEL as TOY_MEL
 from tests.support.toys import write_toy
 
 CPU = torch.device("cpu")
 COLOURS = {"rain": "blue", "hammer": "grey", "": "green"}
-SMALL = ImageTowerSize("test_efficientnet", PictureSpec(32, (0.5,) * 3, (0.5,) * 3), 24)
+SMALL = ImageTowerSize("test_efficientnet", ImageSpec(32, (0.5,) * 3, (0.5,) * 3), 24)
 
 
 def write_pictures(folder, n=60):
@@ -122,7 +122,7 @@ def test_the_teacher_is_the_published_file_and_no_other(tmp_path, monkeypatch):
 def test_the_image_tower_learns_where_the_texts_are(pictures, tmp_path, monkeypatch):
     """A few steps with the real teacher's layout, on and on; colours alone tell the groups apart."""
     teacher = ImageNetTeacher(teacher_file(tmp_path / "t.pth", monkeypatch))
-    size = replace(ImageTowerSize(), picture=PictureSpec(32, (0.5,) * 3, (0.5,) * 3), n_embedding=24)
+    size = replace(ImageTowerSize(), picture=ImageSpec(32, (0.5,) * 3, (0.5,) * 3), n_embedding=24)
     texts = TextTower(TextTowerSize(width=32, heads=2, layers=1, n_embedding=24)).eval()
     for steps in (1, 3):
         train_image(pictures[:12], texts, teacher, size, ImageTraining(steps=steps, batch=4), tmp_path / "i.pt", CPU)
@@ -143,7 +143,7 @@ def test_the_image_tower_learns_where_the_texts_are(pictures, tmp_path, monkeypa
 
 def test_what_the_published_trunk_takes_a_picture_for_has_its_share(tmp_path, monkeypatch):
     teacher = ImageNetTeacher(teacher_file(tmp_path / "t.pth", monkeypatch))
-    picture = PictureSpec(64, (0.5,) * 3, (0.5,) * 3)
+    picture = ImageSpec(64, (0.5,) * 3, (0.5,) * 3)
     places = torch.nn.functional.normalize(torch.randn(1000, 24), dim=-1)
     x = torch.randn(2, 3, 64, 64)
     guessed = teacher.likely(x) @ places

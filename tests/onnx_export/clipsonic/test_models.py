@@ -37,7 +37,8 @@ from onnx_export.graph.restore import restore
 from onnx_export.training.checkpoint import Checkpoint, load_ema
 from onnx_export.training.ema import EMA
 from plugin_server.audio.spectral import MelSettings, istft, log_mel, stft
-from plugin_server.engine.bundles.card import PictureSpec, read_card
+from plugin_server.engine.bundles.card import ImageSpec
+from plugin_server.engine.bundles.card_reader import read_card
 from plugin_server.engine.bundles.registry import Bundle, verify_bundle
 from plugin_server.engine.families.clipsonic import load
 from plugin_server.engine.messages import GenerationParams
@@ -48,7 +49,7 @@ MEL = MelSettings()
 CPU = torch.device("cpu")
 SMALL = Sizes(
     text=TextTowerSize(width=32, heads=2, layers=1, n_embedding=24),
-    image=ImageTowerSize("test_efficientnet", PictureSpec(32, (0.5,) * 3, (0.5,) * 3), 24),
+    image=ImageTowerSize("test_efficientnet", ImageSpec(32, (0.5,) * 3, (0.5,) * 3), 24),
     prior=PriorSize(24, heads=2, head_width=8, layers=1),
     denoiser=DenoiserSize(n_embedding=24, width=48, depth=1, heads=2),
     vocoder=VocoderSize(width=32, depth=1, hidden=48),
@@ -160,7 +161,7 @@ def test_training_goes_on_where_it_stopped_and_the_bundle_runs(cache, tmp_path):
     assert bundle.card == written
     assert all(graph.parity < 0.01 for graph in written.graphs.values())
     model = load(bundle, SessionOptions())
-    hiss, hum = model.known.colours.usual
+    hiss, hum = model.label_anchors.colours.usual
     # High bands are far stronger in a hiss.
     assert hiss[100:128].mean() > hum[100:128].mean() + 2
     order = GenerationParams("a hum", "", 0.7, 1, 2, 2.0)
@@ -272,11 +273,13 @@ def test_every_variant_becomes_a_bundle_that_the_server_runs(runs, tmp_path, var
     card = write_bundle(tmp_path / "b", variant, load_networks(runs, variant, sizes, ["hiss", "hum"]), sizes)
     verify_bundle(Bundle(tmp_path / "b", card))
     model = load(Bundle(tmp_path / "b", read_card(tmp_path / "b")), SessionOptions())
-    assert card.ways == {"clipsonic-mini": ("text", "pd"), "clipsonic-iq": ("zs", "pd", "sd")}.get(card.name, ("text",))
+    assert card.conditionings == {"clipsonic-mini": ("text", "pd"), "clipsonic-iq": ("zs", "pd", "sd")}.get(
+        card.name, ("text",)
+    )
     picture = tmp_path / "a.png"
     Image.new("RGB", (40, 30), "red").save(picture)
-    asked = [GenerationParams("a hum", "", 0.7, 1, 2, 2.0, via=way) for way in card.ways]
-    if card.picture:
+    asked = [GenerationParams("a hum", "", 0.7, 1, 2, 2.0, via=way) for way in card.conditionings]
+    if card.image:
         asked.append(GenerationParams("", "", 0.7, 1, 2, 2.0, images=(str(picture),), blend=1.0))
     conditions = [model.condition(order, Cancellation()) for order in asked]
     for condition in conditions:

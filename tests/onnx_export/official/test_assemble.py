@@ -23,7 +23,7 @@ from onnx_export.official.assemble import Wish, import_bundle
 from onnx_export.official.denoiser import load_denoiser
 from onnx_export.official.prior import load_prior
 from onnx_export.official.towers import load_towers
-from plugin_server.engine.bundles.card import read_card
+from plugin_server.engine.bundles.card_reader import read_card
 from plugin_server.engine.bundles.registry import file_sha256, open_bundle, verify_bundle
 from plugin_server.engine.families.clipsonic import load
 from plugin_server.engine.messages import GenerationParams
@@ -86,8 +86,8 @@ def test_the_bundle_says_what_it_is(made, sources):
     card = made.card
     assert card.embedding.name.startswith("open_clip/tiny-vit/") and card.embedding.size == SIZE
     assert (card.context_length, card.frame_multiple, card.mel_mean[0]) == (77, 4, -3.0)
-    assert (card.picture.size, card.picture.fit, card.picture.mean[0]) == (32, "crop", pytest.approx(0.48145466))
-    assert card.conditions == ("text", "image") and set(card.priors) == {"pd"}
+    assert (card.image.size, card.image.fit, card.image.mean[0]) == (32, "crop", pytest.approx(0.48145466))
+    assert card.modalities == ("text", "image") and set(card.priors) == {"pd"}
     prior = card.priors["pd"]
     assert (prior.steps, prior.guidance, prior.levels, prior.clip) == (25, 4.0, 1000, 5.0)
     assert all(graph.parity < CLOSE for graph in card.graphs.values())
@@ -165,8 +165,8 @@ def test_the_prior_draws_what_diffusers_draws_from_the_same_noise(model, sources
 
 
 def test_what_the_bases_denoiser_knew_is_not_said_of_another(model, made, sources):
-    assert read_card(Path(sources["base"])).known
-    assert made.card.known is None and model.known is None and not (made.folder / "known.npz").exists()
+    assert read_card(Path(sources["base"])).label_anchors
+    assert made.card.label_anchors is None and model.label_anchors is None and not (made.folder / "known.npz").exists()
 
 
 def test_one_part_alone_leaves_the_others_as_they_are(sources, tmp_path, monkeypatch):
@@ -185,7 +185,7 @@ def test_one_part_alone_leaves_the_others_as_they_are(sources, tmp_path, monkeyp
     denoiser = write_denoiser(tmp_path / "denoiser.pt", "toy-6", size=6, conditions="text", depth=1)
     again = import_bundle(Wish("again", str(bundle.folder), denoiser=denoiser), tmp_path, ())
     assert again.card.files["vocoder.onnx.data"] == bundle.card.files["vocoder.onnx.data"]
-    assert again.card.conditions == ("text",) and again.card.known == base.card.known
+    assert again.card.modalities == ("text",) and again.card.label_anchors == base.card.label_anchors
     (again.folder / "vocoder.onnx.data").write_bytes(b"")
     with pytest.raises(Exception, match=r"vocoder\.onnx\.data has sha256"):
         verify_bundle(again)
@@ -300,7 +300,7 @@ def test_a_denoiser_of_pictures_alone_is_asked_through_the_prior(sources):
     for conditions, via in ((("image",), "pd"), (("text", "image"), "")):
         parts = assemble.Parts(denoiser=replace(taught, conditions=conditions), prior=load_prior(sources["prior"]))
         card = assemble._card(wish, base, parts)
-        assert (card.via, card.conditions) == (via, conditions)
+        assert (card.preferred_conditioning, card.modalities) == (via, conditions)
 
 
 def test_the_train_extra_is_asked_for(monkeypatch):

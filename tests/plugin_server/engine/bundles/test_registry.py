@@ -5,9 +5,11 @@ import shutil
 import pytest
 
 from plugin_server.engine.bundles import registry as bundles
-from plugin_server.engine.bundles.card import CARD_NAME, TOKENIZER_FILES, read_card
+from plugin_server.engine.bundles.card import CARD_NAME, SOLVER_NAMES, TOKENIZER_FILES, Lengths
+from plugin_server.engine.bundles.card_reader import read_card
 from plugin_server.engine.bundles.registry import BundleRegistry, verify_bundle
 from plugin_server.engine.families import clipsonic
+from plugin_server.engine.sampling.solvers import SOLVERS
 from plugin_server.errors import BundleDamaged, UnknownModel
 from plugin_server.settings import SHIPPED_BUNDLES
 from tests.support.toys import PICTURE, PRIOR, write_toy
@@ -64,10 +66,52 @@ def seeing(tmp_path):
 
 def test_a_card_of_pictures_is_read_as_it_was_written(seeing):
     card = read_card(seeing)
-    assert (card.picture, card.conditions, dict(card.priors)) == (PICTURE, ("text", "image"), {"pd": PRIOR})
-    assert (card.ways, card.usual_way) == (("text", "pd"), "text")
+    assert (card.image, card.modalities, dict(card.priors)) == (PICTURE, ("text", "image"), {"pd": PRIOR})
+    assert (card.conditionings, card.default_conditioning) == (("text", "pd"), "text")
     (seeing / CARD_NAME).write_text(card.to_json())
     assert read_card(seeing) == card
+
+
+@pytest.mark.parametrize("folder", [SHIPPED_BUNDLES / "clipsonic-mini", None])
+def test_a_card_is_written_back_to_the_json_that_it_was_read_from(seeing, folder):
+    text = ((folder or seeing) / CARD_NAME).read_text("utf-8")
+    assert read_card(folder or seeing).to_json() == text
+
+
+def test_the_words_of_the_file_are_mapped_to_those_of_the_code(seeing):
+    text = (seeing / CARD_NAME).read_text()
+    stored = json.loads(text)
+    assert list(stored["lengths"]) == ["least", "most", "usual"]
+    assert stored["sampling"]["parametrisation"] == "clean"
+    edit(seeing, sampling={"taught_guidance": 4.0, "colour_spread": 0.5}, lengths={"least": 1, "most": 9, "usual": 2})
+    card = read_card(seeing)
+    assert (card.sampling.prediction_type, card.sampling.distilled_guidance_max) == ("sample", 4.0)
+    assert card.sampling.band_statistics_spread == 0.5
+    assert card.lengths == Lengths(minimum=1, maximum=9, default=2)
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"lengths": {"minimum": 1}}, "Lengths has no key 'minimum'"),
+        ({"label_anchors": None}, "Card has no key 'label_anchors'"),
+        ({"known": {"file": "known.npz", "far": 0.1}}, "lacks 'near'"),
+        ({"known": {"file": "vocoder.onnx", "far": 0.5, "near": 0.5}}, "far is 0.5 and near 0.5, expected far below"),
+        ({"sampling": {"parametrisation": "sample"}}, "parametrisation is 'sample', expected one of clean"),
+        (
+            {"lengths": {"least": 6, "most": 30.0, "usual": 5.0}},
+            r"lengths are Lengths\(least=6, most=30.0, usual=5.0\), expected 0 < least <= usual <= most <= 3600",
+        ),
+    ],
+)
+def test_a_card_speaks_the_words_of_the_file_alone(toy, changes, word):
+    edit(toy, **changes)
+    with pytest.raises(BundleDamaged, match=word):
+        read_card(toy)
+
+
+def test_every_solver_that_a_card_may_name_is_there():
+    assert tuple(SOLVERS) == SOLVER_NAMES
 
 
 def test_cards_from_before_there_were_pictures_take_words_only(toy):
@@ -76,14 +120,19 @@ def test_cards_from_before_there_were_pictures_take_words_only(toy):
         del values[name]
     (toy / CARD_NAME).write_text(json.dumps(values))
     card = read_card(toy)
-    assert (card.picture, card.conditions, card.ways, card.usual_way) == (None, ("text",), ("text",), "text")
+    assert (card.image, card.modalities, card.conditionings, card.default_conditioning) == (
+        None,
+        ("text",),
+        ("text",),
+        "text",
+    )
 
 
-def test_ways_of_a_model_that_was_taught_on_pictures_alone(seeing):
+def test_conditionings_of_a_model_that_was_trained_on_images_alone(seeing):
     edit(seeing, conditions=["image"])
-    assert (read_card(seeing).ways, read_card(seeing).usual_way) == (("zs", "pd"), "zs")
+    assert (read_card(seeing).conditionings, read_card(seeing).default_conditioning) == (("zs", "pd"), "zs")
     edit(seeing, via="pd")
-    assert read_card(seeing).usual_way == "pd"
+    assert read_card(seeing).default_conditioning == "pd"
 
 
 PICTURES = {"size": 16, "mean": [0.5] * 3, "std": [0.25] * 3}

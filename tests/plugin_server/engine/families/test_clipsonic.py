@@ -23,7 +23,7 @@ def toy(toys):
 @pytest.fixture(scope="module")
 def guided_toy(tmp_path_factory):
     folder = tmp_path_factory.mktemp("classifier_free_guidance")
-    write_toy(folder, taught_guidance=4.0)
+    write_toy(folder, distilled_guidance_max=4.0)
     return load(BundleRegistry((folder,)).find("toy"), SessionOptions(threads=1))
 
 

@@ -7,7 +7,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from plugin_server.engine.bundles.card import TensorSpec, read_card
+from plugin_server.engine.bundles.card import TensorSpec
+from plugin_server.engine.bundles.card_reader import read_card
 from plugin_server.engine.bundles.registry import open_bundle
 from plugin_server.engine.families.clipsonic import load
 from plugin_server.engine.messages import GenerationParams

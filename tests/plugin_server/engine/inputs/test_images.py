@@ -11,7 +11,7 @@ import pillow_heif
 import pytest
 from PIL import Image
 
-from plugin_server.engine.bundles.card import PictureSpec
+from plugin_server.engine.bundles.card import ImageSpec
 from plugin_server.engine.inputs import images as pictures
 from plugin_server.engine.inputs.images import LARGEST_SIDE, fit, normalise, read_pictures
 from plugin_server.errors import BadFile
@@ -343,8 +343,8 @@ def test_what_is_not_installed_is_told(tmp_path, monkeypatch):
 def test_pictures_are_cut_or_squashed_to_the_towers_size():
     pixels = np.zeros((20, 60, 3), np.uint8)
     pixels[:, 20:40] = RED
-    spec = PictureSpec(10, (0.5, 0.5, 0.5), (0.25, 0.5, 0.5))
-    middle, whole = fit(pixels, spec), fit(pixels, PictureSpec(10, spec.mean, spec.std, "squash"))
+    spec = ImageSpec(10, (0.5, 0.5, 0.5), (0.25, 0.5, 0.5))
+    middle, whole = fit(pixels, spec), fit(pixels, ImageSpec(10, spec.mean, spec.std, "squash"))
     assert middle.shape == whole.shape == (10, 10, 3)
     assert np.abs(middle[5, 5].astype(int) - RED).max() <= 1
     assert whole[5, 0].max() == 0 and np.abs(whole[5, 5].astype(int) - RED).max() <= 8

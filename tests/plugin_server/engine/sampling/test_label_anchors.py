@@ -5,7 +5,7 @@ from plugin_server.engine.bundles.card import LabelAnchorSpec
 from plugin_server.engine.sampling.label_anchors import LabelAnchors
 from plugin_server.errors import BundleDamaged
 
-SETTINGS = LabelAnchorSpec("known.npz", far=0.2, near=0.8)
+SETTINGS = LabelAnchorSpec("known.npz", confidence_floor=0.2, confidence_ceiling=0.8)
 
 
 @pytest.fixture

@@ -136,7 +136,7 @@ def test_shipped_banks_are_sixteen_sounds_that_the_shipped_model_can_make(name):
     assert len(bank.slots) == 16
     assert bank.description
     for slot in bank.slots:
-        assert lengths.least <= slot.request.length_s <= lengths.most
+        assert lengths.minimum <= slot.request.length_s <= lengths.maximum
         assert slot.request.seed is not None
     assert len({slot.request for slot in bank.slots}) == 16
     assert len({slot.note for slot in bank.slots}) == 16
