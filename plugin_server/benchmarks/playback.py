@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plugin_server import server
-from plugin_server.audio.playback.device import BLOCK, Output, PortAudioOutput
+from plugin_server.audio.playback.device import BLOCK_FRAMES, Output, PortAudioOutput
 from plugin_server.audio.playback.mixer import MAX_VOICES, Mixer, Voice
 from plugin_server.audio.playback.player import Player
 from plugin_server.benchmarks.silent_device import silent_device
@@ -71,7 +71,7 @@ class Figures:
     def table(self) -> str:
         """Markdown."""
         lines = [
-            f"{self.device}, {self.sample_rate} Hz, blocks of {BLOCK} frames ({self.block_ms:.1f} ms)",
+            f"{self.device}, {self.sample_rate} Hz, blocks of {BLOCK_FRAMES} frames ({self.block_ms:.1f} ms)",
             "",
             "| `/bank/fire` of a rendered slot | median | 99 of 100 within | longest |",
             "|---|---|---|---|",
@@ -103,7 +103,7 @@ class Probe(Mixer):
         self.output.mixer = self
 
     def play(self, voice: Voice) -> None:
-        """Sound at `voice.start`, and note when the voice lay ready."""
+        """Play at `voice.start_frame`, and note when the voice lay ready."""
         super().play(voice)
         self.ready_at = time.perf_counter()
 
@@ -161,7 +161,7 @@ def measure(folder: Path, n_shots: int, minutes: float) -> Figures:
         probe = probes[0]
         mixer = probe.output.mixer
         figures.device, figures.sample_rate = probe.output.name, mixer.sample_rate
-        figures.block_ms = 1000 * BLOCK / mixer.sample_rate
+        figures.block_ms = 1000 * BLOCK_FRAMES / mixer.sample_rate
         figures.latency_own["engine idle"], figures.latency["engine idle"] = _time_shots(client, probe, n_shots)
         with _busy(port):
             figures.latency_own["engine busy"], figures.latency["engine busy"] = _time_shots(client, probe, n_shots)

@@ -11,12 +11,12 @@ class HandOutput:
     """Stands where PortAudio's stream does."""
 
     def __init__(self, name: str = "", sample_rate: int = 48000) -> None:
-        self.name, self.alive, self.closed = name or "by hand", True, False
+        self.name, self.is_alive, self.closed = name or "by hand", True, False
         self.mixer = Mixer(sample_rate)
         self.n_underruns = 0
 
     @property
-    def frame_heard(self) -> float:
+    def audible_frame(self) -> float:
         return self.mixer.frame
 
     def close(self) -> None:

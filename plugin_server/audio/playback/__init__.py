@@ -1,1 +1,1 @@
-"""Live output: voices, the mixer, the sound device and Ableton Link."""
+"""The live output: voices, the mixer, the sound device and Ableton Link."""

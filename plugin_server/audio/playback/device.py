@@ -1,4 +1,4 @@
-"""One stereo output of PortAudio."""
+"""The sound device: one stereo output stream of PortAudio."""
 
 import os
 import subprocess
@@ -19,23 +19,21 @@ from plugin_server.errors import DeviceUnavailable, shown
 if TYPE_CHECKING:
     from sounddevice import CallbackFlags
 
-BLOCK = 256
-"""Frames a callback is asked for."""
-
-
+BLOCK_FRAMES = 256
+"""Frames that a callback is asked for."""
 LATENCY_S = 0.015
-"""Asked of the device. Where it is much longer, sound servers ask for several blocks at once, and so a clip comes late;
-where it is much shorter, they run out of samples on a busy machine."""
+"""Latency asked of the device. Where it is much longer, sound servers ask for several blocks at once, and so a clip
+comes late; where it is much shorter, they run out of samples on a busy machine."""
 STALL_S = 1.0
 """A device that has asked for nothing for so long is gone."""
-RT_PRIORITY = 5
+REALTIME_PRIORITY = 5
 """Below those of sound servers."""
-PROBE_S = 20.0
-"""How long PortAudio may take to look for devices."""
+START_TIMEOUT_S = 20.0
+"""The time that PortAudio may take to look for devices."""
 
 
 class Output(Protocol):
-    """A stream that runs."""
+    """An output stream that runs."""
 
     mixer: Mixer
     name: str
@@ -43,17 +41,17 @@ class Output(Protocol):
     """Times at which the device ran out of samples."""
 
     @property
-    def alive(self) -> bool:
+    def is_alive(self) -> bool:
         """False once the device is gone."""
         ...
 
     @property
-    def frame_heard(self) -> float:
-        """Frame of the mixer's clock that is heard now, as well as the device tells."""
+    def audible_frame(self) -> float:
+        """The frame of the mixer's clock that is heard now, as well as the device tells."""
         ...
 
     def close(self) -> None:
-        """Stop it; no harm when the device is gone."""
+        """Stop the stream; no harm when the device is gone."""
         ...
 
 
@@ -62,25 +60,28 @@ OpenOutput = Callable[[str], Output]
 
 
 class PortAudioOutput:
-    """A sounddevice stream whose callback renders a mixer.
+    """A sounddevice stream whose callback renders a mixer. Raises DeviceUnavailable when it cannot be opened.
 
-    It has the rate that is wanted, that of the clips, where the device can have it, and else the device's own.
+    It has the sample rate that is asked for, that of the clips, where the device supports it, and else the device's
+    default.
     """
 
     def __init__(self, name: str, sample_rate: int = 0, latency_s: float = LATENCY_S) -> None:
-        sounddevice = _fresh_sounddevice()
+        sounddevice = _restarted_sounddevice()
         try:
-            # By its number: a name that is part of another one would be called ambiguous.
-            number = _number_of(name) if name else None
-            device = sounddevice.query_devices(number, "output")
+            # By its index: a name that is part of another one would be called ambiguous.
+            index = _index_of(name) if name else None
+            device = sounddevice.query_devices(index, "output")
             self.name = str(device["name"])
-            self.mixer = Mixer(_rate(sounddevice, device, sample_rate))
+            self.mixer = Mixer(_supported_rate(sounddevice, device, sample_rate))
             self.n_underruns = 0
-            self._seen = (0, time.monotonic())
+            self._progress = (0, time.monotonic())
+            """Frame of the mixer when it last was seen to move, and that moment."""
             self._rendered = (0, time.monotonic())
+            """First frame of the last block, and when it was rendered."""
             self._stream = sounddevice.OutputStream(
                 samplerate=self.mixer.sample_rate,
-                blocksize=BLOCK,
+                blocksize=BLOCK_FRAMES,
                 device=device["index"],
                 channels=2,
                 dtype="float32",
@@ -92,48 +93,48 @@ class PortAudioOutput:
             raise DeviceUnavailable(f"device: {name or 'the default output'} cannot be opened: {error}") from error
 
     @property
-    def alive(self) -> bool:
+    def is_alive(self) -> bool:
         """False once PortAudio has ended the stream, or the device asks for nothing any more."""
-        frame, since = self._seen
+        frame, since = self._progress
         if self.mixer.frame != frame:
-            self._seen = (self.mixer.frame, time.monotonic())
+            self._progress = (self.mixer.frame, time.monotonic())
         elif time.monotonic() - since > STALL_S:
             return False
         return bool(self._stream.active)
 
     @property
-    def frame_heard(self) -> float:
-        """From the last callback: what it rendered is heard when all before it has been."""
+    def audible_frame(self) -> float:
+        """The frame that is heard now, by the last callback: what it rendered is heard when all before it has been."""
         frame, when = self._rendered
         return frame + (time.monotonic() - when - float(self._stream.latency)) * self.mixer.sample_rate
 
     def close(self) -> None:
-        """Give the device back, with what it has not played yet."""
+        """Close the device, without what it has not played yet."""
         self._stream.abort(ignore_errors=True)
         self._stream.close(ignore_errors=True)
 
-    def _callback(self, out: NDArray[np.float32], n_frames: int, when: object, status: "CallbackFlags") -> None:
+    def _callback(self, out: NDArray[np.float32], _n_frames: int, _time: object, status: "CallbackFlags") -> None:
         if status and status.output_underflow:
             self.n_underruns += 1
         if not self._rendered[0]:
-            _hurry()
+            _request_realtime_priority()
         self._rendered = (self.mixer.frame, time.monotonic())
         self.mixer.render(out)
 
 
-def _hurry() -> None:
+def _request_realtime_priority() -> None:
     """Give this thread real-time priority, as macOS and Windows do for audio, where Linux lets the person have it."""
     if sys.platform.startswith("linux"):
         with suppress(OSError):
-            os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(RT_PRIORITY))
+            os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(REALTIME_PRIORITY))
 
 
-def list_outputs(fresh: bool = True) -> list[tuple[str, int, int]]:
-    """Name, channels and rate in Hertz of each output. Raises DeviceUnavailable without a PortAudio library.
+def list_outputs(*, rescan: bool = True) -> list[tuple[str, int, int]]:
+    """Return name, channels and sample rate in Hertz of each output. Raises DeviceUnavailable without PortAudio.
 
-    `fresh` looks for devices anew, which must not be while a stream is open.
+    `rescan` looks for devices anew, which must not be while a stream is open.
     """
-    sounddevice = _fresh_sounddevice() if fresh else _sounddevice()
+    sounddevice = _restarted_sounddevice() if rescan else _sounddevice()
     try:
         devices = sounddevice.query_devices()
     except sounddevice.PortAudioError as error:
@@ -145,16 +146,18 @@ def list_outputs(fresh: bool = True) -> list[tuple[str, int, int]]:
     ]
 
 
-def _rate(sounddevice: ModuleType, device: dict[str, Any], wanted: int) -> int:
-    own: int = round(device["default_samplerate"])
+def _supported_rate(sounddevice: ModuleType, device: dict[str, Any], sample_rate: int) -> int:
+    """Return `sample_rate` where the device supports it, else its default; the default for 0."""
+    default: int = round(device["default_samplerate"])
+    rate = sample_rate or default
     try:
-        sounddevice.check_output_settings(device["index"], channels=2, dtype="float32", samplerate=wanted or own)
+        sounddevice.check_output_settings(device["index"], channels=2, dtype="float32", samplerate=rate)
     except sounddevice.PortAudioError:
-        return own
-    return wanted or own
+        return default
+    return rate
 
 
-def _number_of(name: str) -> int:
+def _index_of(name: str) -> int:
     outputs = [device for device in _sounddevice().query_devices() if device["max_output_channels"] > 0]
     for device in outputs:
         if device["name"] == name:
@@ -165,7 +168,7 @@ def _number_of(name: str) -> int:
 
 def _sounddevice() -> ModuleType:
     # Imported late: without the library of PortAudio the import fails, and only playing needs it.
-    _probe()
+    _check_portaudio_starts()
     try:
         import sounddevice
     except OSError as error:
@@ -175,7 +178,7 @@ def _sounddevice() -> ModuleType:
 
 
 @lru_cache(maxsize=1)
-def _probe() -> None:
+def _check_portaudio_starts() -> None:
     """Let another process start PortAudio first: on a system without ALSA's configuration it ends the one it is in.
 
     Raises DeviceUnavailable, and then asks again the next time.
@@ -184,17 +187,20 @@ def _probe() -> None:
         return
     try:
         command = [sys.executable, "-c", "import sounddevice"]
-        ended = subprocess.run(command, capture_output=True, timeout=PROBE_S, check=False)
+        ended = subprocess.run(command, capture_output=True, timeout=START_TIMEOUT_S, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise DeviceUnavailable(f"device: PortAudio does not start: {error}") from error
-    # A Python error is told by the import that follows.
+    # A Python error is reported by the import that follows.
     if ended.returncode < 0:
         last = ended.stderr.decode(errors="replace").strip().rpartition("\n")[2]
         raise DeviceUnavailable(f"device: PortAudio crashes here (signal {-ended.returncode}): {last[:200]}")
 
 
-def _fresh_sounddevice() -> ModuleType:
-    """PortAudio lists devices when it starts and never again: started anew it sees what was plugged in since."""
+def _restarted_sounddevice() -> ModuleType:
+    """Return sounddevice with PortAudio started anew. Raises DeviceUnavailable.
+
+    PortAudio lists devices when it starts and never again: started anew it sees what was plugged in since.
+    """
     sounddevice = _sounddevice()
     try:
         sounddevice._terminate()

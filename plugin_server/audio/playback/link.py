@@ -1,5 +1,7 @@
-"""Ableton Link: tempo and beat shared with Live and other programs on the network. Needs the extra `link`, whose aalink
-is under the GNU General Public License, version 2 or later, as Link is itself."""
+"""Ableton Link: tempo and beat shared with Live and other programs on the network.
+
+Needs the extra `link`, whose aalink is under the GNU General Public License, version 2 or later, as Link is itself.
+"""
 
 import asyncio
 
@@ -8,27 +10,27 @@ from plugin_server.errors import LinkUnavailable
 
 
 class LinkSession:
-    """Takes part in the session until it is closed. Raises LinkUnavailable where aalink is not installed."""
+    """A peer of the Link session until it is closed. Raises LinkUnavailable where aalink is not installed."""
 
     def __init__(self, bpm: float) -> None:
         # Imported late: an extra.
         try:
             import aalink
         except ImportError as error:
-            told = 'link: aalink is not installed; pip install "clipsonic-live[link]" brings it'
-            raise LinkUnavailable(told) from error
+            sentence = 'link: aalink is not installed; pip install "clipsonic-live[link]" brings it'
+            raise LinkUnavailable(sentence) from error
 
-        async def make() -> aalink.Link:
+        async def create() -> aalink.Link:
             return aalink.Link(bpm)
 
-        # It wants a loop to be made in, for callbacks that are not used here.
-        self._link = asyncio.run(make())
+        # It has to be created in a running loop, for callbacks that are not used here.
+        self._link = asyncio.run(create())
         self._link.quantum = BEATS_PER_BAR
         self._link.enabled = True
 
     @property
     def bpm(self) -> float:
-        """Beats a minute of the session; set for all who take part."""
+        """The session's beats a minute; set for all who take part."""
         # Link keeps microseconds a beat: 140 comes back as 140.00014.
         return round(float(self._link.tempo), 2)
 
@@ -38,12 +40,12 @@ class LinkSession:
 
     @property
     def beat(self) -> float:
-        """Beats now; a multiple of four is where a bar begins for everybody."""
+        """The beat that it is now; a multiple of four is where a bar begins for everybody."""
         return float(self._link.beat)
 
     @property
     def n_peers(self) -> int:
-        """Others in the session."""
+        """The number of other peers in the session."""
         return int(self._link.num_peers)
 
     def close(self) -> None:

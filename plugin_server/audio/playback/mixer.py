@@ -1,55 +1,60 @@
-"""Voices to one stereo stream, block by block, without a device, a lock or an array made on the way."""
+"""The mixer: voices to one stereo stream, block by block, without a device, a lock or an allocated array."""
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 MAX_VOICES = 64
-"""Voices that sound at once; one more makes the oldest fade."""
+"""Voices that sound at once; one more makes the oldest fade out."""
 _MAX_FADING = MAX_VOICES
-"""Voices beyond those that may still be fading out; more fade in QUICK_S."""
-_CHUNK = 512
+"""Voices beyond those that may still be fading out; more fade in QUICK_RELEASE_S."""
+_CHUNK_FRAMES = 512
 """Frames mixed at a time; longer blocks are made of several."""
 _KNEE = 0.9
-"""The limiter leaves alone what is below: finished clips are, at -1 dBTP."""
+"""Linear level below which the limiter changes nothing: finished clips are, at -1 dBTP."""
 RELEASE_S = 0.008
-"""How long a stopped voice fades unless it says otherwise, and a change of volume takes."""
-QUICK_S = 0.0015
-"""How long voices fade for which there is no room."""
+"""Fade of a stopped voice unless it says otherwise, and duration of a change of volume."""
+QUICK_RELEASE_S = 0.0015
+"""Fade of voices for which there is no room."""
 
 
 @dataclass(eq=False, slots=True)
 class Voice:
-    """One clip that sounds, or waits for its frame. Made by whoever asks, then left to the mixer."""
+    """One clip that sounds, or waits for its frame. The mixer owns it once it was given to `Mixer.play`.
+
+    Raises ValueError when samples, loop or rate make no voice.
+    """
 
     samples: NDArray[np.float32]
     """Float32 (2, frames), at least one frame."""
     tag: str = ""
-    """What `stop` knows it by."""
+    """Names it for `Mixer.stop`."""
     gain: float = 1.0
+    """Linear."""
     pan: float = 0.0
     """-1 left to 1 right at constant power; 0 plays both channels as they are."""
     rate: float = 1.0
     """Frames of the clip per frame of output, above 0."""
     loop: tuple[int, int] | None = None
     """First frame of the loop and the one after its last."""
-    start: int = 0
+    start_frame: int = 0
     """Frame of the mixer's clock at which it starts; one that has passed means at once."""
     choke: str = ""
-    """A voice silences older ones of its group when it starts."""
+    """Name of a choke group: a voice silences older ones of its group when it starts."""
     attack_s: float = 0.0
     release_s: float = RELEASE_S
-    """How long it fades when it is stopped; one that is silenced by another fades in RELEASE_S at most."""
+    """Fade when it is stopped; one that is silenced by another fades in RELEASE_S at most."""
     position: float = 0.0
+    """Frame of `samples` that comes next; the mixer's, as what follows."""
     level: float = 0.0
-    step: float = 0.0
-    """What the level changes by in a frame; below 0 the voice fades out, at 0 it is done."""
-    started: bool = False
+    """Of the envelope, 0 to 1."""
+    level_step: float = 0.0
+    """Change of the level in a frame; below 0 the voice fades out, and is done once the level is 0."""
+    is_started: bool = False
 
     def __post_init__(self) -> None:
         if self.samples.ndim != 2 or self.samples.shape[0] != 2 or not self.samples.shape[1]:
@@ -62,65 +67,84 @@ class Voice:
 
 @dataclass(frozen=True, slots=True)
 class Levels:
-    """What was heard since the last look: linear, 1 at full scale, left and right."""
+    """The levels since the last reading: linear, 1 at full scale, left and right."""
 
     peak: tuple[float, float] = (0.0, 0.0)
     rms: tuple[float, float] = (0.0, 0.0)
 
 
-_Command = tuple[Literal["play"], Voice] | tuple[Literal["stop"], str | None] | tuple[Literal["volume"], float]
+@dataclass(frozen=True, slots=True)
+class _Play:
+    voice: Voice
+
+
+@dataclass(frozen=True, slots=True)
+class _Stop:
+    tag: str | None
+    """None for all voices."""
+
+
+@dataclass(frozen=True, slots=True)
+class _SetVolume:
+    volume: float
+
+
+_Command = _Play | _Stop | _SetVolume
 
 
 class Mixer:
-    """Renders voices. One thread sends commands, another calls `render`; a deque between them needs no lock."""
+    """A renderer of voices. One thread sends commands, another calls `render`; a deque between them needs no lock."""
 
     def __init__(self, sample_rate: int) -> None:
         self.sample_rate = sample_rate
         """Hertz."""
         self.frame = 0
-        """The clock: frames rendered so far."""
+        """The mixer's clock: frames rendered so far."""
         self._commands: deque[_Command] = deque()
         self._retired: deque[Voice] = deque()
         self._voices: list[Voice] = []
-        self._volume = self._target = 1.0
-        self._fade = 1.0 / max(1.0, RELEASE_S * sample_rate)
-        self._ramp = np.arange(_CHUNK + 1, dtype=np.float64)
-        self._mix = np.zeros((2, _CHUNK), np.float32)
-        self._voice = np.zeros((2, _CHUNK), np.float32)
-        self._next = np.zeros(_CHUNK, np.float32)
-        self._fraction = np.zeros(_CHUNK, np.float32)
-        self._level = np.zeros(_CHUNK, np.float32)
-        self._places = np.zeros(_CHUNK, np.float64)
-        self._floor = np.zeros(_CHUNK, np.float64)
-        self._index = np.zeros(_CHUNK, np.intp)
-        self._beyond = np.zeros(_CHUNK, np.bool_)
-        self.metering = False
-        """Whether levels are measured."""
+        self._volume = self._target_volume = 1.0
+        self._volume_step = 1.0 / max(1.0, RELEASE_S * sample_rate)
+        self._ramp = np.arange(_CHUNK_FRAMES + 1, dtype=np.float64)
+        self._mixed = np.zeros((2, _CHUNK_FRAMES), np.float32)
+        self._scratch = np.zeros((2, _CHUNK_FRAMES), np.float32)
+        self._following = np.zeros(_CHUNK_FRAMES, np.float32)
+        self._fraction = np.zeros(_CHUNK_FRAMES, np.float32)
+        self._level = np.zeros(_CHUNK_FRAMES, np.float32)
+        self._positions = np.zeros(_CHUNK_FRAMES, np.float64)
+        self._floor = np.zeros(_CHUNK_FRAMES, np.float64)
+        self._index = np.zeros(_CHUNK_FRAMES, np.intp)
+        self._is_past_end = np.zeros(_CHUNK_FRAMES, np.bool_)
+        self.is_metering = False
+        """Whether levels are measured; may be set from any thread."""
         self._peaks = [0.0, 0.0]
         self._energies = [0.0, 0.0]
         self._n_measured = 0
 
     def play(self, voice: Voice) -> None:
-        """Sound at `voice.start`."""
-        # Voices are given back here: to free a clip's memory in the callback could take too long.
+        """Start a voice at its `start_frame`."""
+        # Finished voices are released here: to free a clip's memory in the callback could take too long.
         self._retired.clear()
-        self._commands.append(("play", voice))
+        self._commands.append(_Play(voice))
 
     def stop(self, tag: str | None = None) -> None:
-        """Fade voices of this tag out, or all, and forget those that wait."""
-        self._commands.append(("stop", tag))
+        """Fade voices of this tag out, or all, and drop those that wait."""
+        self._commands.append(_Stop(tag))
 
     def set_volume(self, volume: float) -> None:
-        """Master volume, 0 to 1, reached within RELEASE_S for the whole way; in silence at once."""
-        self._commands.append(("volume", volume))
+        """Set the master volume, 0 to 1, reached within RELEASE_S from one end to the other; in silence at once."""
+        self._commands.append(_SetVolume(volume))
 
     @property
     def n_voices(self) -> int:
-        """Voices that sound, fade or wait."""
+        """The number of voices that sound, fade or wait."""
         return len(self._voices)
 
     def take_levels(self) -> Levels:
-        """Levels since the last call, of which a block may be missing that is being rendered; from any thread."""
+        """Return the levels since the last call and begin anew; from any thread.
+
+        A block that is being rendered meanwhile may be missing in them.
+        """
         n_measured = max(1, self._n_measured)
         left, right = (math.sqrt(energy / n_measured) for energy in self._energies)
         levels = Levels((self._peaks[0], self._peaks[1]), (left, right))
@@ -129,118 +153,120 @@ class Mixer:
         return levels
 
     def render(self, block: NDArray[np.float32]) -> None:
-        """Fill float32 (frames, 2) with what comes next, between -1 and 1."""
-        self._obey()
-        for begin in range(0, len(block), _CHUNK):
-            part = block[begin : begin + _CHUNK]
+        """Fill a block, float32 (frames, 2), with what comes next, between -1 and 1."""
+        self._run_commands()
+        for begin in range(0, len(block), _CHUNK_FRAMES):
+            part = block[begin : begin + _CHUNK_FRAMES]
             self._render_chunk(part)
             self.frame += len(part)
 
-    def _obey(self) -> None:
+    def _run_commands(self) -> None:
         while self._commands:
-            command = self._commands.popleft()
-            if command[0] == "play":
-                self._voices.append(command[1])
-            elif command[0] == "stop":
-                self._stop(command[1])
-            else:
-                self._target = command[1]
-                if not self._voices:
-                    self._volume = command[1]
+            match self._commands.popleft():
+                case _Play(voice):
+                    self._voices.append(voice)
+                case _Stop(tag):
+                    self._stop_voices(tag)
+                case _SetVolume(volume):
+                    self._target_volume = volume
+                    if not self._voices:
+                        self._volume = volume
 
-    def _stop(self, tag: str | None) -> None:
+    def _stop_voices(self, tag: str | None) -> None:
         for voice in self._voices:
             if tag is None or voice.tag == tag:
                 self._release(voice, voice.release_s)
-        self._sweep()
+        self._remove_finished()
 
     def _release(self, voice: Voice, seconds: float) -> None:
-        """Let a voice fade, never slower than it does already; one that has not started is done at once, having the
-        level 0."""
-        voice.step = min(voice.step, -1.0 / max(1.0, seconds * self.sample_rate))
+        """Let a voice fade out, never slower than it does already.
+
+        One that has not started is done at once, having the level 0.
+        """
+        voice.level_step = min(voice.level_step, -1.0 / max(1.0, seconds * self.sample_rate))
 
     def _render_chunk(self, out: NDArray[np.float32]) -> None:
         n = len(out)
         self._start_due(n)
-        mix = self._mix[:, :n]
+        mix = self._mixed[:, :n]
         mix.fill(0.0)
         for voice in self._voices:
-            if voice.started:
+            if voice.is_started:
                 self._add(voice, mix, n)
-        self._sweep()
+        self._remove_finished()
         self._apply_volume(mix, n)
         self._limit(mix)
-        if self.metering:
+        if self.is_metering:
             self._measure(mix, n)
         np.copyto(out, mix.T)
 
     def _start_due(self, n: int) -> None:
-        """Begin what is due in this chunk, choke its group, and keep to the number of voices."""
+        """Start the voices that are due in this chunk, choke their groups, and keep to the number of voices."""
         for voice in self._voices:
-            if voice.started or voice.step < 0 or voice.start >= self.frame + n:
+            if voice.is_started or voice.level_step < 0 or voice.start_frame >= self.frame + n:
                 continue
-            voice.started = True
-            voice.start = max(voice.start, self.frame)
-            voice.step = 1.0 / max(1.0, voice.attack_s * self.sample_rate)
+            voice.is_started = True
+            voice.start_frame = max(voice.start_frame, self.frame)
+            voice.level_step = 1.0 / max(1.0, voice.attack_s * self.sample_rate)
             if voice.choke:
                 self._choke(voice)
-        self._thin_out(False, MAX_VOICES, RELEASE_S)
-        self._thin_out(True, _MAX_FADING, QUICK_S)
+        self._limit_voices(_is_held, MAX_VOICES, RELEASE_S)
+        self._limit_voices(_is_fading, _MAX_FADING, QUICK_RELEASE_S)
 
-    def _thin_out(self, fading: bool, most: int, seconds: float) -> None:
-        """Let the oldest voices fade where more than `most` are held, or are fading."""
-        surplus = -most
+    def _limit_voices(self, is_counted: Callable[[Voice], bool], limit: int, seconds: float) -> None:
+        """Let the oldest of the counted voices fade where there are more than `limit`."""
+        surplus = -limit
         for voice in self._voices:
-            surplus += voice.started and (voice.step < 0) == fading
+            surplus += is_counted(voice)
         for voice in self._voices:
             if surplus <= 0:
                 return
-            if voice.started and (voice.step < 0) == fading:
+            if is_counted(voice):
                 self._release(voice, seconds)
                 surplus -= 1
 
     def _choke(self, newer: Voice) -> None:
         for voice in self._voices:
-            if voice is not newer and voice.started and voice.choke == newer.choke:
+            if voice is not newer and voice.is_started and voice.choke == newer.choke:
                 self._release(voice, min(voice.release_s, RELEASE_S))
 
     def _add(self, voice: Voice, mix: NDArray[np.float32], n: int) -> None:
-        offset = max(0, voice.start - self.frame)
+        offset = max(0, voice.start_frame - self.frame)
         n -= offset
-        n = self._read(voice, n)
-        self._shape(voice, n)
+        n = self._read_samples(voice, n)
+        self._apply_envelope(voice, n)
         angle = (voice.pan + 1.0) * math.pi / 4
         scale = voice.gain * math.sqrt(2.0)
         for channel, gain in enumerate((scale * math.cos(angle), scale * math.sin(angle))):
-            row = self._voice[channel, :n]
+            row = self._scratch[channel, :n]
             # Exactly 1 in the middle, where rounding would say 0.9999999999999999 or more.
             row *= np.float32(voice.gain if voice.pan == 0 else gain)
             mix[channel, offset : offset + n] += row
 
-    def _read(self, voice: Voice, n: int) -> int:
-        """Next samples of a voice into `_voice`, linearly interpolated; how many there were."""
+    def _read_samples(self, voice: Voice, n: int) -> int:
+        """Read the next `n` samples of a voice into `_scratch`, linearly interpolated; return how many there were."""
         length = voice.samples.shape[1]
         first = int(voice.position)
         end = voice.loop[1] if voice.loop else length
         if voice.rate == 1.0 and voice.position == first and first + n <= end:
-            np.copyto(self._voice[:, :n], voice.samples[:, first : first + n])
+            np.copyto(self._scratch[:, :n], voice.samples[:, first : first + n])
             self._advance(voice, n)
             return n
         if not voice.loop:
             n = min(n, max(0, math.ceil((length - voice.position) / voice.rate)))
-        self._find_places(voice, n)
-        index, beyond, following = self._index[:n], self._beyond[:n], self._next[:n]
+        self._find_positions(voice, n)
+        index, is_past_end, following = self._index[:n], self._is_past_end[:n], self._following[:n]
         for channel in (0, 1):
-            row = self._voice[channel, :n]
+            row = self._scratch[channel, :n]
             samples = voice.samples[channel]
             samples.take(index, out=row, mode="clip")
             index += 1
-            np.greater_equal(index, end, out=beyond)
+            np.greater_equal(index, end, out=is_past_end)
             # What follows the end of a loop is its start; what follows the end of a clip is its last sample.
             np.copyto(following, 0.0)
             samples.take(index, out=following, mode="clip")
             if voice.loop:
-                np.copyto(following, samples[voice.loop[0]], where=beyond)
+                np.copyto(following, samples[voice.loop[0]], where=is_past_end)
             index -= 1
             following -= row
             following *= self._fraction[:n]
@@ -248,22 +274,22 @@ class Mixer:
         self._advance(voice, n)
         return n
 
-    def _find_places(self, voice: Voice, n: int) -> None:
-        """Whole and fractional places of the next `n` frames."""
-        places, floor = self._places[:n], self._floor[:n]
-        np.multiply(self._ramp[:n], voice.rate, out=places)
-        places += voice.position
+    def _find_positions(self, voice: Voice, n: int) -> None:
+        """Compute the whole and fractional positions of the next `n` frames into `_index` and `_fraction`."""
+        positions, floor = self._positions[:n], self._floor[:n]
+        np.multiply(self._ramp[:n], voice.rate, out=positions)
+        positions += voice.position
         if voice.loop:
             begin, end = voice.loop
-            np.greater_equal(places, end, out=self._beyond[:n])
-            places -= begin
-            np.fmod(places, end - begin, out=floor)
-            np.copyto(places, floor, where=self._beyond[:n])
-            places += begin
-        np.floor(places, out=floor)
+            np.greater_equal(positions, end, out=self._is_past_end[:n])
+            positions -= begin
+            np.fmod(positions, end - begin, out=floor)
+            np.copyto(positions, floor, where=self._is_past_end[:n])
+            positions += begin
+        np.floor(positions, out=floor)
         np.copyto(self._index[:n], floor, casting="unsafe")
-        places -= floor
-        np.copyto(self._fraction[:n], places, casting="same_kind")
+        positions -= floor
+        np.copyto(self._fraction[:n], positions, casting="same_kind")
 
     def _advance(self, voice: Voice, n: int) -> None:
         voice.position += n * voice.rate
@@ -272,44 +298,44 @@ class Mixer:
             if voice.position >= end:
                 voice.position = begin + (voice.position - begin) % (end - begin)
         elif voice.position >= voice.samples.shape[1]:
-            # Swept away after this chunk, in which its last samples are heard.
+            # Removed after this chunk, in which its last samples are heard.
             voice.position = math.inf
 
-    def _shape(self, voice: Voice, n: int) -> None:
-        """Attack or release."""
-        if voice.step > 0 and voice.level >= 1.0:
+    def _apply_envelope(self, voice: Voice, n: int) -> None:
+        """Apply attack or release to the first `n` frames of `_scratch`."""
+        if voice.level_step > 0 and voice.level >= 1.0:
             return
-        if voice.step >= 1.0:
+        if voice.level_step >= 1.0:
             voice.level = 1.0
             return
-        level, places = self._level[:n], self._places[:n]
-        np.multiply(self._ramp[1 : n + 1], voice.step, out=places)
-        places += voice.level
-        np.clip(places, 0.0, 1.0, out=places)
-        np.copyto(level, places, casting="same_kind")
-        self._voice[:, :n] *= level
-        voice.level = min(1.0, max(0.0, voice.level + n * voice.step))
+        level, positions = self._level[:n], self._positions[:n]
+        np.multiply(self._ramp[1 : n + 1], voice.level_step, out=positions)
+        positions += voice.level
+        np.clip(positions, 0.0, 1.0, out=positions)
+        np.copyto(level, positions, casting="same_kind")
+        self._scratch[:, :n] *= level
+        voice.level = min(1.0, max(0.0, voice.level + n * voice.level_step))
 
-    def _sweep(self) -> None:
+    def _remove_finished(self) -> None:
         for i in range(len(self._voices) - 1, -1, -1):
             voice = self._voices[i]
-            if voice.position == math.inf or (voice.step < 0 and voice.level <= 0.0):
+            if voice.position == math.inf or (voice.level_step < 0 and voice.level <= 0.0):
                 self._retired.append(self._voices.pop(i))
 
     def _apply_volume(self, mix: NDArray[np.float32], n: int) -> None:
-        if self._volume == self._target:
+        if self._volume == self._target_volume:
             if self._volume != 1.0:
                 mix *= np.float32(self._volume)
             return
-        step = math.copysign(self._fade, self._target - self._volume)
-        low, high = sorted((self._volume, self._target))
-        places, level = self._places[:n], self._level[:n]
-        np.multiply(self._ramp[1 : n + 1], step, out=places)
-        places += self._volume
-        np.clip(places, low, high, out=places)
-        np.copyto(level, places, casting="same_kind")
+        step = math.copysign(self._volume_step, self._target_volume - self._volume)
+        low, high = sorted((self._volume, self._target_volume))
+        positions, level = self._positions[:n], self._level[:n]
+        np.multiply(self._ramp[1 : n + 1], step, out=positions)
+        positions += self._volume
+        np.clip(positions, low, high, out=positions)
+        np.copyto(level, positions, casting="same_kind")
         mix *= level
-        self._volume = float(places[-1])
+        self._volume = float(positions[-1])
 
     def _measure(self, mix: NDArray[np.float32], n: int) -> None:
         for channel in (0, 1):
@@ -319,11 +345,11 @@ class Mixer:
         self._n_measured += n
 
     def _limit(self, mix: NDArray[np.float32]) -> None:
-        """Bend what is above the knee towards 1 without a kink: at once, so without delay, and without state."""
+        """Saturate what is above the knee, smoothly towards 1: sample by sample, so without delay or state."""
         for row in mix:
             if max(row.max(), -row.min()) <= _KNEE:
                 continue
-            over = self._next[: len(row)]
+            over = self._following[: len(row)]
             np.abs(row, out=over)
             over -= np.float32(_KNEE)
             np.maximum(over, 0.0, out=over)
@@ -337,7 +363,15 @@ class Mixer:
             np.clip(row, -1.0, 1.0, out=row)
 
 
+def _is_held(voice: Voice) -> bool:
+    return voice.is_started and voice.level_step >= 0
+
+
+def _is_fading(voice: Voice) -> bool:
+    return voice.is_started and voice.level_step < 0
+
+
 def to_stereo(samples: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Float32 (frames, channels) as (2, frames): mono on both sides, of more channels the first two."""
+    """Return float32 (frames, channels) as (2, frames): mono on both sides, of more channels the first two."""
     channels: Sequence[int] = (0, 0) if samples.shape[1] == 1 else (0, 1)
     return np.ascontiguousarray(samples.T[list(channels)])

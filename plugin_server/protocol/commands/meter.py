@@ -42,7 +42,7 @@ class MeterCommands:
         if switch:
             self._subscribers.add(listener)
             if self._timer is None:
-                self._player.submit(self._player.meter, True)
+                self._player.submit(self._player.set_metering, enabled=True)
                 self._send()
         else:
             self._subscribers.remove(listener)
@@ -52,9 +52,9 @@ class MeterCommands:
         listeners = self._subscribers.all_but(())
         if not listeners:
             self._timer = None
-            self._player.submit(self._player.meter, False)
+            self._player.submit(self._player.set_metering, enabled=False)
             return
-        levels, n_voices, n_underruns = self._player.levels()
+        levels, n_voices, n_underruns = self._player.take_levels()
         packet = encode_message("/levels", *levels.peak, *levels.rms, n_voices, n_underruns)
         for listener in listeners:
             listener.send(packet)

@@ -90,7 +90,7 @@ class PlaybackCommands:
         switch = as_switch("link", at_most(1, "0 or 1, or nothing", arguments)[0]) if arguments else None
 
         def work() -> list[Reply]:
-            is_joined, n_peers, bpm = self._player.link(switch)
+            is_joined, n_peers, bpm = self._player.link(join=switch)
             return [("/done", "/link", int(is_joined), n_peers, float(bpm))]
 
         return self._thread.run(work)

@@ -40,21 +40,21 @@ from plugin_server.audio.playback import device
 from plugin_server.audio.playback.device import PortAudioOutput
 
 output = PortAudioOutput("")
-print(output.alive)
+print(output.is_alive)
 time.sleep(0.5)
-print(output.alive)
+print(output.is_alive)
 # As a driver does whose hardware was pulled out: the stream is active, and never calls back.
 clock = device.time.monotonic
 frame = output.mixer.frame
 output.mixer.render = lambda out: None
 time.sleep(0.2)
-output.alive
+output.is_alive
 device.time.monotonic = lambda: clock() + 2 * device.STALL_S
-print(output.alive)
+print(output.is_alive)
 output.close()
 device.time.monotonic = clock
 output = PortAudioOutput("")
-print(output.alive)
+print(output.is_alive)
 output.close()
 """
 FAIL = """

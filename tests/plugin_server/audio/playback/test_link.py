@@ -6,6 +6,7 @@ import time
 import pytest
 
 from plugin_server.audio.playback.link import LinkSession
+from plugin_server.audio.playback.mixer import _Play
 from plugin_server.audio.playback.player import Cue, Player
 from plugin_server.errors import LinkUnavailable
 from tests.support.outputs import HandOutput
@@ -37,7 +38,7 @@ def player(other):
     """A player that has joined it, with an output that is rendered by hand."""
     output = HandOutput(sample_rate=RATE)
     player = Player(lambda name: output)
-    player.link(True)
+    player.link(join=True)
     if not wait_for(lambda: other.n_peers == 1):
         player.close()
         pytest.skip("peers of Link do not find each other here: it needs multicast")
@@ -52,8 +53,8 @@ def test_tempo_goes_both_ways_and_stays_when_the_session_is_left(player, other):
     player.set_tempo(140)
     assert wait_for(lambda: other.bpm == pytest.approx(140, abs=0.01))
     other.bpm = 120
-    assert wait_for(lambda: player.link(None) == (True, 1, 120.0))
-    assert player.link(False) == (False, 0, 120.0)
+    assert wait_for(lambda: player.link(join=None) == (True, 1, 120.0))
+    assert player.link(join=False) == (False, 0, 120.0)
     assert wait_for(lambda: other.n_peers == 0)
     player.set_tempo(60)
     assert other.bpm == 120
@@ -66,12 +67,12 @@ def test_a_clip_waits_for_the_sessions_bar(player, other, tmp_path):
     before = other.beat
     player.play(Cue(write_made(tmp_path, "x.wav"), at="bar"))
     after = other.beat
-    (voice,) = [value for name, value in output.mixer._commands if name == "play"]
+    (voice,) = [command.voice for command in output.mixer._commands if isinstance(command, _Play)]
     # Where in the session the clip begins: on a multiple of four beats, as well as two clocks can be read.
-    begins = [beat + voice.start / RATE * 2 for beat in (before, after)]
+    begins = [beat + voice.start_frame / RATE * 2 for beat in (before, after)]
     bar = round(begins[0] / 4) * 4
     assert begins[0] - 0.01 <= bar <= begins[1] + 0.01
-    assert 0 < voice.start <= 2 * RATE + 512
+    assert 0 < voice.start_frame <= 2 * RATE + 512
 
 
 def test_without_aalink_it_is_told(monkeypatch):

@@ -41,7 +41,7 @@ def test_a_clip_comes_out_as_it_is_and_ends(block):
 @pytest.mark.parametrize("start", [0, 1, 255, 256, 700, 1023])
 def test_a_voice_starts_on_its_frame(start):
     mixer, clip = Mixer(RATE), noise(500)
-    mixer.play(Voice(clip, start=start))
+    mixer.play(Voice(clip, start_frame=start))
     out = rendered(mixer, 2000)
     assert not out[:start].any()
     assert np.array_equal(out[start : start + 500].T, clip)
@@ -112,7 +112,7 @@ def test_an_attack_and_a_new_volume_make_no_step():
 def test_a_choke_group_has_one_voice():
     mixer = Mixer(RATE)
     for i in range(3):
-        mixer.play(Voice(noise(RATE), choke="hat", start=i * 1000))
+        mixer.play(Voice(noise(RATE), choke="hat", start_frame=i * 1000))
     mixer.play(Voice(noise(RATE), choke="other"))
     rendered(mixer, 1000)
     assert mixer.n_voices == 4
@@ -122,7 +122,7 @@ def test_a_choke_group_has_one_voice():
 
 def test_stop_forgets_what_waits_and_leaves_others():
     mixer = Mixer(RATE)
-    mixer.play(Voice(noise(RATE), tag="a", start=10000))
+    mixer.play(Voice(noise(RATE), tag="a", start_frame=10000))
     mixer.play(Voice(noise(RATE), tag="b"))
     rendered(mixer, 256)
     mixer.stop("a")
@@ -183,13 +183,13 @@ def test_a_release_of_its_own_is_kept_but_not_when_choked():
     assert out[RATE // 20] == pytest.approx(0.25, abs=0.01)
     assert np.flatnonzero(out)[-1] == pytest.approx(RATE // 10, abs=2)
     mixer.play(Voice(held, release_s=10.0, choke="g"))
-    mixer.play(Voice(held * 0.1, choke="g", start=mixer.frame + 1024))
+    mixer.play(Voice(held * 0.1, choke="g", start_frame=mixer.frame + 1024))
     assert rendered(mixer, 4096)[-1, 0] == pytest.approx(0.05)
 
 
 def test_levels_are_those_of_what_was_heard():
     mixer = Mixer(RATE)
-    mixer.metering = True
+    mixer.is_metering = True
     mixer.play(Voice(sine(1000, 1.0), pan=-1, gain=0.5))
     rendered(mixer, RATE // 2)
     levels = mixer.take_levels()
@@ -200,7 +200,7 @@ def test_levels_are_those_of_what_was_heard():
 
 def test_rendering_keeps_no_memory():
     mixer = Mixer(RATE)
-    mixer.metering = True
+    mixer.is_metering = True
     for i in range(MAX_VOICES):
         mixer.play(Voice(noise(5000, 0.1), loop=(10, 4990), rate=1 + i / 100))
     out = np.empty((256, 2), np.float32)

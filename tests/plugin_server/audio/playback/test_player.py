@@ -95,7 +95,7 @@ def test_the_cache_is_bounded(player, tmp_path, monkeypatch):
 def test_a_device_that_went_is_opened_again_with_its_volume(player, outputs, path):
     player.set_volume(0.5)
     player.play(Cue(path))
-    outputs[0].alive = False
+    outputs[0].is_alive = False
     player.play(Cue(path))
     assert len(outputs) == 2 and outputs[0].closed
     loud = Clip(outputs[1].render(4800), 48000).samples

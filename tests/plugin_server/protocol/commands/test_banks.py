@@ -292,14 +292,14 @@ def test_a_picture_that_is_gone_when_its_slot_is_fired_is_told(client, live, tmp
 def test_playing_that_fails_is_told_and_the_clip_is_made(client, live):
     running, devices = live
     kept = devices.pop()
-    kept.alive = False
+    kept.is_alive = False
     try:
         heard = ask(client, "/bank/fire", 0)
         assert heard[-1][:3] == ("/fail", "/bank/fire", "device_unavailable")
         assert "/clip" in [message[0] for message in heard]
         assert len(list(running.folder.glob("*.wav"))) == 1
     finally:
-        kept.alive = True
+        kept.is_alive = True
         devices.append(kept)
 
 

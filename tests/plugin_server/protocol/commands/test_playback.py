@@ -156,7 +156,7 @@ def test_a_link_out_of_the_folder_is_not_followed(live, tmp_path):
 
 def test_without_a_device_clips_are_made_and_a_new_one_is_played_on(live):
     running, devices = live
-    devices.pop().alive = False
+    devices.pop().is_alive = False
     with running.client() as client:
         with pytest.raises(ClipsonicError, match="device: the default output cannot be opened"):
             client.ask("/play", "two words.wav", reply="/done")
