@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from plugin_server.audio.finish import Finish
+from plugin_server.audio.finish import FinishSettings
 from plugin_server.audio.playback.device import PortAudioOutput
 from plugin_server.audio.playback.player import Player
 from plugin_server.engine.bundles.registry import BundleRegistry
@@ -83,7 +83,7 @@ def build_player(settings: Settings) -> Player:
 
 def build_studio(settings: Settings, bundles: BundleRegistry, engine: Engine, library: Library) -> ClipGenerator:
     """Return the generator of these settings, which enters what it makes into the library."""
-    finish = Finish(sample_rate=settings.sample_rate, loudness_lufs=settings.loudness_lufs)
+    finish = FinishSettings(sample_rate=settings.sample_rate, loudness_lufs=settings.loudness_lufs)
     generator_settings = GeneratorSettings(settings.clip_folder, settings.model, settings.bits, finish)
     return ClipGenerator(generator_settings, bundles, engine, library)
 

@@ -1,1 +1,1 @@
-"""Sound as a value: clips, how they are finished, how they are kept in files."""
+"""The audio room: clips as values, their finishing, spectra, file formats and playback."""

@@ -1,4 +1,4 @@
-"""A clip: samples and their rate."""
+"""The clip: samples and their sample rate as one value."""
 
 import hashlib
 from dataclasses import dataclass
@@ -9,7 +9,11 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """Sound as a value. Raises ValueError when the parts do not make one."""
+    """Sound as a value: samples and their sample rate.
+
+    Raises:
+        ValueError: Samples or sample rate do not make a clip.
+    """
 
     samples: NDArray[np.float32]
     """Float32 (frames, channels), C-contiguous, full scale at -1 and 1."""
@@ -28,35 +32,35 @@ class Clip:
 
     @classmethod
     def mono(cls, samples: NDArray[np.floating], sample_rate: int) -> "Clip":
-        """A clip of one channel from samples (frames,)."""
+        """Return a clip of one channel from samples (frames,)."""
         return cls(np.ascontiguousarray(samples, np.float32)[:, None], sample_rate)
 
     @property
     def n_frames(self) -> int:
-        """Samples in a channel."""
+        """The number of samples in a channel."""
         return len(self.samples)
 
     @property
     def n_channels(self) -> int:
-        """1 for mono, 2 for stereo."""
+        """The number of channels: 1 for mono, 2 for stereo."""
         return int(self.samples.shape[1])
 
     @property
     def seconds(self) -> float:
-        """Length."""
+        """The clip's length in seconds."""
         return self.n_frames / self.sample_rate
 
     def fingerprint(self) -> str:
-        """Twelve hexadecimal digits of the sound at 24 bits: the same in a 24-bit file as before."""
+        """Return twelve hexadecimal digits of the sound at 24 bits: a 24-bit file of it has the same."""
         digest = hashlib.blake2s(f"{self.sample_rate} {self.n_channels}".encode(), digest_size=6)
         digest.update(to_integers(self.samples, 24).tobytes())
         return digest.hexdigest()
 
 
 def to_integers(samples: NDArray[np.floating], bits: int) -> NDArray[np.int32]:
-    """Float samples rounded to integers of `bits` bits, int32 of the same shape, clipped at full scale.
+    """Return float samples rounded to integers of `bits` bits.
 
-    1.0 stands for 2 ** (bits - 1), as in libsndfile.
+    int32 of the same shape, clipped at full scale. 1.0 stands for 2 ** (bits - 1), as in libsndfile.
     """
     scale = 2 ** (bits - 1)
     # float64: a float32 has 24 bits, and rounding in it would touch the last one.

@@ -1,4 +1,4 @@
-"""What makes raw model output a sample: length, rate, level and ends. Pure functions from clip to clip."""
+"""The finishing of raw model output: length, sample rate, loudness and fades. Pure functions from clip to clip."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,45 +12,45 @@ from plugin_server.audio.clip import Clip
 SILENCE_LUFS = -70.0
 """BS.1770's absolute gate: nothing quieter counts."""
 OVERSAMPLING = 4
-MARGIN_DB = 0.05
-"""Kept free under the peak: rounding to 24 bits, or another meter's filter, must not reach it."""
+"""Of the true-peak meter."""
+PEAK_MARGIN_DB = 0.05
+"""Headroom under the peak: rounding to 24 bits, or another meter's filter, must not reach it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Finish:
-    """How every clip is finished."""
+class FinishSettings:
+    """The settings with which every clip is finished."""
 
     sample_rate: int = 48000
     """Hertz."""
     loudness_lufs: float = -18.0
-    """Integrated loudness that is aimed at."""
+    """Target of the integrated loudness."""
     peak_db: float = -1.0
     """True peak that is not reached, dBTP."""
     fade_in_s: float = 0.003
     fade_out_s: float = 0.012
 
 
-def finish(clip: Clip, seconds: float, settings: Finish) -> Clip:
-    """Exactly `seconds` long at the host's rate, without DC, with faded ends, at its loudness."""
+def finish(clip: Clip, seconds: float, settings: FinishSettings) -> Clip:
+    """Return a clip of exactly `seconds` at the host's rate, without DC, with faded ends, at its loudness."""
     n_frames = round(seconds * settings.sample_rate)
-    whole = fit(resample(remove_dc(clip), settings.sample_rate), n_frames)
-    faded = fade(whole, settings.fade_in_s, settings.fade_out_s)
-    # Level last: neither a fade nor a resampler can lift a peak again.
-    return set_loudness(faded, *_level(settings))
+    fitted = fit(resample(remove_dc(clip), settings.sample_rate), n_frames)
+    faded = fade(fitted, settings.fade_in_s, settings.fade_out_s)
+    # Loudness last: neither a fade nor a resampler can lift a peak again.
+    return set_loudness(faded, settings.loudness_lufs, settings.peak_db)
 
 
-def _level(settings: Finish) -> tuple[float, float]:
-    return settings.loudness_lufs, settings.peak_db
+def finish_loop(clip: Clip, seconds: float, settings: FinishSettings) -> Clip:
+    """FinishSettings a clip whose end flows into its start: like `finish`, but nothing is cut or faded.
 
-
-def finish_loop(clip: Clip, seconds: float, settings: Finish) -> Clip:
-    """Like `finish`, for a clip whose end flows into its start: nothing is cut or faded, the length is reached by
-    a change of speed of a few thousandths."""
-    return set_loudness(resample_loop(remove_dc(clip), settings.sample_rate, seconds), *_level(settings))
+    The length is reached by a change of speed of a few thousandths.
+    """
+    resampled = resample_loop(remove_dc(clip), settings.sample_rate, seconds)
+    return set_loudness(resampled, settings.loudness_lufs, settings.peak_db)
 
 
 def resample_loop(clip: Clip, sample_rate: int, seconds: float) -> Clip:
-    """Exactly `seconds` at `sample_rate`, resampled as the periodic signal that a loop is: by its Fourier series."""
+    """Return exactly `seconds` at `sample_rate`, resampled as a periodic signal: by its Fourier series."""
     n_frames = max(1, round(seconds * sample_rate))
     spectrum = np.fft.rfft(clip.samples, axis=0)
     n_bins = min(len(spectrum), n_frames // 2 + 1)
@@ -61,7 +61,7 @@ def resample_loop(clip: Clip, sample_rate: int, seconds: float) -> Clip:
 
 
 def remove_dc(clip: Clip) -> Clip:
-    """Each channel's mean taken away."""
+    """Subtract each channel's mean from it."""
     if not clip.n_frames:
         return clip
     mean = clip.samples.mean(axis=0, dtype=np.float64).astype(np.float32)
@@ -69,20 +69,20 @@ def remove_dc(clip: Clip) -> Clip:
 
 
 def resample(clip: Clip, sample_rate: int) -> Clip:
-    """At another rate, by soxr's high quality; the same clip where the rate is right already."""
+    """Resample to another rate by soxr's high quality; the same clip where it has that rate already."""
     if clip.sample_rate == sample_rate:
         return clip
     return Clip(soxr.resample(clip.samples, clip.sample_rate, sample_rate, quality="HQ"), sample_rate)
 
 
 def fit(clip: Clip, n_frames: int) -> Clip:
-    """Exactly `n_frames` long: cut, or silence added, at the end."""
+    """Return a clip of exactly `n_frames`: cut, or silence added, at the end."""
     missing = max(0, n_frames - clip.n_frames)
     return Clip(np.pad(clip.samples[:n_frames], ((0, missing), (0, 0))), clip.sample_rate)
 
 
 def fade(clip: Clip, in_s: float, out_s: float) -> Clip:
-    """Raised-cosine ends whose first and last samples are exactly zero; 0 s leaves an end as it is.
+    """Apply raised-cosine fades whose first and last samples are exactly zero; 0 s leaves an end as it is.
 
     Each takes a quarter of the clip at most, and one sample at least.
     """
@@ -95,7 +95,7 @@ def fade(clip: Clip, in_s: float, out_s: float) -> Clip:
 
 
 def set_loudness(clip: Clip, lufs: float, peak_db: float) -> Clip:
-    """Gain to `lufs`, or to a true peak just under `peak_db` where that comes first.
+    """Apply the gain that brings a clip to `lufs`, or to a true peak just under `peak_db` where that comes first.
 
     One gain for the whole clip: a limiter would change the sound. So a clip of few peaks ends up quieter than
     `lufs`. Silence stays silence, and what is too quiet to measure is never raised.
@@ -104,15 +104,15 @@ def set_loudness(clip: Clip, lufs: float, peak_db: float) -> Clip:
     if peak == -np.inf:
         return clip
     loudness = loudness_lufs(clip)
-    wanted_db = lufs - loudness if loudness > SILENCE_LUFS else 0.0
-    gain = np.float32(10 ** (min(wanted_db, peak_db - MARGIN_DB - peak) / 20))
+    gain_db = lufs - loudness if loudness > SILENCE_LUFS else 0.0
+    gain = np.float32(10 ** (min(gain_db, peak_db - PEAK_MARGIN_DB - peak) / 20))
     return Clip(clip.samples * gain, clip.sample_rate)
 
 
 def true_peak_db(clip: Clip) -> float:
-    """Highest level between the samples too, dBTP, by fourfold oversampling (ITU-R BS.1770-4, annex 2).
+    """Return the highest level, between the samples too, in dBTP; -inf for silence.
 
-    Gives -inf for silence.
+    By fourfold oversampling (ITU-R BS.1770-4, annex 2).
     """
     if not clip.samples.any():
         return -np.inf
@@ -122,9 +122,9 @@ def true_peak_db(clip: Clip) -> float:
 
 
 def loudness_lufs(clip: Clip) -> float:
-    """Integrated loudness of ITU-R BS.1770-4: K-weighting, blocks of 400 ms every 100 ms, two gates.
+    """Return the integrated loudness of ITU-R BS.1770-4 in LUFS; -inf for silence.
 
-    A clip shorter than a block is measured as one block. Gives -inf for silence.
+    K-weighting, blocks of 400 ms every 100 ms, two gates. A clip shorter than a block is measured as one block.
     """
     weighted = _k_weighted(clip)
     hop = round(0.1 * clip.sample_rate)
@@ -133,10 +133,10 @@ def loudness_lufs(clip: Clip) -> float:
         return _lufs(float(np.sum(weighted**2)) / max(1, clip.n_frames))
     power = (weighted[: n_hops * hop].reshape(n_hops, hop, -1) ** 2).mean(axis=1).sum(axis=1)
     blocks = np.convolve(power, np.full(4, 0.25), "valid")
-    loud = blocks[blocks > _power(SILENCE_LUFS)]
-    if not len(loud):
+    audible = blocks[blocks > _power(SILENCE_LUFS)]
+    if not len(audible):
         return -np.inf
-    return _lufs(loud[loud > loud.mean() / 10].mean())
+    return _lufs(audible[audible > audible.mean() / 10].mean())
 
 
 def _lufs(power: float) -> float:
@@ -148,7 +148,7 @@ def _power(lufs: float) -> float:
 
 
 def _k_weighted(clip: Clip) -> NDArray[np.float32]:
-    """Samples through the K-weighting filter, float32 (frames, channels), by their spectrum.
+    """Return the samples through the K-weighting filter, float32 (frames, channels), by their spectrum.
 
     The filter's memory is a few hundredths of a second; half a second of padding keeps its tail from the start.
     """
@@ -160,7 +160,7 @@ def _k_weighted(clip: Clip) -> NDArray[np.float32]:
 
 
 def fast_length(n: int) -> int:
-    """The next length with no prime factor above 5, for which Fourier transforms are fast."""
+    """Return the next length with no prime factor above 5, for which Fourier transforms are fast."""
     best = 1 << (n - 1).bit_length()
     for threes in (1, 3, 9, 27):
         for fives in (1, 5, 25, 125):
@@ -171,7 +171,7 @@ def fast_length(n: int) -> int:
 
 @lru_cache(maxsize=4)
 def _k_response(n: int, sample_rate: int) -> NDArray[np.complex64]:
-    """Response of both K-weighting stages at the bins of a transform of `n` samples, complex64 (n // 2 + 1,)."""
+    """Return the response of both K-weighting stages at the bins of `n` samples' transform, complex64 (n // 2 + 1,)."""
     z = np.exp(-2j * np.pi * np.arange(n // 2 + 1) / n)
     shelf, high_pass = k_weighting(sample_rate)
     stages = [np.polyval(b[::-1], z) / np.polyval(a[::-1], z) for b, a in (shelf, high_pass)]
@@ -181,11 +181,11 @@ def _k_response(n: int, sample_rate: int) -> NDArray[np.complex64]:
 
 
 Coefficients = tuple[NDArray[np.float64], NDArray[np.float64]]
-"""Of a filter of second order: (b, a), three numbers each."""
+"""The coefficients of a second-order filter: (b, a), three numbers each."""
 
 
 def k_weighting(sample_rate: int) -> tuple[Coefficients, Coefficients]:
-    """Coefficients (b, a) of the high shelf and the high pass at any rate.
+    """Return the coefficients (b, a) of the high shelf and the high pass at any sample rate.
 
     The analogue prototypes are those whose bilinear transform at 48 kHz gives BS.1770's table (De Man 2014).
     """

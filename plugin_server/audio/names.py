@@ -1,4 +1,4 @@
-"""Readable file names from any prompt."""
+"""File names that people can read, from any prompt."""
 
 import os
 import re
@@ -7,12 +7,14 @@ from pathlib import Path
 
 RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{i}" for port in ("com", "lpt") for i in range(10))}
 """Names that Windows keeps for devices."""
-FOLDED = str.maketrans({"ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ı": "i"})
-"""Latin letters that Unicode does not take apart."""
+LATIN_FOLDS = str.maketrans(
+    {"ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ı": "i"}
+)
+"""Replacements of Latin letters that Unicode does not decompose."""
 
 
 def safe_stem(text: str, max_length: int = 60) -> str:
-    """Lower-case words joined by '-', at most `max_length` characters; 'clip' when nothing is left.
+    """Return lower-case words joined by '-', at most `max_length` characters; 'clip' when nothing is left.
 
     Accents are folded ('Möwe' gives 'mowe'); letters of other scripts stay. A name that Windows reserves gets
     '-clip'.
@@ -28,7 +30,7 @@ def safe_stem(text: str, max_length: int = 60) -> str:
 
 
 def unique_path(folder: Path, stem: str, suffix: str = ".wav") -> Path:
-    """The first of 'stem.wav', 'stem_2.wav', ... that does not exist."""
+    """Return the first of 'stem.wav', 'stem_2.wav', ... that does not exist."""
     path, count = folder / f"{stem}{suffix}", 1
     # Not Path.exists: a link whose target is gone takes the name all the same.
     while os.path.lexists(path):
@@ -38,11 +40,11 @@ def unique_path(folder: Path, stem: str, suffix: str = ".wav") -> Path:
 
 
 def _words(text: str) -> list[str]:
-    """Runs of letters, digits and the marks that belong to them, NFC, lower case."""
-    folded = re.sub("['’]", "", text.lower().translate(FOLDED))
+    """Return the runs of letters, digits and their marks, NFC, lower case."""
+    folded = re.sub("['’]", "", text.lower().translate(LATIN_FOLDS))
     # Only Latin loses its marks: in other scripts they are letters' vowels and voicing ('が' is not 'か').
     folded = re.sub(r"([a-z])[\u0300-\u036f]+", r"\1", unicodedata.normalize("NFKD", folded))
-    kept = (c if unicodedata.category(c)[0] in "LNM" else " " for c in unicodedata.normalize("NFKC", folded))
-    words = "".join(kept).lower().split()
+    spaced = (c if unicodedata.category(c)[0] in "LNM" else " " for c in unicodedata.normalize("NFKC", folded))
+    words = "".join(spaced).lower().split()
     # An emoji's variation selector is a mark too, and would be a word that nobody sees.
     return [word for word in words if any(c.isalnum() for c in word)]

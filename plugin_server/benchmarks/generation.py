@@ -21,7 +21,7 @@ import onnxruntime
 from PIL import Image
 
 from plugin_server.audio.clip import Clip
-from plugin_server.audio.finish import Finish, finish
+from plugin_server.audio.finish import FinishSettings, finish
 from plugin_server.audio.formats.files import read_clip, write_clip
 from plugin_server.client import Client, number_of
 from plugin_server.commands.daemon_process import start_daemon
@@ -261,7 +261,7 @@ def _measure_stages(figures: Figures, settings: Settings, folder: Path, rounds: 
     embedding = model.embed(order.prompt, stop)
     (mel,) = model.sample(order, embedding, None, lambda fraction, stage: None, stop)
     samples = Clip.mono(model.vocode(mel, stop), model.sample_rate)
-    clip = finish(samples, order.seconds, Finish(settings.sample_rate))
+    clip = finish(samples, order.seconds, FinishSettings(settings.sample_rate))
     names = iter(range(1_000_000))
     stages: dict[str, Callable[[], object]] = {
         "text": lambda: model.embed(order.prompt, stop),
@@ -269,7 +269,7 @@ def _measure_stages(figures: Figures, settings: Settings, folder: Path, rounds: 
             order, embedding, None, lambda fraction, stage: None, stop
         ),
         "vocoder": lambda: model.vocode(mel, stop),
-        "finishing": lambda: finish(samples, order.seconds, Finish(settings.sample_rate)),
+        "finishing": lambda: finish(samples, order.seconds, FinishSettings(settings.sample_rate)),
         "writing": lambda: write_clip(folder / f"bench{next(names)}.wav", clip, None, {"seed": 1}),
     }
     figures.stages = {name: _median(stage, rounds) for name, stage in stages.items()}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from plugin_server import __version__
 from plugin_server.audio.clip import Clip
-from plugin_server.audio.finish import Finish, finish, finish_loop
+from plugin_server.audio.finish import FinishSettings, finish, finish_loop
 from plugin_server.audio.formats.files import write_clip
 from plugin_server.audio.formats.metadata import ClipMetadata, short_key
 from plugin_server.audio.names import safe_stem, unique_path
@@ -52,7 +52,7 @@ class GeneratorSettings:
     """Name of the bundle where a request names none."""
     bits: int
     """Bits of a sample in a clip's file."""
-    finish: Finish
+    finish: FinishSettings
 
 
 class ClipGenerator:
@@ -192,7 +192,7 @@ class ClipGenerator:
         recipe: dict[str, object],
         take: int,
     ) -> ClipMade:
-        """Finish the samples of a take and write its file."""
+        """FinishSettings the samples of a take and write its file."""
         to_clip = finish_loop if params.loop else finish
         clip = to_clip(Clip(result.made.samples, result.sample_rate), params.seconds, self.settings.finish)
         # The id too: a file of 16 bits holds other samples than those that it is the fingerprint of.

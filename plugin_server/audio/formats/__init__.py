@@ -1,1 +1,1 @@
-"""Clips in files: WAV, FLAC and AIFF, with the metadata that hosts read."""
+"""The file formats of clips: WAV, FLAC and AIFF, with the metadata that hosts read."""

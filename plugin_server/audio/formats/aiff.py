@@ -1,4 +1,4 @@
-"""AIFF files: samples by libsndfile, and chunks of our own (Apple's Audio Interchange File Format 1.3, 1989)."""
+"""AIFF files: samples by libsndfile, chunks by this module (Apple's Audio Interchange File Format 1.3, 1989)."""
 
 import os
 import struct
@@ -9,35 +9,36 @@ from typing import BinaryIO
 from plugin_server.audio.clip import Clip
 from plugin_server.audio.formats.libsndfile import encode_samples, read_rate, read_samples
 from plugin_server.audio.formats.metadata import MIDDLE_C, ClipMetadata
-from plugin_server.audio.formats.wav import parse_recipe, recipe_text
+from plugin_server.audio.formats.wav import encode_recipe, parse_recipe
 from plugin_server.errors import BadFile
 
 __all__ = ["encode", "read_clip", "read_rate", "read_recipe"]
 
 SIGNATURE = b"clps"
-"""Of the application's own chunk, which holds the recipe."""
+"""Marks the application's own chunk, which holds the recipe."""
 LOOP_START, LOOP_END = 1, 2
 """Numbers of the markers."""
 FORWARD = 1
+"""Play mode of a loop."""
 
 read_clip = read_samples
 
 
-def encode(clip: Clip, about: ClipMetadata, recipe: Mapping[str, object] | None, bits: int) -> bytes:
-    """An AIFF file of 16 or 24 bits. Raises ValueError as the other formats do."""
-    coded = encode_samples(clip, "AIFF", bits)
-    texts = {b"NAME": about.title, b"AUTH": about.artist, b"ANNO": about.comment}
+def encode(clip: Clip, metadata: ClipMetadata, recipe: Mapping[str, object] | None, bits: int) -> bytes:
+    """Return an AIFF file of 16 or 24 bits. Raises ValueError as the other formats do."""
+    encoded = encode_samples(clip, "AIFF", bits)
+    texts = {b"NAME": metadata.title, b"AUTH": metadata.artist, b"ANNO": metadata.comment}
     chunks = [(name, text.encode("utf-8", "replace")) for name, text in texts.items() if text]
-    if about.loop:
-        chunks += [(b"MARK", _markers(clip.n_frames)), (b"INST", _instrument(about))]
+    if metadata.loop:
+        chunks += [(b"MARK", _markers(clip.n_frames)), (b"INST", _instrument(metadata))]
     if recipe is not None:
-        chunks.append((b"APPL", SIGNATURE + recipe_text(recipe)))
-    body = coded[8:] + b"\0" * (len(coded) % 2) + b"".join(_chunk(*one) for one in chunks)
+        chunks.append((b"APPL", SIGNATURE + encode_recipe(recipe)))
+    body = encoded[8:] + b"\0" * (len(encoded) % 2) + b"".join(_chunk(*one) for one in chunks)
     return b"FORM" + struct.pack(">I", len(body)) + body
 
 
 def read_recipe(path: Path) -> dict[str, object]:
-    """What made the clip; samples are not read. Raises BadFile when the file holds no recipe of ours."""
+    """Read the recipe of a clip without its samples. Raises BadFile when the file holds none."""
     try:
         with open(path, "rb") as file:
             for _, content in _walk(path, file, {b"APPL"}):
@@ -49,29 +50,30 @@ def read_recipe(path: Path) -> dict[str, object]:
 
 
 def _markers(n_frames: int) -> bytes:
-    """Positions lie between frames: the loop's end is behind its last one."""
-    places = {LOOP_START: (0, b"loop start"), LOOP_END: (n_frames, b"loop end")}
-    marks = [struct.pack(">hI", number, place) + _pascal(name) for number, (place, name) in places.items()]
+    """Return the content of MARK. Positions lie between frames: the loop's end is behind its last one."""
+    markers = {LOOP_START: (0, b"loop start"), LOOP_END: (n_frames, b"loop end")}
+    marks = [struct.pack(">hI", number, position) + _pascal(name) for number, (position, name) in markers.items()]
     return struct.pack(">H", len(marks)) + b"".join(marks)
 
 
-def _instrument(about: ClipMetadata) -> bytes:
-    """All keys and velocities, no gain, a forward loop while a key is held and none when it is let go."""
-    root = MIDDLE_C if about.root_note is None else about.root_note
+def _instrument(metadata: ClipMetadata) -> bytes:
+    """Return the content of INST: all keys and velocities, no gain, a forward loop as long as a key is held."""
+    root = MIDDLE_C if metadata.root_note is None else metadata.root_note
     sustain, release = (FORWARD, LOOP_START, LOOP_END), (0, 0, 0)
     return struct.pack(">6bh3h3h", root, 0, 0, 127, 1, 127, 0, *sustain, *release)
 
 
 def _pascal(text: bytes) -> bytes:
-    counted = bytes([len(text)]) + text
-    return counted + b"\0" * (len(counted) % 2)
+    string = bytes([len(text)]) + text
+    return string + b"\0" * (len(string) % 2)
 
 
 def _chunk(name: bytes, content: bytes) -> bytes:
     return name + struct.pack(">I", len(content)) + content + b"\0" * (len(content) % 2)
 
 
-def _walk(path: Path, file: BinaryIO, wanted: Collection[bytes]) -> Iterator[tuple[bytes, bytes]]:
+def _walk(path: Path, file: BinaryIO, names: Collection[bytes]) -> Iterator[tuple[bytes, bytes]]:
+    """Yield name and content of the chunks of these names; the others are passed over unread. Raises BadFile."""
     size = os.fstat(file.fileno()).st_size
     head = file.read(12)
     if len(head) < 12 or head[:4] != b"FORM" or head[8:] not in (b"AIFF", b"AIFC"):
@@ -80,7 +82,7 @@ def _walk(path: Path, file: BinaryIO, wanted: Collection[bytes]) -> Iterator[tup
         name, length = struct.unpack(">4sI", file.read(8))
         if length > size - file.tell():
             raise BadFile(f"{path}: cut off: its chunk {name!r} has {size - file.tell()} of {length} bytes")
-        if name in wanted:
+        if name in names:
             yield name, file.read(length)
             file.seek(length % 2, os.SEEK_CUR)
         else:

@@ -1,4 +1,4 @@
-"""Clips in files, WAV, FLAC or AIFF: written whole or not at all, and read with what they say of themselves."""
+"""Clips in WAV, FLAC or AIFF files: written whole or not at all, and read with their recipes."""
 
 import os
 import secrets
@@ -13,34 +13,42 @@ from plugin_server.audio.formats.metadata import ClipMetadata
 from plugin_server.errors import BadFile, FolderNotWritable
 
 
-class Format(Protocol):
-    """What the module of each format can do. Reading raises BadFile that names the path."""
+class AudioFormat(Protocol):
+    """The functions of each format's module. Reading raises BadFile that names the path."""
 
-    def encode(self, clip: Clip, about: ClipMetadata, recipe: Mapping[str, object] | None, bits: int) -> bytes: ...
+    def encode(self, clip: Clip, metadata: ClipMetadata, recipe: Mapping[str, object] | None, bits: int) -> bytes:
+        """Return a clip as a file of 16 or 24 bits. Raises ValueError for what cannot be encoded."""
+        ...
 
-    def read_clip(self, path: Path) -> Clip: ...
+    def read_clip(self, path: Path) -> Clip:
+        """Read a clip's samples and sample rate."""
+        ...
 
-    def read_rate(self, path: Path) -> int: ...
+    def read_rate(self, path: Path) -> int:
+        """Read the sample rate in Hertz."""
+        ...
 
-    def read_recipe(self, path: Path) -> dict[str, object]: ...
+    def read_recipe(self, path: Path) -> dict[str, object]:
+        """Read the recipe that made a clip."""
+        ...
 
 
-FORMATS: dict[str, Format] = {"wav": wav, "flac": flac, "aiff": aiff}
+FORMATS: dict[str, AudioFormat] = {"wav": wav, "flac": flac, "aiff": aiff}
 SUFFIXES = (".wav", ".flac", ".aiff", ".aif")
-"""Endings of the files that clips are kept in."""
-_BY_HEAD: dict[bytes, Format] = {b"RIFF": wav, b"fLaC": flac, b"FORM": aiff}
+"""Endings of the files that hold clips."""
+_BY_MAGIC: dict[bytes, AudioFormat] = {b"RIFF": wav, b"fLaC": flac, b"FORM": aiff}
 
 
 def write_clip(
     path: Path,
     clip: Clip,
-    about: ClipMetadata | None = None,
+    metadata: ClipMetadata | None = None,
     recipe: Mapping[str, object] | None = None,
     bits: int = 24,
     *,
     overwrite: bool = False,
 ) -> None:
-    """Write 16 or 24 bits, rounded without dither, in the format of the path's ending, under a name that is free.
+    """Write a clip of 16 or 24 bits, rounded without dither, in the format of the path's ending, under a free name.
 
     Samples are the same in every format. `recipe` must be JSON. Raises ValueError for what cannot be written,
     FileExistsError when the name is taken and not to be overwritten, FolderNotWritable when the folder is full or may
@@ -49,30 +57,30 @@ def write_clip(
     name = path.suffix.lower().removeprefix(".")
     if name not in FORMATS:
         raise ValueError(f"path: got {path.name!r}, expected one that ends with .{', .'.join(FORMATS)}")
-    content = FORMATS[name].encode(clip, about or ClipMetadata(), recipe, bits)
+    content = FORMATS[name].encode(clip, metadata or ClipMetadata(), recipe, bits)
     write_whole(path, content, os.replace if overwrite else rename_new)
 
 
 def read_clip(path: Path) -> Clip:
-    """Samples, full scale at -1 and 1; those of float files may lie outside. Raises BadFile."""
+    """Read a clip, full scale at -1 and 1; samples of float files may lie outside. Raises BadFile."""
     return _format_of(path).read_clip(path)
 
 
 def read_rate(path: Path) -> int:
-    """Frames a second; samples are not read. Raises BadFile."""
+    """Read the sample rate in Hertz without the samples. Raises BadFile."""
     return _format_of(path).read_rate(path)
 
 
 def read_recipe(path: Path) -> dict[str, object]:
-    """What made the clip; samples are not read. Raises BadFile when the file holds no recipe of ours."""
+    """Read the recipe of a clip without its samples. Raises BadFile when the file holds none."""
     return _format_of(path).read_recipe(path)
 
 
-def _format_of(path: Path) -> Format:
-    """By the file's head, not its name. What is none of the three is told by the reader of WAV files."""
+def _format_of(path: Path) -> AudioFormat:
+    """Return the format by a file's first bytes, not its name; WAV, whose reader refuses it, for any other file."""
     try:
         with open(path, "rb") as file:
-            return _BY_HEAD.get(file.read(4), wav)
+            return _BY_MAGIC.get(file.read(4), wav)
     except OSError as error:
         raise BadFile(f"{path} cannot be read: {error.strerror or error}") from error
     except ValueError as error:
@@ -81,17 +89,17 @@ def _format_of(path: Path) -> Format:
 
 
 def write_whole(path: Path, content: bytes, name_file: Callable[[Path, Path], None]) -> None:
-    """Write beside, flush to the disk, then give it its name: a program that watches the folder sees whole files.
+    """Write a temporary file, flush it to the disk, then name it: a program that watches the folder sees whole files.
 
     `name_file` is `rename_new`, or `os.replace`. Raises FileExistsError when it does, and FolderNotWritable.
     """
-    beside = path.with_name(f".{secrets.token_hex(8)}.part")
+    temporary = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
-        with open(beside, "xb") as file:
+        with open(temporary, "xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        name_file(beside, path)
+        name_file(temporary, path)
     except FileExistsError:
         raise
     except OSError as error:
@@ -99,11 +107,11 @@ def write_whole(path: Path, content: bytes, name_file: Callable[[Path, Path], No
     finally:
         # A virus scanner may hold it for a moment on Windows; the clip itself is there by then.
         with suppress(OSError):
-            beside.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
 
 
 def rename_new(old: Path, new: Path) -> None:
-    """Rename without ever replacing a file. Raises FileExistsError.
+    """Rename a file without ever replacing another one. Raises FileExistsError.
 
     A hard link fails where the name is taken, in one step, on NTFS, APFS and Linux's file systems. To reserve
     the name with an empty file instead would show that file to a sampler. File systems without links (exFAT) get

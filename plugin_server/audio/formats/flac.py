@@ -1,4 +1,4 @@
-"""FLAC files: samples by libsndfile, and Vorbis comments of our own (RFC 9639, section 8.6)."""
+"""FLAC files: samples by libsndfile, Vorbis comments by this module (RFC 9639, section 8.6)."""
 
 import os
 import struct
@@ -9,50 +9,53 @@ from typing import BinaryIO
 from plugin_server.audio.clip import Clip
 from plugin_server.audio.formats.libsndfile import encode_samples, read_rate, read_samples
 from plugin_server.audio.formats.metadata import ClipMetadata, short_key
-from plugin_server.audio.formats.wav import parse_recipe, recipe_text
+from plugin_server.audio.formats.wav import encode_recipe, parse_recipe
 from plugin_server.errors import BadFile
 
 __all__ = ["encode", "read_clip", "read_comments", "read_rate", "read_recipe"]
 
 RECIPE = "CLIPSONIC_RECIPE"
+"""Name of the comment that holds the recipe."""
 VORBIS_COMMENT = 4
+"""Type of the metadata block."""
 LAST = 0x80
+"""Flag of the last metadata block, in its type byte."""
 MAX_BLOCK = 2**24 - 1
+"""Bytes of a metadata block."""
 
 read_clip = read_samples
 
 
-def encode(clip: Clip, about: ClipMetadata, recipe: Mapping[str, object] | None, bits: int) -> bytes:
-    """A FLAC file of 16 or 24 bits. Raises ValueError as the other formats do."""
-    coded = encode_samples(clip, "FLAC", bits)
-    blocks, frames = _split(coded)
-    fields = comments(about, clip.n_frames)
+def encode(clip: Clip, metadata: ClipMetadata, recipe: Mapping[str, object] | None, bits: int) -> bytes:
+    """Return a FLAC file of 16 or 24 bits. Raises ValueError as the other formats do."""
+    blocks, frames = _split(encode_samples(clip, "FLAC", bits))
+    fields = comments(metadata, clip.n_frames)
     if recipe is not None:
-        fields[RECIPE] = recipe_text(recipe).decode()
-    kept = [(kind, content) for kind, content in blocks if kind != VORBIS_COMMENT]
+        fields[RECIPE] = encode_recipe(recipe).decode()
+    others = [(kind, content) for kind, content in blocks if kind != VORBIS_COMMENT]
     # The stream's own block comes first.
-    kept.insert(1, (VORBIS_COMMENT, _vorbis_comment(about.software or "libsndfile", fields)))
-    return b"fLaC" + b"".join(_block(*one, last=one is kept[-1]) for one in kept) + frames
+    others.insert(1, (VORBIS_COMMENT, _vorbis_comment(metadata.software or "libsndfile", fields)))
+    return b"fLaC" + b"".join(_block(*block, is_last=block is others[-1]) for block in others) + frames
 
 
-def comments(about: ClipMetadata, n_frames: int) -> dict[str, str]:
-    """What there is to say, by the names that players and samplers look for."""
+def comments(metadata: ClipMetadata, n_frames: int) -> dict[str, str]:
+    """Return the metadata by the names that players and samplers look for; what is empty is left out."""
     fields = {
-        "TITLE": about.title,
-        "ARTIST": about.artist,
-        "COMMENT": about.comment,
-        "ENCODER": about.software,
-        "DATE": about.date,
-        "BPM": f"{about.bpm:g}" if about.bpm else "",
-        "INITIALKEY": short_key(about.key) if about.key else "",
-        "LOOPSTART": "0" if about.loop else "",
-        "LOOPLENGTH": str(n_frames) if about.loop else "",
+        "TITLE": metadata.title,
+        "ARTIST": metadata.artist,
+        "COMMENT": metadata.comment,
+        "ENCODER": metadata.software,
+        "DATE": metadata.date,
+        "BPM": f"{metadata.bpm:g}" if metadata.bpm else "",
+        "INITIALKEY": short_key(metadata.key) if metadata.key else "",
+        "LOOPSTART": "0" if metadata.loop else "",
+        "LOOPLENGTH": str(n_frames) if metadata.loop else "",
     }
     return {name: text for name, text in fields.items() if text}
 
 
 def read_comments(path: Path) -> dict[str, str]:
-    """Vorbis comments by their upper-case names; samples are not read. Raises BadFile."""
+    """Read the Vorbis comments by their upper-case names, without the samples. Raises BadFile."""
     try:
         with open(path, "rb") as file:
             for kind, content in _walk(path, file):
@@ -64,35 +67,36 @@ def read_comments(path: Path) -> dict[str, str]:
 
 
 def read_recipe(path: Path) -> dict[str, object]:
-    """What made the clip. Raises BadFile when the file holds no recipe of ours."""
+    """Read the recipe of a clip without its samples. Raises BadFile when the file holds none."""
     text = read_comments(path).get(RECIPE)
     return parse_recipe(path, None if text is None else text.encode())
 
 
-def _split(coded: bytes) -> tuple[list[tuple[int, bytes]], bytes]:
-    """Metadata blocks of a file that was just encoded, and the frames behind them."""
-    blocks, place, head = [], 4, 0
+def _split(encoded: bytes) -> tuple[list[tuple[int, bytes]], bytes]:
+    """Return the metadata blocks, (type, content), of a file that was just encoded, and the frames behind them."""
+    blocks, offset, head = [], 4, 0
     while not head & LAST:
-        head, size = coded[place], int.from_bytes(coded[place + 1 : place + 4], "big")
-        blocks.append((head & ~LAST, coded[place + 4 : place + 4 + size]))
-        place += 4 + size
-    return blocks, coded[place:]
+        head, size = encoded[offset], int.from_bytes(encoded[offset + 1 : offset + 4], "big")
+        blocks.append((head & ~LAST, encoded[offset + 4 : offset + 4 + size]))
+        offset += 4 + size
+    return blocks, encoded[offset:]
 
 
-def _block(kind: int, content: bytes, last: bool) -> bytes:
+def _block(kind: int, content: bytes, *, is_last: bool) -> bytes:
     if len(content) > MAX_BLOCK:
         raise ValueError(f"comments: got {len(content)} bytes, expected at most {MAX_BLOCK}")
-    return bytes([kind | (LAST if last else 0)]) + len(content).to_bytes(3, "big") + content
+    return bytes([kind | (LAST if is_last else 0)]) + len(content).to_bytes(3, "big") + content
 
 
 def _vorbis_comment(vendor: str, fields: Mapping[str, str]) -> bytes:
-    """Lengths are little-endian here, as in Ogg."""
+    """Return the content of the comment block. Lengths are little-endian here, as in Ogg."""
     texts = [vendor.encode(), *(f"{name}={text}".encode("utf-8", "replace") for name, text in fields.items())]
     first, *others = (struct.pack("<I", len(text)) + text for text in texts)
     return first + struct.pack("<I", len(others)) + b"".join(others)
 
 
 def _walk(path: Path, file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Yield type and content of the metadata blocks. Raises BadFile."""
     size = os.fstat(file.fileno()).st_size
     if file.read(4) != b"fLaC":
         raise BadFile(f"{path}: not a FLAC file")
@@ -108,15 +112,15 @@ def _walk(path: Path, file: BinaryIO) -> Iterator[tuple[int, bytes]]:
 
 def _parse_comment(path: Path, content: bytes) -> dict[str, str]:
     try:
-        place = 4 + struct.unpack_from("<I", content)[0]
-        (count,) = struct.unpack_from("<I", content, place)
-        place += 4
+        offset = 4 + struct.unpack_from("<I", content)[0]
+        (count,) = struct.unpack_from("<I", content, offset)
+        offset += 4
         fields = {}
         for _ in range(count):
-            (length,) = struct.unpack_from("<I", content, place)
-            name, _, text = content[place + 4 : place + 4 + length].decode("utf-8", "replace").partition("=")
+            (length,) = struct.unpack_from("<I", content, offset)
+            name, _, text = content[offset + 4 : offset + 4 + length].decode("utf-8", "replace").partition("=")
             fields[name.upper()] = text
-            place += 4 + length
+            offset += 4 + length
     except struct.error as error:
         raise BadFile(f"{path}: its comments cannot be read: {error}") from error
     return fields

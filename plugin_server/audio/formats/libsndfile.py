@@ -1,4 +1,4 @@
-"""Samples of FLAC and AIFF, by libsndfile."""
+"""Samples of FLAC and AIFF files, encoded and read by libsndfile."""
 
 import io
 from pathlib import Path
@@ -9,12 +9,12 @@ from plugin_server.errors import BadFile
 SUBTYPES = {16: "PCM_16", 24: "PCM_24"}
 
 
-def encode_samples(clip: Clip, kind: str, bits: int) -> bytes:
-    """A file of libsndfile's format `kind`, with the integers that a WAV file would have.
+def encode_samples(clip: Clip, format_name: str, bits: int) -> bytes:
+    """Return a file of libsndfile's format `format_name`, with the integers that a WAV file would have.
 
     Raises ValueError for other bits than 16 and 24.
     """
-    # Imported late, as below: only who asks for these formats needs the library.
+    # Imported late, as below: only these formats need the library.
     import soundfile
 
     if bits not in SUBTYPES:
@@ -22,12 +22,12 @@ def encode_samples(clip: Clip, kind: str, bits: int) -> bytes:
     # libsndfile takes the upper bits of 32.
     integers = to_integers(clip.samples, bits).astype("int32") << (32 - bits)
     file = io.BytesIO()
-    soundfile.write(file, integers, clip.sample_rate, SUBTYPES[bits], format=kind)
+    soundfile.write(file, integers, clip.sample_rate, SUBTYPES[bits], format=format_name)
     return file.getvalue()
 
 
 def read_samples(path: Path) -> Clip:
-    """The clip in a file. Raises BadFile."""
+    """Read the clip in a file. Raises BadFile."""
     import soundfile
 
     try:
@@ -41,7 +41,7 @@ def read_samples(path: Path) -> Clip:
 
 
 def read_rate(path: Path) -> int:
-    """Frames a second. Raises BadFile."""
+    """Read the sample rate in Hertz. Raises BadFile."""
     import soundfile
 
     try:

@@ -1,4 +1,4 @@
-"""What a clip's file says of itself to hosts and people."""
+"""The metadata of a clip's file, for hosts and people."""
 
 import re
 from dataclasses import dataclass
@@ -6,15 +6,17 @@ from dataclasses import dataclass
 from plugin_server.errors import BadArgument, shown
 
 BEATS_PER_BAR = 4
-"""Bars are of four quarters."""
-NOTES = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
-SIGNS = {"": 0, "#": 1, "♯": 1, "b": -1, "♭": -1}
+"""Quarter notes in a bar: the metre is always 4/4."""
+PITCH_CLASSES = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
+ACCIDENTALS = {"": 0, "#": 1, "♯": 1, "b": -1, "♭": -1}
+"""Semitones that a sign adds."""
 MIDDLE_C = 60
+"""MIDI note."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClipMetadata:
-    """What chunks and comments are made of; what is empty or None is left out."""
+    """The texts and numbers of chunks and comments; what is empty or None is left out."""
 
     title: str = ""
     artist: str = ""
@@ -27,44 +29,44 @@ class ClipMetadata:
     reference: str = ""
     """The clip's id."""
     history: str = ""
-    """How it was made: model, seed and the like."""
+    """Model, seed and the like that made it."""
     loop: bool = False
-    """The whole file is one."""
+    """Whether the whole file is a loop."""
     bpm: float | None = None
     bars: float | None = None
     """Of four beats."""
     key: str = ""
-    """As `read_key` gives it."""
+    """A key as `read_key` returns it."""
 
     @property
     def beats(self) -> int | None:
-        """Whole beats of a clip of bars; None where a beat is broken or nothing is known of bars."""
+        """The whole beats of a clip of bars; None where the last is incomplete or nothing is known of bars."""
         beats = None if self.bars is None else self.bars * BEATS_PER_BAR
         return int(beats) if beats is not None and beats == int(beats) and beats >= 1 else None
 
     @property
     def root_note(self) -> int | None:
-        """MIDI note of the key's root, from F# below middle C to F above it."""
+        """The MIDI note of the key's root, from F# below middle C to F above it; None without a key."""
         return note_of(self.key) if self.key else None
 
 
 def read_key(text: str) -> str:
-    """'F# minor' of 'f#m', 'F♯ min' or 'F# minor'; 'C major' of 'C'. Raises BadArgument."""
-    found = re.fullmatch(r"\s*([A-Ga-g])([#♯b♭]?)\s*(maj|major|M|min|minor|m)?\s*", text)
-    if not found:
+    """Parse a key: 'F# minor' of 'f#m', 'F♯ min' or 'F# minor'; 'C major' of 'C'. Raises BadArgument."""
+    match = re.fullmatch(r"\s*([A-Ga-g])([#♯b♭]?)\s*(maj|major|M|min|minor|m)?\s*", text)
+    if not match:
         raise BadArgument(f"key: got {shown(text)}, expected a note and perhaps minor, as in F# minor, Ebm or C")
-    sign = {"♯": "#", "♭": "b"}.get(found[2], found[2])
-    mode = "minor" if found[3] in ("min", "minor", "m") else "major"
-    return f"{found[1].upper()}{sign} {mode}"
+    sign = {"♯": "#", "♭": "b"}.get(match[2], match[2])
+    mode = "minor" if match[3] in ("min", "minor", "m") else "major"
+    return f"{match[1].upper()}{sign} {mode}"
 
 
 def short_key(key: str) -> str:
-    """As file names carry it: 'F#min', 'Cmaj'."""
+    """Return a key as file names have it: 'F#min', 'Cmaj'."""
     note, mode = key.split()
     return f"{note}{mode[:3]}"
 
 
 def note_of(key: str) -> int:
-    """MIDI note of a key's root, the one nearest to middle C."""
-    place = (NOTES[key[0]] + SIGNS[key[1:2].strip()]) % 12
-    return MIDDLE_C + place - (12 if place > 5 else 0)
+    """Return the MIDI note of a key's root, the one nearest to middle C."""
+    pitch_class = (PITCH_CLASSES[key[0]] + ACCIDENTALS[key[1:2].strip()]) % 12
+    return MIDDLE_C + pitch_class - (12 if pitch_class > 5 else 0)

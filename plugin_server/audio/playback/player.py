@@ -86,7 +86,7 @@ class Player:
         output = self._require_output()
         mixer = output.mixer
         samples = self._load(cue.path, mixer.sample_rate)
-        loop = loop_points(cue.loop, samples.shape[1], mixer.sample_rate)
+        loop = loop_points(cue, samples.shape[1], mixer.sample_rate)
         start = self._next_start(output, BEATS[cue.at]) if cue.at in BEATS else 0
         voice = Voice(
             samples,
@@ -214,17 +214,16 @@ def _link_anchor(output: Output, link: LinkSession) -> float:
     return output.audible_frame - link.beat * 60 * output.mixer.sample_rate / link.bpm
 
 
-def loop_points(loop: bool | tuple[float, float], n_frames: int, sample_rate: int) -> tuple[int, int] | None:
-    """Return the first frame of a loop and the one after its last, None for no loop.
+def loop_points(cue: Cue, n_frames: int, sample_rate: int) -> tuple[int, int] | None:
+    """Return the first frame of a cue's loop and the one after its last, None for no loop.
 
-    `loop` says whether the whole clip is looped, or from one second to another. Raises BadArgument when a point lies
-    outside of the clip.
+    `n_frames` and `sample_rate` are those of the decoded clip. Raises BadArgument when a point lies outside of it.
     """
-    if isinstance(loop, bool):
-        return (0, n_frames) if loop else None
-    begin, end = (round(second * sample_rate) for second in loop)
+    if isinstance(cue.loop, bool):
+        return (0, n_frames) if cue.loop else None
+    begin, end = (round(second * sample_rate) for second in cue.loop)
     if not 0 <= begin < end <= n_frames:
-        came = f"{loop[0]:g} to {loop[1]:g} s"
+        came = f"{cue.loop[0]:g} to {cue.loop[1]:g} s"
         raise BadArgument(f"loop: got {came}, expected two points in order within {n_frames / sample_rate:g} s")
     return begin, end
 

@@ -4,7 +4,7 @@ from scipy import signal
 
 from plugin_server.audio.clip import Clip
 from plugin_server.audio.finish import (
-    Finish,
+    FinishSettings,
     fade,
     fast_length,
     finish,
@@ -73,7 +73,7 @@ def test_the_true_peak_lies_between_the_samples():
 @pytest.mark.parametrize("rate", [44100, 48000])
 def test_a_finished_clip_is_what_was_promised(seconds, rate):
     raw = Clip(noise().samples + np.float32(0.3), 44100)
-    settings = Finish(sample_rate=rate)
+    settings = FinishSettings(sample_rate=rate)
     clip = finish(raw, seconds, settings)
     assert (clip.n_frames, clip.sample_rate) == (round(seconds * rate), rate)
     assert true_peak_db(clip) < settings.peak_db
@@ -81,17 +81,17 @@ def test_a_finished_clip_is_what_was_promised(seconds, rate):
 
 
 def test_steady_sound_reaches_the_loudness_and_peaky_sound_stops_at_the_peak():
-    steady = finish(noise(), 2.0, Finish())
+    steady = finish(noise(), 2.0, FinishSettings())
     assert loudness_lufs(steady) == pytest.approx(-18, abs=0.3)
     clicks = np.zeros(88200)
     clicks[::22050] = 0.9
-    peaky = finish(Clip.mono(clicks, 44100), 2.0, Finish())
+    peaky = finish(Clip.mono(clicks, 44100), 2.0, FinishSettings())
     assert loudness_lufs(peaky) < -18
     assert -1.5 < true_peak_db(peaky) < -1
 
 
 def test_silence_stays_silence():
-    assert not finish(Clip.mono(np.zeros(1000), 44100), 0.5, Finish()).samples.any()
+    assert not finish(Clip.mono(np.zeros(1000), 44100), 0.5, FinishSettings()).samples.any()
 
 
 def test_fit_cuts_and_adds_silence_at_the_end():
@@ -153,7 +153,7 @@ def test_the_shortest_clips_begin_and_end_at_zero(n):
 
 
 def test_nothing_is_finished_to_silence():
-    assert not finish(Clip.mono(np.zeros(0), 44100), 0.5, Finish()).samples.any()
+    assert not finish(Clip.mono(np.zeros(0), 44100), 0.5, FinishSettings()).samples.any()
 
 
 @pytest.mark.parametrize("seconds", [1.0, 1.2345, 2.0])
@@ -161,7 +161,7 @@ def test_a_loop_keeps_its_seam_and_gets_its_length(seconds):
     """Five whole turns of a sine in any number of samples: after the finish still five, and no step at the seam."""
     frames = round(seconds * 44100) + 137
     sine = np.sin(2 * np.pi * 5 * np.arange(frames) / frames).astype(np.float32)[:, None]
-    made = finish_loop(Clip(np.repeat(sine, 2, axis=1), 44100), seconds, Finish())
+    made = finish_loop(Clip(np.repeat(sine, 2, axis=1), 44100), seconds, FinishSettings())
     assert (made.n_frames, made.samples.shape[1]) == (round(seconds * 48000), 2)
     assert true_peak_db(made) < -1
     x = made.samples[:, 0]
