@@ -192,7 +192,7 @@ class ClipGenerator:
         recipe: dict[str, object],
         take: int,
     ) -> ClipMade:
-        """FinishSettings the samples of a take and write its file."""
+        """Finish the samples of a take and write its file."""
         to_clip = finish_loop if params.loop else finish
         clip = to_clip(Clip(result.made.samples, result.sample_rate), params.seconds, self.settings.finish)
         # The id too: a file of 16 bits holds other samples than those that it is the fingerprint of.
