@@ -126,6 +126,9 @@ class HttpApp:
     async def _read(self, websocket: "WebSocket", peer: WebPeer) -> None:
         while (message := await websocket.receive())["type"] == "websocket.receive":
             self._take(message["text"] if message.get("bytes") is None else message["bytes"], peer)
+            # Frames that wait already are received without a pause: thousands of commands in one burst would keep the
+            # loop from everybody else, and this client from being dropped when it does not read the replies.
+            await asyncio.sleep(0)
 
     def _take(self, frame: str | bytes, peer: WebPeer) -> None:
         """A packet, or a command of OSCQuery as JSON. What cannot be done is told by `/fail`."""
