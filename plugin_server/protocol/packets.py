@@ -1,21 +1,24 @@
-"""OSC packets as bytes: decoding that forgives, encoding, and the two framings of OSC over TCP."""
+"""OSC packets as bytes: decoding that forgives strings that are not UTF-8, and encoding."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pythonosc import slip
 from pythonosc.osc_bundle import OscBundle
 from pythonosc.osc_message import OscMessage
 from pythonosc.osc_message_builder import build_msg
 from pythonosc.parsing.osc_types import ParseError
 
 from plugin_server.errors import BadPacket
-from plugin_server.protocol.repair import repair_strings
 
 MAX_PACKET = 65_536
+"""Bytes of a packet."""
 MAX_DEPTH = 8
 """Bundles within bundles."""
-SLIP_END = 0xC0
+BUNDLE_MARK = b"#bundle\0"
+BUNDLE_HEADER = 16
+"""Bytes before the first element of a bundle: the mark and the time tag of 8 bytes each."""
+SIZES = {"i": 4, "h": 8, "f": 4, "d": 8, "r": 4, "m": 4, "t": 8}
+"""Bytes of an argument by its type tag; tags that are not here take none."""
 
 Atom = str | int | float | bytes | bool | None | list["Atom"]
 """What an OSC argument can be."""
@@ -30,15 +33,39 @@ class Message:
 
 
 def decode_packet(packet: bytes) -> list[Message]:
-    """Messages of a packet, those of bundles in order; time tags are not waited for. Raises BadPacket."""
+    """Return the messages of a packet, those of bundles in order; time tags are not waited for. Raises BadPacket."""
     try:
         return list(_messages(_parse(packet), 0))
     except Exception as error:  # python-osc lets ParseError, UnicodeDecodeError, IndexError and struct.error through
         raise BadPacket(f"packet: got {len(packet)} bytes that are not OSC ({error}), expected a message") from error
 
 
+def encode_message(address: str, *arguments: str | int | float) -> bytes:
+    """Return a message as bytes.
+
+    It has only int32, float32 and string: what Max, Pure Data and SuperCollider all read.
+    """
+    return build_msg(address, [_plain(argument) for argument in arguments]).dgram
+
+
+def address_of(packet: bytes) -> str:
+    """Return the address of a message that `encode_message` made."""
+    return packet.split(b"\0", 1)[0].decode()
+
+
+def repair_strings(packet: bytes) -> bytes:
+    """Return the packet with a question mark for every byte that makes a string no UTF-8; its length stays.
+
+    Latin-1 patches send such strings. Only the address, the type tags and string arguments are changed, never the
+    bytes of numbers and blobs. What cannot be followed stays as it is: the parser has the last word.
+    """
+    repaired = bytearray(packet)
+    _repair(repaired, 0, len(repaired))
+    return bytes(repaired)
+
+
 def _parse(packet: bytes) -> OscMessage | OscBundle:
-    """Parse; bytes of strings that are not UTF-8 become question marks."""
+    """Parse a packet, after a repair when its strings are not UTF-8."""
     kind = OscBundle if OscBundle.dgram_is_bundle(packet) else OscMessage
     try:
         return kind(packet)
@@ -51,7 +78,7 @@ def _messages(parsed: OscMessage | OscBundle, depth: int) -> Iterator[Message]:
         raise ParseError(f"bundles are nested more than {MAX_DEPTH} deep")
     if isinstance(parsed, OscBundle):
         # python-osc passes over elements that it cannot read; a command must not be lost without an answer.
-        if parsed.num_contents != _count_elements(parsed.dgram):
+        if parsed.num_contents != sum(1 for _ in _elements(parsed.dgram, 0, len(parsed.dgram))):
             raise ParseError("an element of the bundle is no message")
         for part in parsed:
             yield from _messages(part, depth + 1)
@@ -61,14 +88,13 @@ def _messages(parsed: OscMessage | OscBundle, depth: int) -> Iterator[Message]:
     yield Message(parsed.address, tuple(parsed.params))
 
 
-def encode_message(address: str, *arguments: str | int | float) -> bytes:
-    """A message as bytes. Only int32, float32 and string: what Max, Pure Data and SuperCollider all read."""
-    return build_msg(address, [_plain(argument) for argument in arguments]).dgram
-
-
-def address_of(packet: bytes) -> str:
-    """The address of a message that `encode_message` made."""
-    return packet.split(b"\0", 1)[0].decode()
+def _elements(packet: bytes | bytearray, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Yield where each element of a bundle starts and ends by its size field; the last may go beyond the bundle."""
+    offset = start + BUNDLE_HEADER
+    while offset < end:
+        element = offset + 4
+        offset = element + int.from_bytes(packet[offset:element], "big")
+        yield element, offset
 
 
 def _plain(argument: str | int | float) -> str | int | float:
@@ -79,60 +105,32 @@ def _plain(argument: str | int | float) -> str | int | float:
     return argument.replace("\0", "").encode("utf-8", "replace").decode()
 
 
-def _count_elements(bundle: bytes) -> int:
-    """Elements by their size fields, after the mark and the time tag of 8 bytes each."""
-    place, count = 16, 0
-    while place < len(bundle):
-        place += 4 + int.from_bytes(bundle[place : place + 4], "big")
-        count += 1
-    return count
+def _repair(packet: bytearray, start: int, end: int) -> None:
+    if packet.startswith(BUNDLE_MARK, start):
+        for element, element_end in _elements(packet, start, end):
+            _repair(packet, element, min(element_end, end))
+    else:
+        _repair_message(packet, start, end)
 
 
-class Framing:
-    """Cuts a TCP stream into packets: SLIP (OSC 1.1) or length prefix (OSC 1.0), told by the first byte."""
+def _repair_message(packet: bytearray, start: int, end: int) -> None:
+    tags = _repair_string(packet, start, end)
+    offset = _repair_string(packet, tags, end)
+    for tag in packet[tags:offset].decode("utf-8", "replace"):
+        if tag == "s":
+            offset = _repair_string(packet, offset, end)
+        elif tag == "b":
+            size = int.from_bytes(packet[offset : offset + 4], "big")
+            offset += 4 + size + -size % 4
+        else:
+            offset += SIZES.get(tag, 0)
 
-    def __init__(self) -> None:
-        self._buffer = bytearray()
-        self._slip: bool | None = None
 
-    def feed(self, data: bytes) -> Iterator[bytes]:
-        """Whole packets so far. Raises BadPacket when the stream cannot be followed any longer."""
-        self._buffer += data
-        if self._slip is None and self._buffer:
-            # A length under 16 MiB begins with a zero byte; SLIP with its END mark or with the packet itself. Anything
-            # else is no OSC: a web page must not reach the daemon with packets in the body of a request.
-            if self._buffer[0] not in b"\0\xc0/#":
-                raise BadPacket("packet: got a stream that is not OSC, expected SLIP or a length prefix")
-            self._slip = self._buffer[0] != 0
-        while (packet := self._next_slip() if self._slip else self._next_prefixed()) is not None:
-            if packet:
-                yield packet
-        if len(self._buffer) > 2 * MAX_PACKET:
-            raise BadPacket(f"packet: got more than {MAX_PACKET} bytes without an end")
-
-    def wrap(self, packet: bytes) -> bytes:
-        """A packet in the framing that the other side uses."""
-        return slip.encode(packet) if self._slip else len(packet).to_bytes(4, "big") + packet
-
-    def _next_slip(self) -> bytes | None:
-        end = self._buffer.find(SLIP_END)
-        if end < 0:
-            return None
-        piece = bytes(self._buffer[:end])
-        del self._buffer[: end + 1]
-        try:
-            return slip.decode(piece)
-        except slip.ProtocolError as error:
-            raise BadPacket("packet: got a SLIP escape that is none") from error
-
-    def _next_prefixed(self) -> bytes | None:
-        if len(self._buffer) < 4:
-            return None
-        length = int.from_bytes(self._buffer[:4], "big")
-        if length > MAX_PACKET:
-            raise BadPacket(f"packet: got a length of {length} bytes, expected at most {MAX_PACKET}")
-        if len(self._buffer) < 4 + length:
-            return None
-        packet = bytes(self._buffer[4 : 4 + length])
-        del self._buffer[: 4 + length]
-        return packet
+def _repair_string(packet: bytearray, start: int, end: int) -> int:
+    """Repair the string that begins at `start`, and return where the next item begins, after the padding."""
+    stop = packet.find(b"\0", start, end)
+    if stop < 0:
+        return end
+    # Surrogates stand for single bytes, and so does each question mark that replaces one.
+    packet[start:stop] = packet[start:stop].decode("utf-8", "surrogateescape").encode("utf-8", "replace")
+    return start + (stop - start) // 4 * 4 + 4

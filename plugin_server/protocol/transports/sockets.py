@@ -9,8 +9,8 @@ from typing import Protocol
 
 from plugin_server.errors import BadPacket, ClipsonicError, PortTaken
 from plugin_server.protocol.access import LOOPBACK, AccessPolicy
-from plugin_server.protocol.packets import Framing
 from plugin_server.protocol.subscribers import Peer
+from plugin_server.protocol.transports.framing import Framing
 
 log = logging.getLogger(__name__)
 

@@ -14,8 +14,9 @@ from pythonosc.osc_message_builder import build_msg
 from plugin_server import __version__
 from plugin_server.client import Client
 from plugin_server.errors import ClipsonicError
-from plugin_server.protocol.packets import Framing, decode_packet, encode_message
+from plugin_server.protocol.packets import decode_packet, encode_message
 from plugin_server.protocol.table import TABLE
+from plugin_server.protocol.transports.framing import Framing
 
 
 def test_a_prompt_becomes_a_clip(daemon):

@@ -1,0 +1,61 @@
+"""The two framings of OSC over TCP: SLIP of OSC 1.1, and the length prefix of OSC 1.0."""
+
+from collections.abc import Iterator
+
+from pythonosc import slip
+
+from plugin_server.errors import BadPacket
+from plugin_server.protocol.packets import MAX_PACKET
+
+SLIP_END = 0xC0
+FIRST_BYTES = b"\0\xc0/#"
+"""A length under 16 MiB begins with a zero byte; SLIP with its END mark or with the packet itself."""
+
+
+class Framing:
+    """Cuts a TCP stream into packets; the first byte tells which framing it has."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._is_slip: bool | None = None
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Yield the whole packets so far. Raises BadPacket when the stream cannot be followed any longer."""
+        self._buffer += data
+        if self._is_slip is None and self._buffer:
+            # A web page must not reach the daemon with packets in the body of a request.
+            if self._buffer[0] not in FIRST_BYTES:
+                raise BadPacket("packet: got a stream that is not OSC, expected SLIP or a length prefix")
+            self._is_slip = self._buffer[0] != 0
+        while (packet := self._next_slip() if self._is_slip else self._next_prefixed()) is not None:
+            if packet:
+                yield packet
+        if len(self._buffer) > 2 * MAX_PACKET:
+            raise BadPacket(f"packet: got more than {MAX_PACKET} bytes without an end")
+
+    def wrap(self, packet: bytes) -> bytes:
+        """Return a packet in the framing that the other side uses."""
+        return slip.encode(packet) if self._is_slip else len(packet).to_bytes(4, "big") + packet
+
+    def _next_slip(self) -> bytes | None:
+        end = self._buffer.find(SLIP_END)
+        if end < 0:
+            return None
+        frame = bytes(self._buffer[:end])
+        del self._buffer[: end + 1]
+        try:
+            return slip.decode(frame)
+        except slip.ProtocolError as error:
+            raise BadPacket("packet: got a SLIP escape that is none") from error
+
+    def _next_prefixed(self) -> bytes | None:
+        if len(self._buffer) < 4:
+            return None
+        length = int.from_bytes(self._buffer[:4], "big")
+        if length > MAX_PACKET:
+            raise BadPacket(f"packet: got a length of {length} bytes, expected at most {MAX_PACKET}")
+        if len(self._buffer) < 4 + length:
+            return None
+        packet = bytes(self._buffer[4 : 4 + length])
+        del self._buffer[: 4 + length]
+        return packet
