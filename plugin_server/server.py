@@ -190,15 +190,15 @@ async def run_daemon(
     """
     check_folder(settings.clip_folder)
     parts = _build_parts(settings, player or build_player(settings), bundles or bundle_folders(), trash)
-    guard = AccessPolicy(settings.allow if settings.lan else None)
-    network = Network(guard, WebServer(guard, settings.http_port), Advertiser(guard, settings.advertise))
+    access = AccessPolicy(settings.allow if settings.lan else None)
+    network = Network(access, WebServer(access, settings.http_port), Advertiser(access, is_enabled=settings.advertise))
     protocol = _build_protocol(parts, network)
-    endpoints = await open_endpoints(protocol.dispatcher, settings.osc_port, guard)
+    endpoints = await open_endpoints(protocol.dispatcher, settings.osc_port, access)
     midi = None
     try:
         if settings.midi:
             midi = MidiIn(settings.midi, protocol.midi, protocol.replies.on_loop)
-        network.start(_http_app(parts, protocol.dispatcher, guard, endpoints.port), endpoints.port)
+        network.start(_http_app(parts, protocol.dispatcher, access, endpoints.port), endpoints.port)
         parts.engine.start(settings.model)
         parts.jobs.start()
         parts.library.open()
@@ -224,7 +224,7 @@ async def _stop(parts: _Parts, protocol: _Protocol, network: Network) -> None:
     await network.stop()
 
 
-def _http_app(parts: _Parts, dispatcher: Dispatcher, guard: AccessPolicy, osc_port: int) -> HttpApp:
+def _http_app(parts: _Parts, dispatcher: Dispatcher, access: AccessPolicy, osc_port: int) -> HttpApp:
     """Return what HTTP answers, with the ranges that only this daemon knows."""
 
     def ranges() -> dict[LiveRange, Range]:
@@ -234,13 +234,13 @@ def _http_app(parts: _Parts, dispatcher: Dispatcher, guard: AccessPolicy, osc_po
             LiveRange.MODELS: Range(choices=tuple(sorted(parts.bundles.bundles()))),
         }
 
-    return HttpApp(OscQuery(TABLE, osc_port, ranges), dispatcher, guard, names=[host_name()])
+    return HttpApp(OscQuery(TABLE, osc_port, ranges), dispatcher, access, names=[host_name()])
 
 
 async def serve(settings: Settings, say: Callable[[str], None]) -> None:
     """Run a daemon until cancelled; `say` gets the lines that a person reads."""
     async with run_daemon(settings) as daemon:
-        bind, allowed = daemon.network.guard.bind, f", for {', '.join(settings.allow)}" if settings.lan else ""
+        bind, allowed = daemon.network.access.bind, f", for {', '.join(settings.allow)}" if settings.lan else ""
         say(f"Clipsonic Live listens for OSC on {bind}:{daemon.endpoints.port} (UDP and TCP){allowed}")
         if daemon.network.web.port:
             say(f"OSCQuery is on http://{LOOPBACK}:{daemon.network.web.port}")

@@ -1,4 +1,7 @@
-"""OSC arguments as text, numbers, switches and paths, and Max-style attributes among them."""
+"""OSC arguments as text, numbers, switches and paths, and Max-style attributes among them.
+
+Functions that take a name raise BadArgument that names it, what came and what was expected.
+"""
 
 import math
 import os
@@ -14,11 +17,15 @@ from plugin_server.protocol.packets import Atom
 from plugin_server.protocol.table import Range, number_text
 
 V = TypeVar("V", bound=str | int | float)
+_PATH_START = re.compile(r"/|~[^/\\ ]*[/\\]|[A-Za-z]:[/\\]|\\\\|[^/:]{2,}:/")
+_MAX_VOLUME = re.compile(r"([^/:\\]{2,}):(/(?!/).*)")
 
 
 def split_attributes(arguments: Sequence[Atom]) -> tuple[list[Atom], dict[str, list[Atom]]]:
-    """Positional atoms, then Max-style attributes: '@seed 42' gives {'seed': [42]}. Raises BadArgument when one
-    attribute comes twice."""
+    """Return the positional atoms, and those of each Max-style attribute by its name.
+
+    '@seed 42' gives {'seed': [42]}. Raises BadArgument when one attribute comes twice.
+    """
     positional: list[Atom] = []
     attributes: dict[str, list[Atom]] = {}
     into = positional
@@ -32,51 +39,23 @@ def split_attributes(arguments: Sequence[Atom]) -> tuple[list[Atom], dict[str, l
     return positional, attributes
 
 
+def check_attribute(name: str, known: Iterable[str]) -> None:
+    """Check that an attribute is among the known ones. Raises BadArgument."""
+    names = tuple(known)
+    if name not in names:
+        raise BadArgument(f"attribute: got @{name[:40]}, expected one of {' '.join(f'@{each}' for each in names)}")
+
+
 def find_id(arguments: Sequence[Atom]) -> str:
-    """The `@id` of a request, also of one that cannot be parsed; "" when it has none."""
+    """Return the `@id` of a request, also of one that cannot be parsed; "" when it has none."""
     for name, atom in pairwise(arguments):
         if name == "@id" and isinstance(atom, str):
             return atom[:64]
     return ""
 
 
-def as_paths(atoms: Sequence[Atom]) -> tuple[str, ...]:
-    """Paths of atoms: each that begins like one begins one, others go on with the last, which had spaces and no quotes.
-
-    Max on macOS writes `Macintosh HD:/Users/me/a.jpg` for `/Users/me/a.jpg`. Raises BadArgument.
-    """
-    paths: list[str] = []
-    for atom in atoms:
-        text = as_text("image", atom)
-        # What came before is no path yet in `Macintosh HD:/Users` without quotes.
-        if not paths or (_PATH_START.match(text) and _PATH_START.match(paths[-1])):
-            paths.append(text)
-        else:
-            paths[-1] += f" {text}"
-    return tuple(_plain_path(path) for path in paths)
-
-
-_PATH_START = re.compile(r"/|~[^/\\ ]*[/\\]|[A-Za-z]:[/\\]|\\\\|[^/:]{2,}:/")
-_MAX_VOLUME = re.compile(r"([^/:\\]{2,}):(/(?!/).*)")
-
-
-def _plain_path(path: str) -> str:
-    volume = _MAX_VOLUME.fullmatch(path)
-    if volume:
-        # The volume that the system started from is the root, whatever its name is.
-        elsewhere = f"/Volumes/{volume[1]}{volume[2]}"
-        path = elsewhere if Path(elsewhere).exists() else volume[2]
-    # As shells do it: the name of nobody stays as it is.
-    return os.path.expanduser(path)  # noqa: PTH111
-
-
-def is_number(atom: Atom) -> TypeGuard[int | float]:
-    """True for ints and floats; Python's bools, which are OSC's T and F, are none."""
-    return isinstance(atom, int | float) and not isinstance(atom, bool)
-
-
 def as_text(name: str, atom: Atom) -> str:
-    """Text of a string, a UTF-8 blob or a number. Raises BadArgument."""
+    """Return the text of a string, a UTF-8 blob or a number. Raises BadArgument."""
     if isinstance(atom, str):
         return atom
     if isinstance(atom, bytes):
@@ -86,29 +65,8 @@ def as_text(name: str, atom: Atom) -> str:
     raise BadArgument(f"{name}: got {describe(atom)}, expected text")
 
 
-def _float_text(number: float) -> str:
-    """The shortest text for a float: '808', not '808.0'; '0.1', though OSC's 32 bits hold 0.10000000149."""
-    if not math.isfinite(number):
-        return str(number)
-    if number.is_integer() and abs(number) < 2**53:
-        return str(int(number))
-    for digits in range(1, 10):
-        text = f"{number:.{digits}g}"
-        if _as_float32(float(text)) == number:
-            return text
-    return repr(number)
-
-
-def _as_float32(number: float) -> float:
-    try:
-        rounded: float = struct.unpack("f", struct.pack("f", number))[0]
-    except OverflowError:
-        return math.inf
-    return rounded
-
-
 def as_number(name: str, atom: Atom) -> float:
-    """A float of an int, a float, or text that spells one. Raises BadArgument."""
+    """Return the float of an int, a float, or text that spells one. Raises BadArgument."""
     if isinstance(atom, str):
         try:
             return float(atom)
@@ -121,7 +79,10 @@ def as_number(name: str, atom: Atom) -> float:
 
 
 def as_whole(name: str, atom: Atom) -> int:
-    """A whole number; floats without a fraction count, since some clients send nothing else. Raises BadArgument."""
+    """Return a whole number. Raises BadArgument.
+
+    Floats without a fraction count, since some clients send nothing else.
+    """
     if isinstance(atom, int) and not isinstance(atom, bool):
         return atom
     number = as_number(name, atom)
@@ -131,13 +92,30 @@ def as_whole(name: str, atom: Atom) -> int:
 
 
 def as_switch(name: str, atom: Atom) -> bool:
-    """True or false of OSC's T and F, or of 1 and 0. Raises BadArgument."""
+    """Return true or false of OSC's T and F, or of 1 and 0. Raises BadArgument."""
     if isinstance(atom, bool):
         return atom
     number = as_whole(name, atom)
     if number not in (0, 1):
         raise BadArgument(f"{name}: got {number}, expected 0 or 1")
     return bool(number)
+
+
+def as_paths(atoms: Sequence[Atom]) -> tuple[str, ...]:
+    """Return the paths of atoms. Raises BadArgument.
+
+    Each atom that begins like a path begins one, others go on with the last, which had spaces and no quotes. Max on
+    macOS writes `Macintosh HD:/Users/me/a.jpg` for `/Users/me/a.jpg`.
+    """
+    paths: list[str] = []
+    for atom in atoms:
+        text = as_text("image", atom)
+        # What came before is no path yet in `Macintosh HD:/Users` without quotes.
+        if not paths or (_PATH_START.match(text) and _PATH_START.match(paths[-1])):
+            paths.append(text)
+        else:
+            paths[-1] += f" {text}"
+    return tuple(_plain_path(path) for path in paths)
 
 
 def check_range(name: str, value: V, allowed: Range) -> V:
@@ -155,23 +133,17 @@ def only_number(name: str, atoms: Sequence[Atom], allowed: Range) -> float:
     return check_range(name, as_number(name, atoms[0]), allowed)
 
 
-def check_attribute(name: str, known: Iterable[str]) -> None:
-    """Check that an attribute is among the known ones. Raises BadArgument."""
-    if name not in (names := tuple(known)):
-        raise BadArgument(f"attribute: got @{name[:40]}, expected one of {' '.join(f'@{each}' for each in names)}")
-
-
-def exactly(count: int, what: str, arguments: Sequence[Atom]) -> Sequence[Atom]:
-    """The arguments, when there are so many. Raises BadArgument that says what was expected."""
+def exactly(count: int, expected: str, arguments: Sequence[Atom]) -> Sequence[Atom]:
+    """Return the arguments when there are so many. Raises BadArgument that says what was expected."""
     if len(arguments) != count:
-        raise BadArgument(f"arguments: got {len(arguments)}, expected {what}")
+        raise BadArgument(f"arguments: got {len(arguments)}, expected {expected}")
     return arguments
 
 
-def at_most(count: int, what: str, arguments: Sequence[Atom]) -> Sequence[Atom]:
-    """The arguments, when there are no more than that. Raises BadArgument that says what was expected."""
+def at_most(count: int, expected: str, arguments: Sequence[Atom]) -> Sequence[Atom]:
+    """Return the arguments when there are no more than that. Raises BadArgument that says what was expected."""
     if len(arguments) > count:
-        raise BadArgument(f"arguments: got {len(arguments)}, expected {what}")
+        raise BadArgument(f"arguments: got {len(arguments)}, expected {expected}")
     return arguments
 
 
@@ -182,7 +154,43 @@ def at_most_one(name: str, arguments: Sequence[Atom]) -> Atom:
     return arguments[0] if arguments else None
 
 
+def is_number(atom: Atom) -> TypeGuard[int | float]:
+    """Return whether an atom is an int or a float; Python's bools, which are OSC's T and F, are none."""
+    return isinstance(atom, int | float) and not isinstance(atom, bool)
+
+
 def describe(atom: Atom) -> str:
-    """An argument in the words of a sentence."""
+    """Return an argument in the words of a sentence."""
     kinds = {bytes: "a blob", bool: "true or false", type(None): "nil", list: "an array"}
     return kinds.get(type(atom)) or shown(atom)
+
+
+def _plain_path(path: str) -> str:
+    volume = _MAX_VOLUME.fullmatch(path)
+    if volume:
+        # The volume that the system started from is the root, whatever its name is.
+        elsewhere = f"/Volumes/{volume[1]}{volume[2]}"
+        path = elsewhere if Path(elsewhere).exists() else volume[2]
+    # As shells do it: an unknown user's name stays as it is.
+    return os.path.expanduser(path)  # noqa: PTH111
+
+
+def _float_text(number: float) -> str:
+    """Return the shortest text for a float: '808', not '808.0'; '0.1', though OSC's 32 bits hold 0.10000000149."""
+    if not math.isfinite(number):
+        return str(number)
+    if number.is_integer() and abs(number) < 2**53:
+        return str(int(number))
+    for digits in range(1, 10):
+        text = f"{number:.{digits}g}"
+        if _as_float32(float(text)) == number:
+            return text
+    return repr(number)
+
+
+def _as_float32(number: float) -> float:
+    try:
+        rounded: float = struct.unpack("f", struct.pack("f", number))[0]
+    except OverflowError:
+        return math.inf
+    return rounded

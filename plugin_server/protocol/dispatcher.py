@@ -7,8 +7,8 @@ from plugin_server.errors import ClipsonicError, UnknownAddress, shown
 from plugin_server.protocol.address_patterns import match_addresses
 from plugin_server.protocol.arguments import find_id
 from plugin_server.protocol.packets import Message, decode_packet
-from plugin_server.protocol.replies import Handler, PeerOnPort, Replies, ReplyPorts
-from plugin_server.protocol.subscribers import Peer, Subscribers
+from plugin_server.protocol.replies import Handler, Replies, ReplyPorts
+from plugin_server.protocol.subscribers import Peer, PeerOnPort, Subscribers
 from plugin_server.protocol.table import ADDRESSES, TABLE, reply_sources
 
 
@@ -31,7 +31,7 @@ class Dispatcher:
     def receive(self, packet: bytes, peer: Peer) -> None:
         """Answer every message of a packet, in order."""
         for subscribers in self._subscribers:
-            subscribers.heard(peer.host)
+            subscribers.touch(peer.host)
         try:
             messages = decode_packet(packet)
         except ClipsonicError as error:
@@ -40,10 +40,10 @@ class Dispatcher:
         for message in messages:
             self._dispatch(message, peer)
 
-    def left(self, peer: Peer) -> None:
+    def disconnect(self, peer: Peer) -> None:
         """Forget a peer whose connection closed."""
         for subscribers in self._subscribers:
-            subscribers.left(peer)
+            subscribers.disconnect(peer)
 
     def listen(self, peer: Peer, address: str) -> None:
         """Send the peer everything that goes out with this address. Raises UnknownAddress when nothing ever does."""

@@ -56,7 +56,7 @@ class JobEvents:
         return list(ended.values())
 
     def _broadcast(self, packet: bytes, askers: set[Peer]) -> None:
-        for listener in self._subscribers.all_but(askers, address_of(packet)):
+        for listener in self._subscribers.except_for(askers, address_of(packet)):
             listener.send(packet)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable
 from plugin_server.errors import ClipsonicError, DuplicateJob, unforeseen
 from plugin_server.protocol.arguments import as_whole, check_range
 from plugin_server.protocol.packets import Atom, encode_message
-from plugin_server.protocol.subscribers import Peer, Subscribers
+from plugin_server.protocol.subscribers import Peer, PeerOnPort, Subscribers
 from plugin_server.protocol.table import PORTS
 
 log = logging.getLogger(__name__)
@@ -25,8 +25,6 @@ Answer = Iterable[Reply] | Awaitable[Iterable[Reply]]
 """What a command answers, or where that is awaited."""
 Handler = Callable[[Peer, Sequence[Atom]], Answer]
 """Runs a command, on the loop. What lasts goes on in what it returns, so that the next command need not wait."""
-PeerOnPort = Callable[[Peer, int], Peer]
-"""Returns the same host on another UDP port."""
 
 
 class Replies:
@@ -78,7 +76,7 @@ class Replies:
     def announce(self, peers: Collection[Peer], address: str, *arguments: str | int | float) -> None:
         """Send something new to these peers, to all subscribers and to all who listen to the address."""
         packet = encode_message(address, *arguments)
-        for listener in dict.fromkeys([*peers, *self._subscribers.all_but(peers, address)]):
+        for listener in dict.fromkeys([*peers, *self._subscribers.except_for(peers, address)]):
             self._loop.call_soon(listener.send, packet)
 
     async def drain(self) -> None:

@@ -119,7 +119,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What one address that is sent carries."""
+    """The arguments that one address carries when it is sent."""
 
     arguments: str
     types: str

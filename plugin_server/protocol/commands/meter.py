@@ -49,7 +49,7 @@ class MeterCommands:
         return [("/done", "/meter", int(switch))]
 
     def _send(self) -> None:
-        listeners = self._subscribers.all_but(())
+        listeners = self._subscribers.except_for(())
         if not listeners:
             self._timer = None
             self._player.submit(self._player.set_metering, enabled=False)

@@ -7,14 +7,14 @@ from typing import Protocol
 from plugin_server.errors import MidiUnavailable, shown
 
 VIRTUAL = "virtual"
-"""Not the name of an input, but a port of our own that other programs send to."""
+"""In the stead of an input's name: a port of the daemon's own that other programs send to."""
 PORT = "Clipsonic Live"
 SOUND_OFF, NOTES_OFF = 120, 123
 """Controllers by which a host asks for silence."""
 
 
-class Message(Protocol):
-    """What is used of mido's messages; all but the type only where the type has it."""
+class MidiMessage(Protocol):
+    """The part of mido's messages that is used; only the type is always there."""
 
     type: str
     note: int
@@ -23,47 +23,57 @@ class Message(Protocol):
     control: int
 
 
-class Pads(Protocol):
-    """What notes and programs are for."""
+class MidiTarget(Protocol):
+    """The receiver of notes and programs; its methods belong to the event loop."""
 
-    def note(self, note: int, velocity: int) -> None: ...
+    def note(self, note: int, velocity: int) -> None:
+        """Fire the slots of a note, 0 to 127, at a velocity of 1 to 127."""
 
-    def program(self, number: int) -> None: ...
+    def program(self, number: int) -> None:
+        """Load the bank at this index of the list, from 0."""
 
-    def silence(self) -> None: ...
+    def silence(self) -> None:
+        """Fade everything out."""
 
 
 class MidiIn:
-    """One MIDI input, on all channels; raises MidiUnavailable when it cannot be opened.
+    """One MIDI input, on all channels."""
 
-    `later` lets work be done by the thread that the pads belong to: MIDI has one of its own.
-    """
+    def __init__(self, name: str, pads: MidiTarget, on_loop: Callable[[Callable[[], None]], None]) -> None:
+        """Open the input.
 
-    def __init__(self, name: str, pads: Pads, later: Callable[[Callable[[], None]], None]) -> None:
-        self._pads, self._later = pads, later
+        Args:
+            name: Name of the input, a part of it that no other has, or 'virtual'.
+            pads: Gets notes and programs.
+            on_loop: Has the pads' thread, the event loop, call a function: MIDI has a thread of its own.
+
+        Raises:
+            MidiUnavailable: The input cannot be opened.
+        """
+        self._pads, self._on_loop = pads, on_loop
         mido = _mido()
         try:
             # The driver speaks up only when a port is asked for; mido raises whatever it raises.
             names: list[str] = [] if name == VIRTUAL else mido.get_input_names()
             chosen = PORT if name == VIRTUAL else find_input(name, names)
-            self._port = mido.open_input(chosen, virtual=name == VIRTUAL, client_name=PORT, callback=self._hear)
+            self._port = mido.open_input(chosen, virtual=name == VIRTUAL, client_name=PORT, callback=self._on_message)
         except (OSError, SystemError, ValueError, RuntimeError, NotImplementedError) as error:
             raise MidiUnavailable(f"midi: {shown(name)} cannot be opened: {error}") from error
         self.name = chosen
-        """Of the input."""
+        """Name of the input, in full."""
 
     def close(self) -> None:
-        """Hear nothing more."""
+        """Close the input: no message comes any more."""
         self._port.close()
 
-    def _hear(self, message: Message) -> None:
-        """In the driver's thread."""
-        if work := work_of(message, self._pads):
-            self._later(work)
+    def _on_message(self, message: MidiMessage) -> None:
+        """Hand a message on; called in the driver's thread."""
+        if action := action_of(message, self._pads):
+            self._on_loop(action)
 
 
-def work_of(message: Message, pads: Pads) -> Callable[[], None] | None:
-    """What a message asks for; None for most of them. A note of velocity 0 is one that ends."""
+def action_of(message: MidiMessage, pads: MidiTarget) -> Callable[[], None] | None:
+    """Return the action that a message asks for; None for most of them. A note of velocity 0 is one that ends."""
     if message.type == "note_on" and message.velocity:
         return lambda: pads.note(message.note, message.velocity)
     if message.type == "program_change":
@@ -74,18 +84,18 @@ def work_of(message: Message, pads: Pads) -> Callable[[], None] | None:
 
 
 def find_input(name: str, names: list[str]) -> str:
-    """The input of this name, or the only one whose name holds it. Raises MidiUnavailable."""
-    alike = [other for other in names if name.casefold() in other.casefold()]
+    """Return the input of this name, or the only one whose name holds it. Raises MidiUnavailable."""
+    matches = [other for other in names if name.casefold() in other.casefold()]
     if name in names:
         return name
-    if len(alike) == 1:
-        return alike[0]
+    if len(matches) == 1:
+        return matches[0]
     known = ", ".join((VIRTUAL, *names))
     raise MidiUnavailable(f"midi: got {shown(name)}, expected one of {known}")
 
 
 def list_inputs() -> list[str]:
-    """Names of the inputs that there are. Raises MidiUnavailable."""
+    """Return the names of the inputs of this machine. Raises MidiUnavailable."""
     try:
         names: list[str] = _mido().get_input_names()
     except (OSError, SystemError, RuntimeError) as error:
@@ -99,7 +109,7 @@ def _mido() -> ModuleType:
         import mido
         import rtmidi  # noqa: F401
     except ImportError as error:
-        told = 'midi: python-rtmidi is not installed; pip install "clipsonic-live[midi]" brings it'
-        raise MidiUnavailable(told) from error
+        sentence = 'midi: python-rtmidi is not installed; pip install "clipsonic-live[midi]" brings it'
+        raise MidiUnavailable(sentence) from error
     module: ModuleType = mido
     return module

@@ -1,4 +1,4 @@
-"""How the daemon can be reached and found: HTTP, zeroconf and who is admitted, as `/network` tells it."""
+"""How the daemon can be reached and found: HTTP, zeroconf and who is allowed, as `/network` answers it."""
 
 from dataclasses import dataclass
 
@@ -9,19 +9,19 @@ from plugin_server.protocol.transports.zeroconf import Advertiser
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """What lies beside the OSC sockets."""
+    """The network services beside the OSC sockets."""
 
-    guard: AccessPolicy
+    access: AccessPolicy
     web: WebServer
     advertiser: Advertiser
 
-    def start(self, pages: HttpApp, osc_port: int) -> None:
+    def start(self, app: HttpApp, osc_port: int) -> None:
         """Answer HTTP, and advertise both ports; both soon, without waiting."""
-        self.web.start(pages)
+        self.web.start(app)
         self.advertiser.start(osc_port, self.web.port)
 
     async def leave(self) -> None:
-        """Be found no longer; those who found the daemon before are still answered."""
+        """Stop the advertisement; those who found the daemon before are still answered."""
         await self.advertiser.stop()
 
     async def stop(self) -> None:
@@ -29,8 +29,10 @@ class Network:
         await self.web.stop()
 
     def facts(self) -> tuple[int | str, ...]:
-        """The arguments of `/network.reply`: HTTP port, its state, the state of zeroconf, 1 with --lan, hosts refused,
-        packets and connections refused."""
-        refused = self.guard.refused
+        """Return the arguments of `/network.reply`.
+
+        HTTP port, its state, the state of zeroconf, 1 with --lan, hosts refused, packets and connections refused.
+        """
+        refused = self.access.refused
         counts = (len(refused), min(sum(refused.values()), 2**31 - 1))
-        return (self.web.port, self.web.state, self.advertiser.state, int(self.guard.lan), *counts)
+        return (self.web.port, self.web.state, self.advertiser.state, int(self.access.lan), *counts)

@@ -37,21 +37,21 @@ class Node(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Status and body of an HTTP answer; no body but with status 200."""
+    """Status and body of an HTTP answer; only status 200 has a body."""
 
     status: HTTPStatus
     body: Json | None = None
 
 
 class OscQuery:
-    """Answers about the address space."""
+    """Answers questions about the address space, as OSCQuery puts them in a URL."""
 
     def __init__(self, table: Sequence[Row], osc_port: int, live: Callable[[], LiveRanges] = dict) -> None:
         """Take the address table, the port of OSC, and what returns the ranges that only the running daemon knows."""
         self._table, self._osc_port, self._live = table, osc_port, live
 
     def answer(self, path: str, attributes: Sequence[str]) -> Answer:
-        """What a GET of `path?attributes` gets: the whole node without attributes.
+        """Return the answer to a GET of `path?attributes`: the whole node where there are no attributes.
 
         404 without a node; 400 for an attribute that the proposal does not know; 204 for one that no node has here.
         """
@@ -64,8 +64,8 @@ class OscQuery:
             return Answer(HTTPStatus.BAD_REQUEST)
         if any(attribute in UNSUPPORTED for attribute in attributes):
             return Answer(HTTPStatus.NO_CONTENT)
-        whole: Json = dict(node)
-        return Answer(HTTPStatus.OK, {a: whole[a] for a in attributes if a in whole} if attributes else whole)
+        body: Json = dict(node)
+        return Answer(HTTPStatus.OK, {a: body[a] for a in attributes if a in body} if attributes else body)
 
     def _host_info(self) -> Json:
         extensions = {**dict.fromkeys(SUPPORTED, True), **dict.fromkeys(UNSUPPORTED, False), **PUSHED}

@@ -1,33 +1,19 @@
-"""The sockets: OSC over UDP and over TCP, on one port number."""
+"""OSC over UDP and over TCP, on one port number."""
 
 import asyncio
 import errno
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
-from plugin_server.errors import BadPacket, ClipsonicError, PortTaken
+from plugin_server.errors import BadPacket, PortTaken
 from plugin_server.protocol.access import LOOPBACK, AccessPolicy
-from plugin_server.protocol.subscribers import Peer
 from plugin_server.protocol.transports.framing import Framing
+from plugin_server.protocol.transports.receiver import PacketReceiver
 
 log = logging.getLogger(__name__)
 
 MAX_UNSENT = 1 << 20
 """Bytes that may wait for a slow TCP client before it is dropped."""
-
-
-class Service(Protocol):
-    """What packets are given to."""
-
-    def receive(self, packet: bytes, peer: Peer) -> None: ...
-
-    def refuse(self, peer: Peer, error: ClipsonicError) -> None: ...
-
-    def left(self, peer: Peer) -> None: ...
-
-    def reach_ports_by(self, peer_on_port: Callable[[Peer, int], Peer]) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +25,7 @@ class UdpPeer:
     transport: asyncio.DatagramTransport
 
     def send(self, packet: bytes) -> None:
-        """One datagram; nobody knows whether it arrives."""
+        """Send one datagram; nobody knows whether it arrives."""
         if not self.transport.is_closing():
             self.transport.sendto(packet, (self.host, self.port))
 
@@ -64,19 +50,19 @@ class TcpPeer:
 
 
 class _Udp(asyncio.DatagramProtocol):
-    def __init__(self, service: Service, guard: AccessPolicy) -> None:
-        self._service, self._guard = service, guard
+    def __init__(self, receiver: PacketReceiver, access: AccessPolicy) -> None:
+        self._receiver, self._access = receiver, access
         self._transport: asyncio.DatagramTransport
 
     def connection_made(self, transport: asyncio.DatagramTransport) -> None:  # type: ignore[override]
         # typeshed types the argument as BaseTransport; asyncio gives a datagram protocol a DatagramTransport.
         self._transport = transport
-        self._service.reach_ports_by(lambda peer, port: UdpPeer(peer.host, port, transport))
+        self._receiver.reach_ports_by(lambda peer, port: UdpPeer(peer.host, port, transport))
 
     def datagram_received(self, data: bytes, address: tuple[str, int]) -> None:
-        if not self._guard.admits(address[0]):
+        if not self._access.allows(address[0]):
             return
-        self._service.receive(data, UdpPeer(address[0], address[1], self._transport))
+        self._receiver.receive(data, UdpPeer(address[0], address[1], self._transport))
 
     def error_received(self, error: Exception) -> None:
         # A client that went away answers by ICMP; others must not suffer from it.
@@ -86,15 +72,15 @@ class _Udp(asyncio.DatagramProtocol):
 
 
 class _Tcp(asyncio.Protocol):
-    def __init__(self, service: Service, guard: AccessPolicy, peers: set[TcpPeer]) -> None:
-        self._service, self._guard, self._peers = service, guard, peers
+    def __init__(self, receiver: PacketReceiver, access: AccessPolicy, peers: set[TcpPeer]) -> None:
+        self._receiver, self._access, self._peers = receiver, access, peers
         self._peer: TcpPeer | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         # typeshed types the argument as BaseTransport; asyncio gives a stream protocol a Transport.
         # A client that is gone already has no name, and gets nothing.
         host, *_ = transport.get_extra_info("peername") or (LOOPBACK,)
-        if not self._guard.admits(host):
+        if not self._access.allows(host):
             transport.abort()
             return
         self._peer = TcpPeer(host, transport, Framing())
@@ -103,26 +89,26 @@ class _Tcp(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         peer = self._peer
         if peer is None:
-            # Was not admitted; an aborted transport brings nothing.
+            # Was not allowed; an aborted transport brings nothing.
             return
         try:
             for packet in peer.framing.feed(data):
-                self._service.receive(packet, peer)
+                self._receiver.receive(packet, peer)
         except BadPacket as error:
-            self._service.refuse(peer, error)
-            # After what was just said, which goes by way of the loop too.
+            self._receiver.refuse(peer, error)
+            # After the reply, which goes by way of the loop too.
             asyncio.get_running_loop().call_soon(peer.transport.close)
 
     def connection_lost(self, error: Exception | None) -> None:
         if self._peer is None:
             return
         self._peers.discard(self._peer)
-        self._service.left(self._peer)
+        self._receiver.disconnect(self._peer)
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """Both open sockets."""
+    """The open sockets of UDP and TCP, and TCP's connections."""
 
     port: int
     udp: asyncio.DatagramTransport
@@ -130,7 +116,7 @@ class Endpoints:
     peers: set[TcpPeer]
 
     async def close(self) -> None:
-        """Close both, connections included, once what was said before is sent; 0.5 s for clients that do not read."""
+        """Close both, connections included, once all replies are sent; 0.5 s for clients that do not read."""
         # Replies wait for a turn of the loop.
         await asyncio.sleep(0)
         self.udp.close()
@@ -143,33 +129,41 @@ class Endpoints:
             await asyncio.sleep(0.01)
 
 
-async def open_endpoints(service: Service, port: int, guard: AccessPolicy | None = None) -> Endpoints:
-    """Listen on UDP and TCP of one port number, on this machine alone unless the guard says otherwise; 0 takes a free
-    one. Raises PortTaken."""
+async def open_endpoints(receiver: PacketReceiver, port: int, access: AccessPolicy | None = None) -> Endpoints:
+    """Listen on UDP and TCP of one port number.
+
+    Args:
+        receiver: Takes the packets.
+        port: The port number; 0 takes a free one.
+        access: Decides who is answered; nobody but this machine when it is None.
+
+    Raises:
+        PortTaken: Another program has the port, or this user may not open it.
+    """
     for _attempt in range(20):
         try:
-            return await _open_both(service, port, guard or AccessPolicy())
+            return await _open_both(receiver, port, access or AccessPolicy())
         except OSError as error:
             # A free port was found for TCP that is taken for UDP: try another.
             if port != 0:
-                raise _taken(port, error) from error
+                raise _port_taken(port, error) from error
     raise PortTaken("no port was found that is free for both UDP and TCP")
 
 
-async def _open_both(service: Service, port: int, guard: AccessPolicy) -> Endpoints:
+async def _open_both(receiver: PacketReceiver, port: int, access: AccessPolicy) -> Endpoints:
     loop = asyncio.get_running_loop()
     peers: set[TcpPeer] = set()
-    tcp = await loop.create_server(lambda: _Tcp(service, guard, peers), guard.bind, port)
+    tcp = await loop.create_server(lambda: _Tcp(receiver, access, peers), access.bind, port)
     number = tcp.sockets[0].getsockname()[1]
     try:
-        udp, _ = await loop.create_datagram_endpoint(lambda: _Udp(service, guard), (guard.bind, number))
+        udp, _ = await loop.create_datagram_endpoint(lambda: _Udp(receiver, access), (access.bind, number))
     except OSError:
         tcp.close()
         raise
     return Endpoints(number, udp, tcp, peers)
 
 
-def _taken(port: int, error: OSError) -> PortTaken:
+def _port_taken(port: int, error: OSError) -> PortTaken:
     if error.errno == errno.EACCES:
         return PortTaken(f"port {port} may not be opened by this user; choose one above 1023 with --osc-port")
     return PortTaken(f"port {port} is taken by another program (perhaps a daemon that runs already); choose --osc-port")

@@ -9,13 +9,13 @@ import logging
 import socket
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from plugin_server.errors import BadPacket, ClipsonicError, shown
 from plugin_server.protocol.access import LOOPBACK_V6, AccessPolicy
 from plugin_server.protocol.packets import MAX_PACKET
-from plugin_server.protocol.subscribers import Peer
 from plugin_server.protocol.transports.oscquery import OscQuery
+from plugin_server.protocol.transports.receiver import PacketReceiver
 
 if TYPE_CHECKING:
     import uvicorn
@@ -29,22 +29,9 @@ log = logging.getLogger(__name__)
 MAX_UNSENT = 1000
 """Packets that may wait for a slow WebSocket before it is dropped."""
 MAX_CONNECTIONS = 100
+"""HTTP requests and WebSockets at one time."""
 STOP_S = 1
 """Seconds that connections have to end by themselves when the daemon stops."""
-
-
-class Service(Protocol):
-    """What packets and listeners are given to."""
-
-    def receive(self, packet: bytes, peer: Peer) -> None: ...
-
-    def refuse(self, peer: Peer, error: ClipsonicError) -> None: ...
-
-    def left(self, peer: Peer) -> None: ...
-
-    def listen(self, peer: Peer, address: str) -> None: ...
-
-    def ignore(self, peer: Peer, address: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,23 +54,27 @@ class WebPeer:
 
 
 class HttpApp:
-    """What is behind the port."""
+    """The HTTP application: answers GET as OSCQuery does, and takes WebSockets on every path."""
 
-    def __init__(self, query: OscQuery, service: Service, guard: AccessPolicy, names: Sequence[str] = ()) -> None:
-        """`names` are those of this machine that a request may be for, besides its addresses."""
-        self._query, self._service, self._guard = query, service, guard
+    def __init__(
+        self, query: OscQuery, receiver: PacketReceiver, access: AccessPolicy, names: Sequence[str] = ()
+    ) -> None:
+        """Take what answers; `names` are those of this machine that a request may be for, besides its addresses."""
+        self._query, self._receiver, self._access = query, receiver, access
         self._names = {"localhost", *(name.lower() for name in names)}
 
-    def app(self) -> "Starlette":
-        """As ASGI. Imports Starlette, which takes a moment."""
+    def asgi(self) -> "Starlette":
+        """Return the application as ASGI. Imports Starlette, which takes a moment."""
         from starlette.applications import Starlette
         from starlette.routing import Route, WebSocketRoute
 
-        return Starlette(routes=[Route("/{path:path}", self._get), WebSocketRoute("/{path:path}", self._talk)])
+        return Starlette(routes=[Route("/{path:path}", self._get), WebSocketRoute("/{path:path}", self._websocket)])
 
     def is_ours(self, connection: "HTTPConnection") -> bool:
-        """False for a request that a foreign web page sent: it names another host, as after DNS rebinding, or its
-        origin is another one than this."""
+        """Return False for a request that a foreign web page sent.
+
+        It names another host, as after DNS rebinding, or its origin is another one than this.
+        """
         host = connection.headers.get("host", "")
         origin = connection.headers.get("origin", f"http://{host}")
         return self._is_own_host(host) and origin.lower() == f"http://{host}".lower()
@@ -95,7 +86,7 @@ class HttpApp:
         except ValueError:
             return name in self._names
         # An address cannot be rebound: only names can.
-        return address.is_loopback or self._guard.lan
+        return address.is_loopback or self._access.lan
 
     async def _get(self, request: "Request") -> "Response":
         from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -106,41 +97,41 @@ class HttpApp:
         answer = self._query.answer(request.url.path, attributes)
         return Response(status_code=answer.status) if answer.body is None else JSONResponse(answer.body)
 
-    async def _talk(self, websocket: "WebSocket") -> None:
+    async def _websocket(self, websocket: "WebSocket") -> None:
         if websocket.client is None or not self.is_ours(websocket):
             await websocket.close()
             return
         await websocket.accept()
         peer = WebPeer(websocket.client.host)
-        works = (self._read(websocket, peer), _write(websocket, peer), peer.dropped.wait())
-        tasks = [asyncio.create_task(work) for work in works]
+        coroutines = (self._read(websocket, peer), _write(websocket, peer), peer.dropped.wait())
+        tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
         finally:
-            self._service.left(peer)
+            self._receiver.disconnect(peer)
             for task in tasks:
                 task.cancel()
 
     async def _read(self, websocket: "WebSocket", peer: WebPeer) -> None:
         while (message := await websocket.receive())["type"] == "websocket.receive":
-            self._take(message["text"] if message.get("bytes") is None else message["bytes"], peer)
+            self._dispatch_frame(message["text"] if message.get("bytes") is None else message["bytes"], peer)
             # Frames that wait already are received without a pause: thousands of commands in one burst would keep the
             # loop from everybody else, and this client from being dropped when it does not read the replies.
             await asyncio.sleep(0)
 
-    def _take(self, frame: str | bytes, peer: WebPeer) -> None:
-        """A packet, or a command of OSCQuery as JSON. What cannot be done is told by `/fail`."""
+    def _dispatch_frame(self, frame: str | bytes, peer: WebPeer) -> None:
+        """Receive a packet, or run a command of OSCQuery in JSON; one that cannot be run is answered by `/fail`."""
         if isinstance(frame, bytes):
-            self._service.receive(frame, peer)
+            self._receiver.receive(frame, peer)
             return
         try:
-            self._obey(frame, peer)
+            self._run_command(frame, peer)
         except ClipsonicError as error:
-            self._service.refuse(peer, error)
+            self._receiver.refuse(peer, error)
 
-    def _obey(self, text: str, peer: WebPeer) -> None:
+    def _run_command(self, text: str, peer: WebPeer) -> None:
         try:
             command = json.loads(text)
             name, address = command["COMMAND"], command["DATA"]
@@ -148,23 +139,24 @@ class HttpApp:
             raise BadPacket(f'frame: got {shown(text)}, expected {{"COMMAND": ..., "DATA": ...}}') from error
         if name not in ("LISTEN", "IGNORE") or not isinstance(address, str):
             raise BadPacket(f"COMMAND: got {shown(name)} with {shown(address)}, expected LISTEN or IGNORE, an address")
-        (self._service.listen if name == "LISTEN" else self._service.ignore)(peer, address)
+        (self._receiver.listen if name == "LISTEN" else self._receiver.ignore)(peer, address)
 
 
 async def _write(websocket: "WebSocket", peer: WebPeer) -> None:
     from starlette.websockets import WebSocketDisconnect
 
-    # A client may go at any moment; the reading side hears of it too, and ends the connection.
+    # A client may go at any moment; the reading side sees it too, and ends the connection.
     with contextlib.suppress(WebSocketDisconnect, RuntimeError):
         while True:
             await websocket.send_bytes(await peer.unsent.get())
 
 
 class WebServer:
-    """The port, open at once; behind it uvicorn, as soon as it is imported."""
+    """The HTTP server: its port is open at once, uvicorn answers as soon as it is imported."""
 
-    def __init__(self, guard: AccessPolicy, port: int) -> None:
-        self._guard, self._wanted = guard, port
+    def __init__(self, access: AccessPolicy, port: int) -> None:
+        """Take the access policy, and the port to listen on."""
+        self._access, self._requested_port = access, port
         self._sockets: list[socket.socket] = []
         self.port = 0
         """The port that is open; 0 before the start, and when none can be had."""
@@ -173,15 +165,17 @@ class WebServer:
         self._server: uvicorn.Server | None = None
         self._task: asyncio.Task[None] | None = None
 
-    def start(self, pages: HttpApp) -> None:
-        """Take the port, or a free one where another program has it, which the log tells; answer soon. Clients that
-        connect before wait."""
-        self._sockets = _open_sockets(self._guard.bind, self._wanted)
+    def start(self, app: HttpApp) -> None:
+        """Open the port, or a free one where another program has it, and answer soon.
+
+        The log names a port that is not the requested one. Clients that connect before uvicorn runs wait.
+        """
+        self._sockets = _open_sockets(self._access.bind, self._requested_port)
         if not self._sockets:
             self.state = "no port can be opened"
             return
         self.port = self._sockets[0].getsockname()[1]
-        self._task = asyncio.create_task(self._serve(pages))
+        self._task = asyncio.create_task(self._serve(app))
 
     async def stop(self) -> None:
         """End every connection and close the port."""
@@ -194,10 +188,10 @@ class WebServer:
         for each in self._sockets:
             each.close()
 
-    async def _serve(self, pages: HttpApp) -> None:
+    async def _serve(self, app: HttpApp) -> None:
         try:
             # In a thread: OSC is answered meanwhile.
-            self._server = await asyncio.to_thread(_server, pages, self._guard)
+            self._server = await asyncio.to_thread(_build_server, app, self._access)
             self.state = "listens"
             await self._server.serve(self._sockets)
         except Exception as error:
@@ -206,30 +200,30 @@ class WebServer:
             log.warning("HTTP does not work: %r", error)
 
 
-def _server(pages: HttpApp, guard: AccessPolicy) -> "uvicorn.Server":
-    """Made in a thread, since its imports take a moment."""
+def _build_server(app: HttpApp, access: AccessPolicy) -> "uvicorn.Server":
+    """Return uvicorn's server; to be called in a thread, since its imports take a moment."""
     import uvicorn
     from uvicorn.protocols.http.h11_impl import H11Protocol
 
-    class Guarded(H11Protocol):
-        """Hears nobody that the guard does not admit."""
+    class RestrictedProtocol(H11Protocol):
+        """Cuts off everybody whom the access policy does not allow."""
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             # typeshed types the argument as BaseTransport; asyncio gives a stream protocol a Transport.
             super().connection_made(transport)
-            if self.client and not guard.admits(self.client[0]):
+            if self.client and not access.allows(self.client[0]):
                 transport.abort()
 
     class Server(uvicorn.Server):
-        """Leaves signals to the daemon."""
+        """Does not handle signals: that is the daemon's part."""
 
         @contextlib.contextmanager
         def capture_signals(self) -> Generator[None, None, None]:
             yield
 
     config = uvicorn.Config(
-        pages.app(),
-        http=Guarded,
+        app.asgi(),
+        http=RestrictedProtocol,
         ws="websockets-sansio",
         ws_max_size=MAX_PACKET,
         lifespan="off",
@@ -246,7 +240,10 @@ def _server(pages: HttpApp, guard: AccessPolicy) -> "uvicorn.Server":
 
 
 def _open_sockets(host: str, port: int) -> list[socket.socket]:
-    """On IPv4, and on IPv6's loopback where there is one: browsers try that first when they are told `localhost`."""
+    """Return listening sockets on IPv4, and on IPv6's loopback where there is one.
+
+    Browsers try IPv6 first when they are told `localhost`. Empty when no port can be opened.
+    """
     try:
         first = _bind(socket.AF_INET, host, port)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Where the daemon is, told to zeroconf browsers: `_osc._udp` for OSC, `_oscjson._tcp` for OSCQuery."""
+"""Advertises the daemon by zeroconf: `_osc._udp` for OSC, `_oscjson._tcp` for OSCQuery."""
 
 import asyncio
 import logging
@@ -25,24 +25,25 @@ STOP_S = 2.0
 
 
 def host_name() -> str:
-    """The name of this machine that is told with the services; resolved by zeroconf."""
+    """Return the name of this machine that is advertised with the services; zeroconf resolves it."""
     return f"clipsonic-{re.sub(r'[^a-z0-9-]+', '-', socket.gethostname().lower())[:40].strip('-') or 'host'}.local"
 
 
 class Advertiser:
-    """Tells it on this machine, with `--lan` on the network. Nothing that fails here stops the daemon."""
+    """Advertises on this machine, with `--lan` on the network. Nothing that fails here stops the daemon."""
 
-    def __init__(self, guard: AccessPolicy, wanted: bool) -> None:
-        self._guard = guard
-        self.state = "starts" if wanted else "off"
+    def __init__(self, access: AccessPolicy, *, is_enabled: bool) -> None:
+        """Take the access policy, which knows whether the network is served; does nothing unless enabled."""
+        self._access = access
+        self.state = "starts" if is_enabled else "off"
         """'off', 'starts', the name that the daemon is found by, or what went wrong."""
         self._zeroconf: AsyncZeroconf | None = None
         self._task: asyncio.Task[None] | None = None
-        self._wanted = wanted
+        self._is_enabled = is_enabled
 
     def start(self, osc_port: int, http_port: int) -> None:
-        """Tell it soon: names must be asked for first, which takes a second or two. Port 0 is none."""
-        if self._wanted:
+        """Advertise the ports soon: names must be asked for first, which takes a second or two. Port 0 is none."""
+        if self._is_enabled:
             ports = {OSC: osc_port, QUERY: http_port}
             self._task = asyncio.create_task(self._register({kind: port for kind, port in ports.items() if port}))
 
@@ -62,11 +63,11 @@ class Advertiser:
 
     async def _register(self, ports: dict[str, int]) -> None:
         try:
-            infos = await asyncio.to_thread(_infos, ports, self._guard.lan)
-            self._zeroconf = _open(self._guard.lan)
+            infos = await asyncio.to_thread(_infos, ports, lan=self._access.lan)
+            self._zeroconf = _open(lan=self._access.lan)
             await self._zeroconf.zeroconf.async_wait_for_start()
-            if not self._guard.lan:
-                _hear_loopback_alone(self._zeroconf)
+            if not self._access.lan:
+                _receive_loopback_only(self._zeroconf)
             await _learn_names(self._zeroconf)
             await asyncio.gather(*(self._announce(self._zeroconf, info) for info in infos))
             self.state = infos[0].name.removesuffix(f".{infos[0].type}")
@@ -79,11 +80,11 @@ class Advertiser:
         await (await zeroconf.async_register_service(info, allow_name_change=True))
 
 
-def _infos(ports: dict[str, int], lan: bool) -> "list[ServiceInfo]":
+def _infos(ports: dict[str, int], *, lan: bool) -> "list[ServiceInfo]":
     # Imported here, in a thread, so that the daemon answers meanwhile.
     from zeroconf import ServiceInfo
 
-    addresses, server = _addresses(lan), f"{host_name()}."
+    addresses, server = _addresses(lan=lan), f"{host_name()}."
     properties = {"version": __version__}
     return [
         ServiceInfo(kind, f"{NAME}.{kind}", port, properties=properties, server=server, parsed_addresses=addresses)
@@ -91,7 +92,7 @@ def _infos(ports: dict[str, int], lan: bool) -> "list[ServiceInfo]":
     ]
 
 
-def _open(lan: bool) -> "AsyncZeroconf":
+def _open(*, lan: bool) -> "AsyncZeroconf":
     from zeroconf import InterfaceChoice, IPVersion
     from zeroconf.asyncio import AsyncZeroconf
 
@@ -99,21 +100,25 @@ def _open(lan: bool) -> "AsyncZeroconf":
 
 
 async def _learn_names(zeroconf: "AsyncZeroconf") -> None:
-    """Hear which names are taken. Zeroconf's own probe asks to be answered at its port alone, which all daemons of a
-    machine share, so that another one may get the answer."""
+    """Find out which names other daemons have.
+
+    Zeroconf's own probe asks to be answered at its port alone, which all daemons of a machine share, so that another
+    one may get the answer.
+    """
     from zeroconf import DNSQuestionType
     from zeroconf.asyncio import AsyncServiceBrowser
 
-    def keep(**change: object) -> None:
-        """The answers stay in zeroconf's cache, where its probe looks them up."""
+    def on_change(**change: object) -> None:
+        """Do nothing: the answers stay in zeroconf's cache, where its probe looks them up."""
 
-    browser = AsyncServiceBrowser(zeroconf.zeroconf, [OSC, QUERY], handlers=[keep], question_type=DNSQuestionType.QM)
+    kinds, question = [OSC, QUERY], DNSQuestionType.QM
+    browser = AsyncServiceBrowser(zeroconf.zeroconf, kinds, handlers=[on_change], question_type=question)
     await asyncio.sleep(LISTEN_S)
     await browser.async_cancel()
 
 
-class _LoopbackAlone(asyncio.DatagramProtocol):
-    """Passes on what this machine's loopback interface brings."""
+class _LoopbackOnly(asyncio.DatagramProtocol):
+    """Passes on the datagrams of this machine's loopback interface."""
 
     def __init__(self, listener: asyncio.DatagramProtocol) -> None:
         self._listener = listener
@@ -129,17 +134,17 @@ class _LoopbackAlone(asyncio.DatagramProtocol):
         self._listener.connection_lost(error)
 
 
-def _hear_loopback_alone(zeroconf: "AsyncZeroconf") -> None:
+def _receive_loopback_only(zeroconf: "AsyncZeroconf") -> None:
     # Whatever its interfaces are, zeroconf hears port 5353 of all of them, and would answer a question that comes to
     # that port from the network.
     for reader in zeroconf.zeroconf.engine.readers:
         # Zeroconf's listener has a datagram protocol's methods, though it does not inherit from it.
         listener = cast("asyncio.DatagramProtocol", reader.transport.get_protocol())
-        reader.transport.set_protocol(_LoopbackAlone(listener))
+        reader.transport.set_protocol(_LoopbackOnly(listener))
 
 
-def _addresses(lan: bool) -> list[str]:
-    """Those of this machine on its networks, or its own alone. Raises OSError when it is on no network."""
+def _addresses(*, lan: bool) -> list[str]:
+    """Return this machine's addresses on its networks, or loopback alone. Raises OSError when it is on no network."""
     if not lan:
         return [LOOPBACK]
     import ifaddr

@@ -19,8 +19,8 @@ def test_events_reach_every_subscriber_that_did_not_ask_itself():
     table = Subscribers()
     table.add(HERE)
     table.add(THERE)
-    assert table.all_but({HERE}) == [THERE]
-    assert table.all_but({Peer("x", 9)}) == [HERE, THERE]
+    assert table.except_for({HERE}) == [THERE]
+    assert table.except_for({Peer("x", 9)}) == [HERE, THERE]
 
 
 def test_answers_reach_the_askers_own_host_only():
@@ -38,13 +38,13 @@ def test_listeners_hear_their_addresses_whoever_asked():
     table.add(HERE)
     assert table.for_reply(HERE, "/clip") == [HERE, THERE]
     assert table.for_reply(HERE, "/done") == [HERE]
-    assert table.all_but({THERE}, "/clip") == [HERE]
+    assert table.except_for({THERE}, "/clip") == [HERE]
     table.ignore(THERE, "/clip")
     table.ignore(THERE, "/never")
     assert table.listeners("/clip") == [HERE]
     table.remove(HERE)
     assert table.listeners("/clip") == [HERE]
-    table.left(HERE)
+    table.disconnect(HERE)
     assert table.listeners("/clip") == []
 
 
@@ -62,7 +62,7 @@ def test_a_full_table_forgets_the_oldest():
     assert ids == list(range(MAX_SUBSCRIBERS))
     assert table.add(Peer("h", 0)) == 0
     assert table.add(Peer("h", 99)) == 1
-    left = table.all_but(())
+    left = table.except_for(())
     assert len(left) == MAX_SUBSCRIBERS
     assert Peer("h", 0) in left and Peer("h", 1) not in left
 
@@ -74,9 +74,9 @@ def test_a_full_table_forgets_a_silent_host_before_a_lively_one():
         table.add(Peer("h", i))
     table.add(THERE)
     now[0] = 1.0
-    table.heard("h")
+    table.touch("h")
     table.add(Peer("h", 99))
-    assert THERE not in table.all_but(())
+    assert THERE not in table.except_for(())
 
 
 def test_a_host_that_is_silent_for_long_is_forgotten():
@@ -85,7 +85,7 @@ def test_a_host_that_is_silent_for_long_is_forgotten():
     table.add(HERE)
     table.add(THERE)
     now[0] = EXPIRY_S - 1
-    table.heard(HERE.host)
+    table.touch(HERE.host)
     now[0] = EXPIRY_S + 1
-    table.heard(HERE.host)
-    assert table.all_but(()) == [HERE]
+    table.touch(HERE.host)
+    assert table.except_for(()) == [HERE]

@@ -3,7 +3,7 @@ from types import SimpleNamespace
 import pytest
 
 from plugin_server.errors import MidiUnavailable
-from plugin_server.protocol.transports.midi import find_input, work_of
+from plugin_server.protocol.transports.midi import action_of, find_input
 
 mido = pytest.importorskip("mido")
 
@@ -41,8 +41,8 @@ class Pads:
 )
 def test_what_messages_ask_for(message, played):
     pads = Pads()
-    if work := work_of(message, pads):
-        work()
+    if action := action_of(message, pads):
+        action()
     assert pads.played == played
 
 

@@ -80,7 +80,7 @@ def test_others_are_ignored_and_counted(lan, caplog):
     with Client(lan.port) as client:
         told = client.ask("/network", reply="/network.reply")
     assert told[3:] == (1, 1, before + 3)
-    assert lan.daemon.network.guard.refused == {FOREIGN: before + 3}
+    assert lan.daemon.network.access.refused == {FOREIGN: before + 3}
     assert lan.daemon.jobs.active() == []
 
 

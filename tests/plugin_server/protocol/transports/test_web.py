@@ -257,7 +257,7 @@ def test_a_taken_http_port_costs_nothing_but_the_number(toys, tmp_path, caplog):
 
 
 def test_http_that_cannot_work_leaves_osc_alone(toys, tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr("plugin_server.protocol.transports.web._server", lambda pages, guard: 1 / 0)
+    monkeypatch.setattr("plugin_server.protocol.transports.web._build_server", lambda app, access: 1 / 0)
     settings = Settings(osc_port=0, http_port=0, folder=tmp_path, model="toy", device="cpu", threads=1)
     with running_daemon(settings, toys) as running, running.client() as client:
         until = time.monotonic() + 5

@@ -61,7 +61,7 @@ async def until(true: Callable[[], bool], seconds: float = 20) -> None:
 async def advertised(
     body: Callable[[Advertiser], Awaitable[None]], osc_port: int, http_port: int, wanted: bool = True
 ) -> Advertiser:
-    advertiser = Advertiser(AccessPolicy(), wanted)
+    advertiser = Advertiser(AccessPolicy(), is_enabled=wanted)
     advertiser.start(osc_port, http_port)
     try:
         await until(lambda: advertiser.state != "starts")

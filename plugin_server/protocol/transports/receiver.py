@@ -1,0 +1,28 @@
+"""The object that every transport gives its packets to."""
+
+from typing import Protocol
+
+from plugin_server.errors import ClipsonicError
+from plugin_server.protocol.subscribers import Peer, PeerOnPort
+
+
+class PacketReceiver(Protocol):
+    """Takes packets and listeners; every method belongs to the event loop."""
+
+    def receive(self, packet: bytes, peer: Peer) -> None:
+        """Answer every message of a packet, in order."""
+
+    def refuse(self, peer: Peer, error: ClipsonicError) -> None:
+        """Send why a stream cannot be followed."""
+
+    def disconnect(self, peer: Peer) -> None:
+        """Forget a peer whose connection closed."""
+
+    def listen(self, peer: Peer, address: str) -> None:
+        """Send the peer everything that goes out with an address. Raises UnknownAddress when nothing ever does."""
+
+    def ignore(self, peer: Peer, address: str) -> None:
+        """Undo `listen`; no harm when the peer does not listen."""
+
+    def reach_ports_by(self, peer_on_port: PeerOnPort) -> None:
+        """Set how the other ports of a host are reached; known once a UDP socket is open."""
