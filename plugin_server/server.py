@@ -117,6 +117,8 @@ class _Parts:
 def _build_parts(settings: Settings, player: Player, folders: tuple[Path, ...], trash: MoveToTrash) -> _Parts:
     bundles = BundleRegistry(folders)
     bundles.find(settings.model)
+    # All cards are read now, so that no request has to wait on the loop for one.
+    bundles.bundles()
     engine = build_engine(settings, folders)
     library = build_library(settings, trash)
     generator = build_studio(settings, bundles, engine, library)

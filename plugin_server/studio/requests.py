@@ -30,12 +30,7 @@ class Generate:
     """
 
     prompt: str = attribute(
-        Kind.TEXT,
-        "words for the sound",
-        default="",
-        group=Group.WORDS,
-        is_positional=True,
-        in_every_recipe=True,
+        Kind.TEXT, "words for the sound", default="", group=Group.WORDS, is_positional=True, in_every_recipe=True
     )
     """Words; may be empty where there are images."""
     seconds: float | None = attribute(
@@ -52,11 +47,7 @@ class Generate:
     )
     """Length of the clip, 0.5 to 30 s for the shipped model; the card has the last word. None with bars."""
     negative: str = attribute(
-        Kind.TEXT,
-        "what the sound should keep away from",
-        default="",
-        in_every_recipe=True,
-        flag=Flag(150),
+        Kind.TEXT, "what the sound should keep away from", default="", in_every_recipe=True, flag=Flag(150)
     )
     """What the sound should keep away from."""
     seed: int | None = attribute(
@@ -89,12 +80,7 @@ class Generate:
         flag=Flag(125),
     )
     """0 to 20: how far the prompt is followed; 1 is the model's plain answer."""
-    loop: bool = attribute(
-        Kind.SWITCH,
-        "a clip whose end flows into its start",
-        default=False,
-        flag=Flag(130),
-    )
+    loop: bool = attribute(Kind.SWITCH, "a clip whose end flows into its start", default=False, flag=Flag(130))
     """The end flows into the start."""
     stereo: float = attribute(
         Kind.NUMBER,
@@ -197,12 +183,7 @@ class Generate:
     )
     """1 to 16 takes."""
     name: str = attribute(
-        Kind.TEXT,
-        "first part of the file name",
-        default="",
-        effect=Effect.FILE_NAME,
-        group=Group.FILE,
-        flag=Flag(160),
+        Kind.TEXT, "first part of the file name", default="", effect=Effect.FILE_NAME, group=Group.FILE, flag=Flag(160)
     )
     """First part of the file name; made from the prompt when empty."""
     model: str = attribute(Kind.TEXT, "name of a bundle", default="", group=Group.FILE, in_every_recipe=True)

@@ -23,6 +23,8 @@ OWN_KEYS = ("name", "prompt", "image")
 """Attributes that a bank's file reads in its own way, and that only a slot has."""
 SHARED = tuple(row for row in ATTRIBUTES if row.in_bank and row.name not in OWN_KEYS)
 """Attributes that a slot and the defaults may have."""
+JOB_ATTRIBUTES = tuple(row for row in ATTRIBUTES if not row.in_bank)
+"""Attributes that no slot has."""
 LENGTH_KEYS = ("seconds", "bars")
 SLOT_KEYS = (*OWN_KEYS, *(row.name for row in SHARED), "colour", "tags", "note", "choke")
 DEFAULTS_KEYS = (*(row.name for row in SHARED), "colour", "tags", "choke")
@@ -67,8 +69,9 @@ class Bank:
         last = min(len(self.slots), MAX_SLOTS - 1)
         if not 0 <= number <= last:
             raise BadArgument(f"slot: got {number}, expected 0 to {last} in {self.name}")
-        if request.variations != 1 or request.id:
-            raise BadArgument("attribute: got @variations or @id, expected neither: a slot is one clip")
+        if any(getattr(request, row.field) != row.default for row in JOB_ATTRIBUTES):
+            names = " or ".join(f"@{row.name}" for row in JOB_ATTRIBUTES)
+            raise BadArgument(f"attribute: got {names}, expected neither: a slot is one clip")
         old = self.slots[number] if number < len(self.slots) else _empty_slot(number)
         is_same = (request.prompt, request.images) == (old.request.prompt, old.request.images)
         name = request.name or (old.name if is_same else request.title)

@@ -54,7 +54,9 @@ def test_takes_have_seeds_of_their_own_and_are_announced_one_by_one(generator):
 
 def test_progress_of_all_takes_rises_to_one(generator):
     reports = []
-    generator.run(Generate("rain", seconds=0.5, variations=2), lambda f, s: reports.append(f), lambda clip: None)
+    generator.run(
+        Generate("rain", seconds=0.5, variations=2), lambda fraction, _: reports.append(fraction), lambda _: None
+    )
     assert reports == sorted(reports)
     assert reports[-1] == 1
 
@@ -76,12 +78,12 @@ def test_what_the_model_cannot_make_is_refused_before_it_runs(generator):
 
 
 def test_a_cancelled_request_leaves_no_file(generator):
-    def refuse(fraction, stage):
+    def refuse(fraction, _stage):
         if fraction > 0.5:
             raise Cancelled("no")
 
     with pytest.raises(Cancelled):
-        generator.run(Generate("rain", seconds=1), refuse, lambda clip: None)
+        generator.run(Generate("rain", seconds=1), refuse, lambda _: None)
     assert list(generator.settings.folder.iterdir()) == []
 
 
@@ -104,7 +106,7 @@ def test_a_clip_that_was_cancelled_at_the_last_moment_is_not_in_the_library(engi
         GeneratorSettings(tmp_path / "clips", "toy", 24, FinishSettings()), BundleRegistry((toys,)), engine, library
     )
 
-    def refuse(clip):
+    def refuse(_clip):
         raise Cancelled("no")
 
     with pytest.raises(Cancelled):

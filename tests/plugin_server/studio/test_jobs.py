@@ -237,9 +237,9 @@ def test_a_subscriber_gets_every_event_once_and_no_replay(jobs, runner):
     assert job.listeners == []
 
 
-def test_a_client_that_joins_amid_the_events_gets_each_once(runner):
+def test_a_client_that_joins_amid_the_events_gets_each_once():
     class Takes(FakeRunner):
-        def run(self, request, report, on_clip):
+        def run(self, _request, _report, on_clip):
             for i in range(200):
                 on_clip(ClipMade("c", Path("/x.wav"), 1.0, i, 0))
 
@@ -256,7 +256,7 @@ def test_a_client_that_joins_amid_the_events_gets_each_once(runner):
     jobs.stop(lambda: None)
 
 
-def test_stopping_ends_every_job_and_takes_no_more(jobs, runner):
+def test_stopping_ends_every_job_and_takes_no_more(jobs):
     recorder = Recorder()
     made = [jobs.submit(Generate(name), recorder) for name in "ab"]
     jobs.stop(lambda: None)
@@ -270,7 +270,7 @@ def test_jobs_that_were_never_started_can_be_stopped(runner):
 
 
 def test_a_listener_that_fails_harms_nobody(jobs, runner):
-    def broken(job, event):
+    def broken(_job, _event):
         raise RuntimeError("broken")
 
     job = jobs.submit(Generate("a"), broken)

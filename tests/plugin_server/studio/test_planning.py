@@ -46,9 +46,9 @@ def test_what_a_model_cannot_make_is_refused_by_the_check_and_the_plan(card, req
 
 def test_a_check_draws_nothing_and_reads_no_card_anew(generator, monkeypatch):
     generator.check(Generate("rain"))
-    monkeypatch.setattr(secrets, "randbelow", lambda limit: pytest.fail("a seed was drawn"))
-    monkeypatch.setattr(registry, "read_card", lambda folder: pytest.fail("a card was read"))
-    monkeypatch.setattr(BundleRegistry, "_bundle_folders", lambda self: pytest.fail("folders were listed"))
+    monkeypatch.setattr(secrets, "randbelow", lambda _: pytest.fail("a seed was drawn"))
+    monkeypatch.setattr(registry, "read_card", lambda _: pytest.fail("a card was read"))
+    monkeypatch.setattr(BundleRegistry, "_bundle_folders", lambda _: pytest.fail("folders were listed"))
     generator.check(Generate("rain"))
     with pytest.raises(BadArgument, match="seconds"):
         generator.check(Generate("rain", 31))

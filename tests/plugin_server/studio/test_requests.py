@@ -142,7 +142,7 @@ def test_text_is_understood_over_osc(row):
     value = example(row)
     atoms = list(value) if row.kind is Kind.PATHS else [value if row.kind is Kind.SWITCH else str(value)]
     beside = {"blend": ["@image", "/a.png"], "bars": ["@bpm", "120"]}.get(row.name, [])
-    request = parse_generate(["rain", f"@{row.name}", *atoms, *beside], lambda model: ANY_LENGTH)
+    request = parse_generate(["rain", f"@{row.name}", *atoms, *beside], lambda _: ANY_LENGTH)
     assert getattr(request, row.field) == value
 
 

@@ -198,7 +198,7 @@ def test_each_format_holds_the_same_clip_and_is_found_again(library_generator, l
     assert library.scan().new == 0 and made.path in [entry.path for entry in library.newest(9).clips]
 
 
-def test_a_lost_index_is_made_anew_from_all_formats(library_generator, library, tmp_path):
+def test_a_lost_index_is_made_anew_from_all_formats(library_generator, tmp_path):
     paths = {make(library_generator, seconds=0.5, seed=3, format=form)[0].path for form in ("wav", "flac", "aiff")}
     other = Library(tmp_path / "clips", tmp_path / "other.sqlite3", trash_in(tmp_path))
     assert other.scan().new == 3

@@ -87,7 +87,7 @@ def test_a_slot_may_be_a_picture(path, tmp_path):
     assert read_bank(again) == bank
 
 
-def test_what_banks_say_of_blends_and_ways_is_for_the_slots_that_have_them(path):
+def test_default_blends_and_conditionings_are_for_the_slots_that_can_have_them(path):
     (path.parent / "c.png").write_bytes(b"2")
     slots = '[[slots]]\nprompt = "rain"\n[[slots]]\nimage = "c.png"\n[[slots]]\nprompt = "rain"\nimage = "c.png"\n'
     path.write_text(f'[defaults]\nblend = 0.25\nvia = "pd"\nframes = 4\n{slots}')
@@ -142,7 +142,7 @@ def test_shipped_banks_are_sixteen_sounds_that_the_shipped_model_can_make(name):
     assert len({slot.note for slot in bank.slots}) == 16
 
 
-def test_a_bank_of_pictures_ships_and_its_pictures_are_those_that_are_drawn(tmp_path):
+def test_a_bank_of_pictures_ships_and_its_pictures_are_those_that_are_drawn():
     slots = SHIPPED.find("pictures").slots
     drawn = {slot.request.images[0] for slot in slots}
     assert {Path(image).stem for image in drawn} == set(PICTURES)
@@ -167,7 +167,7 @@ def test_banks_go_into_the_installed_package():
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "sentence"),
     [
         (('prompt = "church bell"', "prompt = 5"), "slot 1: prompt: got 5, expected text"),
         (('prompt = "church bell"', ""), "slot 1: prompt: got nothing, expected words"),
@@ -186,12 +186,12 @@ def test_banks_go_into_the_installed_package():
         (("[defaults]", "[defaults"), "cannot be read"),
     ],
 )
-def test_what_is_wrong_is_told_with_file_slot_and_key(path, change, told):
+def test_an_error_names_file_slot_and_key(path, change, sentence):
     path.write_text(BANK.replace(*change))
     with pytest.raises(BadFile) as error:
         read_bank(path)
     assert str(path) in str(error.value)
-    assert told in str(error.value)
+    assert sentence in str(error.value)
 
 
 def test_a_bank_has_slots_but_not_too_many(path):
@@ -228,19 +228,19 @@ def test_own_banks_win_over_shipped_ones_of_the_same_name(path, tmp_path):
     assert [found.name for found in own.iterdir()] == ["mine.toml"]
 
 
-def test_an_unknown_bank_is_told_with_those_that_there_are(path):
+def test_an_unknown_bank_is_refused_with_the_names_of_the_banks(path):
     with pytest.raises(UnknownBank, match="bank: got 'yours', expected one of mine"):
         BankRegistry((path.parent,)).find("yours")
 
 
-def test_a_folder_that_cannot_be_written_is_told(path, tmp_path):
+def test_a_folder_that_cannot_be_written_is_refused(path, tmp_path):
     (tmp_path / "file").write_text("")
     shelf = BankRegistry((tmp_path / "file", path.parent))
     with pytest.raises(FolderNotWritable, match=r"mine\.toml cannot be written"):
         shelf.save(shelf.find("mine"))
 
 
-def test_a_slot_gets_another_request_and_keeps_its_looks(path):
+def test_a_slot_gets_another_request_and_keeps_its_appearance(path):
     bank = read_bank(path)
     changed = bank.with_request(1, Generate("cow bell"))
     assert changed.slots[1].request == Generate("cow bell", seconds=4, seed=7, name="cow bell")
@@ -253,7 +253,7 @@ def test_a_slot_gets_another_request_and_keeps_its_looks(path):
 
 
 @pytest.mark.parametrize(
-    ("number", "request_", "told"),
+    ("number", "request_", "sentence"),
     [
         (3, Generate("x"), "slot: got 3, expected 0 to 2 in mine"),
         (-1, Generate("x"), "slot: got -1, expected 0 to 2"),
@@ -261,6 +261,6 @@ def test_a_slot_gets_another_request_and_keeps_its_looks(path):
         (0, Generate("x", id="j"), "expected neither: a slot is one clip"),
     ],
 )
-def test_what_cannot_be_set_is_told(path, number, request_, told):
-    with pytest.raises(BadArgument, match=told):
+def test_a_request_that_no_slot_can_have_is_refused(path, number, request_, sentence):
+    with pytest.raises(BadArgument, match=sentence):
         read_bank(path).with_request(number, request_)
