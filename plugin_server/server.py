@@ -12,7 +12,7 @@ from plugin_server.audio.playback.device import PortAudioOutput
 from plugin_server.audio.playback.player import Player
 from plugin_server.engine.bundles.registry import BundleRegistry
 from plugin_server.engine.messages import EngineOptions
-from plugin_server.engine.process.client import Engine
+from plugin_server.engine.process.client import EngineClient
 from plugin_server.protocol.access import LOOPBACK, AccessPolicy
 from plugin_server.protocol.commands.banks import BankCommands
 from plugin_server.protocol.commands.clips import ClipCommands
@@ -57,7 +57,7 @@ class Daemon:
 
     settings: Settings
     endpoints: Endpoints
-    engine: Engine
+    engine: EngineClient
     studio: ClipGenerator
     jobs: Jobs
     library: Library
@@ -65,9 +65,9 @@ class Daemon:
     midi: MidiIn | None
 
 
-def build_engine(settings: Settings, folders: tuple[Path, ...] | None = None) -> Engine:
+def build_engine(settings: Settings, folders: tuple[Path, ...] | None = None) -> EngineClient:
     """Return an engine that is not started yet; `folders` hold bundles, see `run_daemon`."""
-    return Engine(EngineOptions(folders or bundle_folders(), settings.device, settings.threads))
+    return EngineClient(EngineOptions(folders or bundle_folders(), settings.device, settings.threads))
 
 
 def build_library(settings: Settings, trash: MoveToTrash = move_to_trash) -> Library:
@@ -81,7 +81,7 @@ def build_player(settings: Settings) -> Player:
     return Player(lambda name: PortAudioOutput(name, settings.sample_rate, latency_s))
 
 
-def build_studio(settings: Settings, bundles: BundleRegistry, engine: Engine, library: Library) -> ClipGenerator:
+def build_studio(settings: Settings, bundles: BundleRegistry, engine: EngineClient, library: Library) -> ClipGenerator:
     """Return the generator of these settings, which enters what it makes into the library."""
     finish = FinishSettings(sample_rate=settings.sample_rate, loudness_lufs=settings.loudness_lufs)
     generator_settings = GeneratorSettings(settings.clip_folder, settings.model, settings.bits, finish)
@@ -89,7 +89,7 @@ def build_studio(settings: Settings, bundles: BundleRegistry, engine: Engine, li
 
 
 @contextmanager
-def open_studio(settings: Settings) -> Iterator[tuple[ClipGenerator, Engine]]:
+def open_studio(settings: Settings) -> Iterator[tuple[ClipGenerator, EngineClient]]:
     """Yield a generator without a daemon, whose engine starts when it is needed and is stopped at the end."""
     engine = build_engine(settings)
     library = build_library(settings)
@@ -105,7 +105,7 @@ class _Parts:
     """What commands work on: everything below the protocol, not started yet."""
 
     settings: Settings
-    engine: Engine
+    engine: EngineClient
     bundles: BundleRegistry
     library: Library
     generator: ClipGenerator

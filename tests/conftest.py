@@ -11,7 +11,8 @@ from plugin_server import server
 from plugin_server.audio.names import unique_path
 from plugin_server.audio.playback.player import Player
 from plugin_server.client import Client
-from plugin_server.engine.process.client import Engine, EngineOptions
+from plugin_server.engine.messages import EngineOptions
+from plugin_server.engine.process.client import EngineClient
 from plugin_server.settings import Settings
 from tests.support.toys import write_toy
 
@@ -33,9 +34,9 @@ def own_settings(monkeypatch, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def engine(toys) -> Iterator[Engine]:
+def engine(toys) -> Iterator[EngineClient]:
     """One engine process for a module's tests."""
-    engine = Engine(EngineOptions((toys,), device="cpu", threads=1))
+    engine = EngineClient(EngineOptions((toys,), device="cpu", threads=1))
     engine.start("toy")
     yield engine
     engine.stop()

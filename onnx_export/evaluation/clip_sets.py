@@ -145,7 +145,7 @@ def make(
         sampling.guidance,
         images=images,
         blend=0.0 if prompt else 1.0,
-        via=via or model.card.default_conditioning,
+        conditioning=via or model.card.default_conditioning,
     )
     made = model.run(order, lambda fraction, stage: None, Cancellation()).samples[:, 0]
     return normalise_level(made[: round(seconds * model.sample_rate)])

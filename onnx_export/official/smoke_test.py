@@ -26,7 +26,7 @@ def try_out(bundle: Bundle) -> None:
     if card.image:
         found["image_tower"] = model.look([np.full((60, 80, 3), 128, np.uint8)], cancellation)
     order = GenerationParams(
-        "sea waves", "", card.lengths.minimum, 0, STEPS, card.sampling.guidance, via=card.default_conditioning
+        "sea waves", "", card.lengths.minimum, 0, STEPS, card.sampling.guidance, conditioning=card.default_conditioning
     )
     found["clip"] = model.run(order, lambda fraction, stage: None, cancellation).samples
     for name, numbers in found.items():

@@ -149,7 +149,7 @@ def _speed(settings: Settings) -> str:
         sampling = bundles[settings.model].card.sampling
         seconds = min(TRIAL_SECONDS, bundles[settings.model].card.lengths.maximum)
         order = GenerationParams("sea waves", "", seconds, 0, sampling.steps, sampling.guidance)
-        spent = [engine.run(settings.model, order, lambda fraction, stage: None).seconds_spent for _ in range(2)][-1]
+        spent = [engine.run_one(settings.model, order).seconds_spent for _ in range(2)][-1]
     finally:
         engine.stop()
     where = PROVIDERS.get(loaded.provider, loaded.provider)

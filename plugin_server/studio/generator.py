@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -14,8 +15,8 @@ from plugin_server.audio.formats.metadata import ClipMetadata, short_key
 from plugin_server.audio.names import safe_stem, unique_path
 from plugin_server.engine.bundles.card import Card
 from plugin_server.engine.bundles.registry import Bundle, BundleRegistry
-from plugin_server.engine.messages import GenerationParams, ProgressCallback
-from plugin_server.engine.process.client import Engine, GenerationResult
+from plugin_server.engine.interface import Engine
+from plugin_server.engine.messages import GenerationParams, GenerationResult, ProgressCallback
 from plugin_server.errors import BadFile, Cancelled, FolderNotWritable
 from plugin_server.studio.jobs import ClipMade
 from plugin_server.studio.library.library import Library
@@ -140,16 +141,14 @@ class ClipGenerator:
         n_takes = request.variations
         # Takes of one request are undone together.
         step = secrets.token_hex(8)
-        for i in range(n_takes):
-            params = replace(first, seed=(first.seed + i) % (SEED_LIMIT + 1))
-
-            def report_take(fraction: float, stage: str, n_before: int = i) -> None:
-                report((n_before + fraction) / n_takes, stage)
-
-            result = self._engine.run(card.name, params, report_take)
-            report_take(1.0, "writing")
-            clip = self._finish(request, params, result, recipe | {"seed": params.seed, "take": i + 1}, i + 1)
-            self._publish(clip, result, step, on_clip)
+        takes = [replace(first, seed=(first.seed + i) % (SEED_LIMIT + 1)) for i in range(n_takes)]
+        # Closed, so that an error here cancels the takes that the engine would go on with.
+        with closing(self._engine.run(card.name, takes, report)) as results:
+            for i, result in enumerate(results):
+                report((i + 1.0) / n_takes, "writing")
+                params, take = takes[i], i + 1
+                clip = self._finish(request, params, result, recipe | {"seed": params.seed, "take": take}, take)
+                self._publish(clip, result, step, on_clip)
 
     def _render_slot(self, slot: RenderSlot, report: ProgressCallback, on_clip: ClipCallback) -> None:
         existing = self.find_existing(slot.request)
@@ -194,13 +193,13 @@ class ClipGenerator:
     ) -> ClipMade:
         """Finish the samples of a take and write its file."""
         to_clip = finish_loop if params.loop else finish
-        clip = to_clip(Clip(result.made.samples, result.sample_rate), params.seconds, self.settings.finish)
+        clip = to_clip(Clip(result.output.samples, result.sample_rate), params.seconds, self.settings.finish)
         # The id too: a file of 16 bits holds other samples than those that it is the fingerprint of.
         clip_id = clip.fingerprint()
         recipe |= {"model": result.model, "checksum": result.checksum, "id": clip_id, **metadata_of(request)}
         metadata = clip_metadata(request, params, result.model, clip_id)
         path = self._write(clip, file_stem(request, params, take), request.format or FORMATS[0], metadata, recipe)
-        output = result.made
+        output = result.output
         return ClipMade(clip_id, path, clip.seconds, take, params.seed, output.confidence, output.nearest)
 
     def _write(self, clip: Clip, stem: str, form: str, metadata: ClipMetadata, recipe: dict[str, object]) -> Path:

@@ -40,7 +40,7 @@ def plan(request: Generate, card: Card, seed: int) -> GenerationParams:
         images=request.images,
         frames=request.frames,
         blend=request.image_share,
-        via=request.conditioning or card.default_conditioning,
+        conditioning=request.conditioning or card.default_conditioning,
     )
 
 

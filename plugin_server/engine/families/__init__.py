@@ -5,8 +5,7 @@ from typing import Protocol
 
 from plugin_server.engine.bundles.registry import Bundle
 from plugin_server.engine.families import clipsonic
-from plugin_server.engine.messages import GenerationParams, ProgressCallback
-from plugin_server.engine.rendering import ModelOutput
+from plugin_server.engine.messages import GenerationParams, ModelOutput, ProgressCallback
 from plugin_server.engine.sessions import Cancellation, SessionOptions
 
 

@@ -13,8 +13,7 @@ from plugin_server.engine.bundles.card import Card
 from plugin_server.engine.bundles.registry import Bundle
 from plugin_server.engine.inputs.images import normalise, read_pictures
 from plugin_server.engine.inputs.tokenizer import Tokenizer
-from plugin_server.engine.messages import GenerationParams, ProgressCallback
-from plugin_server.engine.rendering import ModelOutput
+from plugin_server.engine.messages import AudioOutput, GenerationParams, ProgressCallback
 from plugin_server.engine.sampling.band_statistics import tinted
 from plugin_server.engine.sampling.label_anchors import LabelAnchors
 from plugin_server.engine.sampling.prior import sample_prior, slerp
@@ -97,7 +96,7 @@ class Clipsonic:
         """Hertz."""
         return self.card.mel.sample_rate
 
-    def run(self, order: GenerationParams, report: ProgressCallback, cancellation: Cancellation) -> ModelOutput:
+    def run(self, order: GenerationParams, report: ProgressCallback, cancellation: Cancellation) -> AudioOutput:
         """Whole mel frames: those that cover `order.seconds`, or for a loop those nearest to it."""
         report(0.0, "condition")
         wanted = self.condition(order, cancellation)
@@ -109,7 +108,7 @@ class Clipsonic:
         mels = self.sample(order, wanted, unwanted, report, cancellation)
         report(1 - SHARES["vocoder"], "vocoder")
         channels = [self.vocode(mel, cancellation, order.loop) for mel in mels]
-        return ModelOutput(np.stack(channels, axis=1), confidence, nearest)
+        return AudioOutput(np.stack(channels, axis=1), confidence, nearest)
 
     def condition(self, order: GenerationParams, cancellation: Cancellation) -> NDArray[np.float32]:
         """Joint embedding of an order's words, its pictures or a point between them, float32 (1, size), unit length.
@@ -117,11 +116,11 @@ class Clipsonic:
         Raises BadFile for a picture that cannot be read, Cancelled, EngineFailed.
         """
         if not order.images or (order.prompt and order.blend <= 0):
-            return self.words(order.prompt, order.via, order.seed, cancellation)
+            return self.words(order.prompt, order.conditioning, order.seed, cancellation)
         pictures = self._see(order, cancellation)
         if not order.prompt or order.blend >= 1:
             return pictures
-        return slerp(self.words(order.prompt, order.via, order.seed, cancellation), pictures, order.blend)
+        return slerp(self.words(order.prompt, order.conditioning, order.seed, cancellation), pictures, order.blend)
 
     def words(self, prompt: str, way: str, seed: int, cancellation: Cancellation) -> NDArray[np.float32]:
         """Joint embedding of words by one of the card's ways, float32 (1, size), unit length."""

@@ -1,6 +1,7 @@
-"""The engine as the daemon sees it: a process that is started, handed one order at a time, and started again when
-it dies. What runs inside is in `entry.py` and `process.py`; both sides speak in tuples whose first element names the
-message."""
+"""The engine as the daemon sees it: a process that is started, given one run at a time, and started again when it dies.
+
+The code inside the process is in `entry.py` and `worker.py`; both sides speak in the messages of `engine/messages.py`.
+"""
 
 import logging
 import multiprocessing
@@ -8,12 +9,31 @@ import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from typing import Any
 
-from plugin_server.engine.messages import EngineOptions, GenerationParams, ProgressCallback
+from plugin_server.engine.interface import ignore_progress
+from plugin_server.engine.messages import (
+    Cancel,
+    EngineOptions,
+    GenerationResult,
+    ItemFinished,
+    Load,
+    LoadedModel,
+    LoadFailed,
+    ModelLoaded,
+    Params,
+    Progress,
+    ProgressCallback,
+    Reply,
+    Request,
+    Run,
+    RunFailed,
+    RunFinished,
+    RunReply,
+)
 from plugin_server.engine.process.entry import serve_engine
-from plugin_server.engine.rendering import ModelOutput
 from plugin_server.errors import (
     BadFile,
     BundleDamaged,
@@ -40,40 +60,29 @@ ERRORS = {error.code: error for error in (BadFile, BundleDamaged, Cancelled, Eng
 
 
 @dataclass(frozen=True, slots=True)
-class LoadedModel:
-    """What an engine says of the bundle it holds."""
+class EngineDied:
+    """The process ended by itself."""
 
-    model: str
-    checksum: str
-    provider: str
-    sample_rate: int
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
-class GenerationResult:
-    """What an engine gives back for an order."""
-
-    made: ModelOutput
-    sample_rate: int
-    model: str
-    checksum: str
-    """Of the bundle that made it."""
-    seconds_spent: float
-    """Time that the model itself took."""
+class EngineStopped:
+    """The daemon ended the process."""
 
 
-class _NeverBegun(EngineCrashed):
-    """The process died before it had said a word about the order."""
+Event = RunReply | EngineDied | EngineStopped
+"""Whatever may happen to a run."""
 
 
-def _ignore(fraction: float, stage: str) -> None:
-    """A report that nobody reads."""
+class _DiedIdle(EngineCrashed):
+    """The process died before it had said a word about the run."""
 
 
-class Engine:
-    """An engine process. `run` is called by one thread at a time, everything else by any.
+class EngineClient:
+    """An engine in a process of its own, an `Engine`. `run` is called by one thread at a time, everything else by any.
 
-    A listening thread takes what the process says, so that a crash is noticed and mended also when nobody waits.
+    A listening thread takes the replies, so that a crash is noticed and the process restarted also when nobody waits.
     """
 
     def __init__(self, options: EngineOptions) -> None:
@@ -82,18 +91,20 @@ class Engine:
         self._changed = threading.Condition(threading.RLock())
         self._process: multiprocessing.process.BaseProcess | None = None
         self._pipe: Connection | None = None
-        self._asked: str | None = None
+        self._requested_model: str | None = None
         self._stopped = False
-        self._answers: deque[tuple[Any, ...]] = deque()
-        self._count = 0
+        self._events: deque[Event] = deque()
+        self._run_number = 0
+        self._run_is_open = False
+        """True from a Run to its last reply."""
         self.loaded: LoadedModel | None = None
-        """What the process holds; None while it starts or loads."""
+        """The model that the process holds; None while it starts or loads."""
         self.load_error: ClipsonicError | None = None
-        """Why the last model asked for could not be loaded."""
+        """The reason why the last requested model could not be loaded."""
 
     @property
     def state(self) -> str:
-        """'ready', 'starting', 'failed' when the last model asked for could not be loaded, or 'unloaded'."""
+        """Return 'ready', 'starting', 'failed' when the last requested model could not be loaded, or 'unloaded'."""
         with self._changed:
             if self.load_error:
                 return "failed"
@@ -101,7 +112,7 @@ class Engine:
 
     @property
     def pid(self) -> int | None:
-        """Process id, None when none runs."""
+        """Return the process id, None when none runs."""
         process = self._process
         return process.pid if process else None
 
@@ -110,10 +121,10 @@ class Engine:
         with self._changed:
             self._stopped = False
             self._spawn()
-            self._ask(model)
+            self._request_load(model)
 
-    def load(self, model: str, report: ProgressCallback = _ignore) -> LoadedModel:
-        """Wait until the engine holds `model`, 60 s at most; `report` hears of the wait.
+    def load(self, model: str, report: ProgressCallback = ignore_progress) -> LoadedModel:
+        """Wait until the engine holds `model`, 60 s at most; `report` is called during the wait.
 
         Raises UnknownModel, BundleDamaged, EngineFailed or EngineCrashed; Cancelled once the engine was stopped, or
         when `report` raises it: then the waiting ends at once, and the process goes on loading.
@@ -123,21 +134,23 @@ class Engine:
             self._begin_loading(model)
         while True:
             with self._changed:
-                if self._changed.wait_for(lambda: self._settled(model), HEARTBEAT_S):
-                    return self._outcome(model)
+                if self._changed.wait_for(lambda: self._load_is_over(model), HEARTBEAT_S):
+                    return self._load_outcome(model)
             if time.monotonic() > until:
                 raise EngineFailed(f"{model} is still being loaded after {START_TIMEOUT_S:g} s; ask again later")
-            # Not with the lock held: what is told may take locks of its own.
+            # Not with the lock held: the callback may take locks of its own.
             report(0.0, "loading")
 
     def unload(self, model: str) -> None:
-        """End the process that holds `model`, which gives back all of its memory, the GPU's too; the next order
-        starts one again. Raises UnknownModel when another model is held, or none."""
+        """End the process that holds `model`, which gives back all of its memory, the GPU's too.
+
+        The next run starts one again. Raises UnknownModel when another model is held, or none.
+        """
         with self._changed:
-            held = self._asked if self._process and not self.load_error else None
+            held = self._requested_model if self._process and not self.load_error else None
             if held != model:
                 raise UnknownModel(f"model: got {shown(model)}, but {held or 'no model'} is loaded")
-            process = self._forget()
+            process = self._clear()
         _kill(process)
 
     def _begin_loading(self, model: str) -> None:
@@ -145,58 +158,79 @@ class Engine:
             return
         if self._process is None:
             self._spawn()
-        if self._asked != model or self.load_error:
-            self._ask(model)
+        if self._requested_model != model or self.load_error:
+            self._request_load(model)
 
-    def _settled(self, model: str) -> bool:
-        return bool(self.loaded or self.load_error or self._stopped or self._asked != model)
+    def _load_is_over(self, model: str) -> bool:
+        return bool(self.loaded or self.load_error or self._stopped or self._requested_model != model)
 
-    def _outcome(self, model: str) -> LoadedModel:
+    def _load_outcome(self, model: str) -> LoadedModel:
         if self._stopped:
             raise Cancelled("the engine was stopped")
         if self.load_error:
             raise self.load_error
-        if self._asked != model or self.loaded is None:
+        if self._requested_model != model or self.loaded is None:
             raise EngineFailed(f"{model} was not loaded, since the engine was asked for something else meanwhile")
         return self.loaded
 
-    def run(self, model: str, order: GenerationParams, report: ProgressCallback) -> GenerationResult:
-        """Samples for one order. Raises what `load` raises, and Cancelled, also when `report` raises it."""
-        try:
-            return self._run_once(model, order, report)
-        except _NeverBegun:
-            # It died idle, a moment before it was noticed: this order is not to blame and loses nothing.
-            return self._run_once(model, order, report)
+    def run(
+        self, model: str, items: Sequence[Params], report: ProgressCallback
+    ) -> Generator[GenerationResult, None, None]:
+        """Yield the result of each item in order, as it comes, while the process goes on with the next.
 
-    def _run_once(self, model: str, order: GenerationParams, report: ProgressCallback) -> GenerationResult:
+        `report` gets the progress of the whole run. A generator that is closed, or whose `report` raises, cancels what
+        is left of the run and waits for its end, or the next one would wait behind it; so use `contextlib.closing`
+        where a loop over it may end early.
+
+        Raises what `load` raises, and Cancelled.
+        """
+        try:
+            yield from self._run_once(model, tuple(items), report)
+        except _DiedIdle:
+            # It died idle, a moment before it was noticed: this run is not to blame and loses nothing.
+            yield from self._run_once(model, tuple(items), report)
+
+    def run_one(self, model: str, item: Params, report: ProgressCallback = ignore_progress) -> GenerationResult:
+        """Return the result of a run of one item. Raises what `run` raises."""
+        with closing(self.run(model, (item,), report)) as results:
+            (result,) = results
+        return result
+
+    def _run_once(
+        self, model: str, items: tuple[Params, ...], report: ProgressCallback
+    ) -> Generator[GenerationResult, None, None]:
         self.load(model, report)
         with self._changed:
             if self._stopped:
                 raise Cancelled("the engine was stopped")
-            self._count += 1
-            self._answers.clear()
+            self._run_number = number = self._run_number + 1
+            self._events.clear()
             if self._process is None:
-                raise _NeverBegun("the engine process died")
-            self._send("run", self._count, order)
-        return self._await_take(report)
+                raise _DiedIdle("the engine process died")
+            self._run_is_open = True
+            self._send(Run(number, items))
+        try:
+            yield from self._results(len(items), report)
+        finally:
+            self._close_run(number)
 
     def cancel(self) -> None:
-        """Stop the order that runs now, if one does."""
+        """Stop the run that goes on, if one does."""
         with self._changed:
-            self._send("cancel", self._count)
+            self._send(Cancel(self._run_number))
 
     def stop(self) -> None:
-        """End the process for good; at once, also in the middle of an order. Only `start` begins anew."""
+        """End the process for good; at once, also in the middle of a run. Only `start` begins anew."""
         with self._changed:
             self._stopped = True
-            process = self._forget()
-            self._answers.append(("stopped",))
+            process = self._clear()
+            self._events.append(EngineStopped())
             self._changed.notify_all()
         _kill(process)
 
-    def _forget(self) -> multiprocessing.process.BaseProcess | None:
+    def _clear(self) -> multiprocessing.process.BaseProcess | None:
         process, self._process = self._process, None
-        self._asked = self.loaded = None
+        self._requested_model = self.loaded = None
         return process
 
     def _spawn(self) -> None:
@@ -211,29 +245,29 @@ class Engine:
             raise EngineFailed(f"the engine process cannot be started: {error}") from error
         theirs.close()
         self._pipe, self._process = pipe, process
-        self._asked = self.loaded = self.load_error = None
+        self._requested_model = self.loaded = self.load_error = None
         threading.Thread(target=self._listen, args=(pipe, process), name="engine", daemon=True).start()
 
-    def _ask(self, model: str) -> None:
-        self._asked, self.loaded, self.load_error = model, None, None
-        self._send("load", model)
+    def _request_load(self, model: str) -> None:
+        self._requested_model, self.loaded, self.load_error = model, None, None
+        self._send(Load(model))
 
-    def _send(self, *message: object) -> None:
+    def _send(self, request: Request) -> None:
         try:
             if self._pipe:
-                self._pipe.send(message)
+                self._pipe.send(request)
         except (OSError, ValueError) as error:
-            # The listening thread finds the same, and mends it.
+            # The listening thread finds the same, and restarts the process.
             log.debug("engine: %s", error)
 
     def _listen(self, pipe: Connection, process: multiprocessing.process.BaseProcess) -> None:
         try:
             while True:
-                message = pipe.recv()
+                reply: Reply = pipe.recv()
                 with self._changed:
-                    # One that was told to end may have said something before it did.
+                    # One that was ended may have sent something before.
                     if process is self._process:
-                        self._take_in(message)
+                        self._handle_message(reply)
                         self._changed.notify_all()
         except (EOFError, OSError) as error:
             log.debug("engine: %r", error)
@@ -244,66 +278,77 @@ class Engine:
         process.join(5)
         with self._changed:
             if process is self._process:
-                self._mend(process)
+                self._restart(process)
                 self._changed.notify_all()
         pipe.close()
 
-    def _take_in(self, message: tuple[Any, ...]) -> None:
-        if message[0] == "loaded":
-            if message[1].model == self._asked:
-                self.loaded = message[1]
-        elif message[0] == "not loaded":
-            if message[1] == self._asked:
-                self.load_error = _error(*message[2:])
-        else:
-            self._answers.append(message)
+    def _handle_message(self, reply: Reply) -> None:
+        match reply:
+            case ModelLoaded(loaded):
+                if loaded.model == self._requested_model:
+                    self.loaded = loaded
+            case LoadFailed(model, code, message):
+                if model == self._requested_model:
+                    self.load_error = _error(code, message)
+            case _:
+                if reply.number == self._run_number:
+                    self._events.append(reply)
 
-    def _mend(self, process: multiprocessing.process.BaseProcess) -> None:
-        """Start again with the same model, so that the next order finds it ready."""
+    def _restart(self, process: multiprocessing.process.BaseProcess) -> None:
+        """Start again with the same model, so that the next run finds it ready."""
         died = f"the engine process died (exit code {process.exitcode})"
         log.warning("%s", died)
-        model, error = self._asked if self.loaded else None, self.load_error
-        self._forget()
+        model, error = self._requested_model if self.loaded else None, self.load_error
+        self._clear()
         # One that died before it had loaded would die again: it is started on demand only.
         if model is None:
             self.load_error = error or EngineCrashed(f"{died} while it loaded the model")
-            self._answers.append(("crashed", f"{died}; the next job starts it again"))
+            self._events.append(EngineDied(f"{died}; the next job starts it again"))
             return
         try:
             self._spawn()
-            self._ask(model)
-            self._answers.append(("crashed", f"{died}; it is being started again"))
+            self._request_load(model)
+            self._events.append(EngineDied(f"{died}; it is being started again"))
         except ClipsonicError as error:
             self.load_error = error
-            self._answers.append(("crashed", f"{died}, and {error}"))
+            self._events.append(EngineDied(f"{died}, and {error}"))
 
-    def _await_take(self, report: ProgressCallback) -> GenerationResult:
-        """The answer to the order just sent, progress reported on the way."""
-        refused: Cancelled | None = None
-        begun = False
+    def _results(self, n_items: int, report: ProgressCallback) -> Generator[GenerationResult, None, None]:
+        """Yield the results of the run just sent, and report its progress on the way."""
+        has_begun = False
         while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._answers)
-                kind, *rest = self._answers.popleft()
-            if kind == "stopped":
-                raise Cancelled("the engine was stopped")
-            if kind == "crashed":
-                raise (EngineCrashed if begun else _NeverBegun)(*rest)
-            begun = True
-            if kind == "progress" and not refused:
-                try:
-                    report(*rest)
-                except Cancelled as error:
-                    # Its answer is still waited for, or the next order would run beside it.
-                    refused = error
-                    self.cancel()
-            elif kind == "failed":
-                raise _error(*rest)
-            elif kind == "made":
-                if refused:
-                    raise refused
-                take: GenerationResult = rest[0]
-                return take
+            match self._next_event():
+                case Progress(item=item, fraction=fraction, stage=stage):
+                    report((item + fraction) / n_items, stage)
+                case ItemFinished(result=result):
+                    yield result
+                case RunFinished():
+                    return
+                case RunFailed(code=code, message=message):
+                    raise _error(code, message)
+                case EngineDied(message):
+                    raise (EngineCrashed if has_begun else _DiedIdle)(message)
+                case EngineStopped():
+                    raise Cancelled("the engine was stopped")
+            has_begun = True
+
+    def _close_run(self, number: int) -> None:
+        """Cancel what is left of a run, and wait for its end. Raises EngineCrashed."""
+        if number != self._run_number or not self._run_is_open:
+            return
+        self.cancel()
+        while self._run_is_open:
+            event = self._next_event()
+            if isinstance(event, EngineDied):
+                raise EngineCrashed(event.message)
+
+    def _next_event(self) -> Event:
+        with self._changed:
+            self._changed.wait_for(lambda: self._events)
+            event = self._events.popleft()
+        if not isinstance(event, (Progress, ItemFinished)):
+            self._run_is_open = False
+        return event
 
 
 def _error(code: str, message: str) -> ClipsonicError:

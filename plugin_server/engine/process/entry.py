@@ -6,7 +6,7 @@ import sys
 from contextlib import suppress
 from multiprocessing.connection import Connection
 
-from plugin_server.engine.messages import EngineOptions
+from plugin_server.engine.messages import EngineOptions, LoadFailed
 from plugin_server.errors import EngineFailed
 
 NICENESS = 10
@@ -14,19 +14,19 @@ BELOW_NORMAL_PRIORITY_CLASS = 0x4000
 
 
 def serve_engine(pipe: Connection, options: EngineOptions) -> None:
-    """Body of the process: answers on `pipe` until the daemon is gone."""
+    """Answer the requests on `pipe` until the daemon is gone: the body of the process."""
     # Ctrl-C in a terminal reaches every process, perhaps while this one still imports; the daemon alone decides when
     # the engine ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _yield_to_others()
     try:
-        from plugin_server.engine.process.worker import EngineProcess
+        from plugin_server.engine.process.worker import EngineWorker
     except Exception as error:
-        # A broken onnxruntime, as a rule: told to whoever waits for the model, and not by a traceback.
-        _, model = pipe.recv()
-        pipe.send(("not loaded", model, EngineFailed.code, f"the engine cannot be imported: {error}"))
+        # A broken onnxruntime, as a rule: an answer for whoever waits for the model, and no traceback.
+        load = pipe.recv()
+        pipe.send(LoadFailed(load.model, EngineFailed.code, f"the engine cannot be imported: {error}"))
         return
-    EngineProcess(pipe, options).serve()
+    EngineWorker(pipe, options).serve()
 
 
 def _yield_to_others() -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from plugin_server import __version__
 from plugin_server.engine.bundles.registry import BundleRegistry
-from plugin_server.engine.process.client import Engine
+from plugin_server.engine.interface import Engine
 from plugin_server.errors import BadArgument
 from plugin_server.protocol.address_patterns import match_addresses
 from plugin_server.protocol.arguments import as_text, as_whole, at_most_one

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from plugin_server.engine.bundles.registry import BundleRegistry
-from plugin_server.engine.process.client import Engine
+from plugin_server.engine.interface import Engine
 from plugin_server.errors import BadArgument
 from plugin_server.protocol.arguments import as_text
 from plugin_server.protocol.job_events import JobEvents

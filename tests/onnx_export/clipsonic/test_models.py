@@ -278,7 +278,7 @@ def test_every_variant_becomes_a_bundle_that_the_server_runs(runs, tmp_path, var
     )
     picture = tmp_path / "a.png"
     Image.new("RGB", (40, 30), "red").save(picture)
-    asked = [GenerationParams("a hum", "", 0.7, 1, 2, 2.0, via=way) for way in card.conditionings]
+    asked = [GenerationParams("a hum", "", 0.7, 1, 2, 2.0, conditioning=way) for way in card.conditionings]
     if card.image:
         asked.append(GenerationParams("", "", 0.7, 1, 2, 2.0, images=(str(picture),), blend=1.0))
     conditions = [model.condition(order, Cancellation()) for order in asked]

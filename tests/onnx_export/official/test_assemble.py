@@ -104,8 +104,8 @@ def test_words_by_both_ways_and_pictures_become_clips(model, tmp_path):
     picture = tmp_path / "red.png"
     Image.new("RGB", (60, 40), "red").save(picture)
     takes = {
-        "straight": take(model, via="text"),
-        "prior": take(model, via="pd"),
+        "straight": take(model, conditioning="text"),
+        "prior": take(model, conditioning="pd"),
         "picture": take(model, "", images=(str(picture),), blend=1.0),
         "loop": take(model, loop=True),
     }

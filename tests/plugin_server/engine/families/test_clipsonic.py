@@ -153,8 +153,8 @@ def write_colour(folder, colour):
 def condition(toy):
     """What a toy that takes pictures is steered by."""
 
-    def condition(prompt="rain", via="text", seed=3, **more):
-        order = GenerationParams(prompt, "", 0.5, seed, 1, 1.0, via=via, **more)
+    def condition(prompt="rain", conditioning="text", seed=3, **more):
+        order = GenerationParams(prompt, "", 0.5, seed, 1, 1.0, conditioning=conditioning, **more)
         return toy.condition(order, Cancellation())[0]
 
     return condition
@@ -195,17 +195,17 @@ def test_a_video_counts_once_however_many_frames_are_taken(condition, tmp_path):
 
 
 def test_a_prior_takes_words_to_another_place_which_the_seed_decides(condition, tmp_path):
-    straight, through = condition(), condition(via="pd")
+    straight, through = condition(), condition(conditioning="pd")
     assert np.linalg.norm(through) == pytest.approx(1, abs=1e-5)
     assert straight @ through < 0.99
-    np.testing.assert_array_equal(condition(via="pd"), through)
-    assert not np.array_equal(condition(via="pd", seed=4), through)
-    assert condition(prompt="dog", via="pd") @ through < 0.999
+    np.testing.assert_array_equal(condition(conditioning="pd"), through)
+    assert not np.array_equal(condition(conditioning="pd", seed=4), through)
+    assert condition(prompt="dog", conditioning="pd") @ through < 0.999
     # The way is the words' alone.
     images = (write_colour(tmp_path, "red"),)
     picture = condition(prompt="", images=images, blend=1.0)
-    np.testing.assert_array_equal(condition(images=images, blend=1.0, via="pd"), picture)
-    half = condition(images=images, blend=0.5, via="pd")
+    np.testing.assert_array_equal(condition(images=images, blend=1.0, conditioning="pd"), picture)
+    half = condition(images=images, blend=0.5, conditioning="pd")
     assert np.arccos(half @ through) == pytest.approx(np.arccos(half @ picture), abs=1e-3)
 
 
