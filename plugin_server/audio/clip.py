@@ -60,8 +60,11 @@ class Clip:
 def to_integers(samples: NDArray[np.floating], bits: int) -> NDArray[np.int32]:
     """Return float samples rounded to integers of `bits` bits.
 
-    int32 of the same shape, clipped at full scale. 1.0 stands for 2 ** (bits - 1), as in libsndfile.
+    int32 of the same shape, clipped at full scale. 1.0 stands for 2 ** (bits - 1), as in libsndfile. Raises ValueError
+    for other bits than 16 and 24.
     """
+    if bits not in (16, 24):
+        raise ValueError(f"bits: got {bits}, expected 16 or 24")
     scale = 2 ** (bits - 1)
     # float64: a float32 has 24 bits, and rounding in it would touch the last one.
     rounded = np.rint(samples.astype(np.float64) * scale)

@@ -9,7 +9,7 @@ from typing import BinaryIO
 from plugin_server.audio.clip import Clip
 from plugin_server.audio.formats.libsndfile import encode_samples, read_rate, read_samples
 from plugin_server.audio.formats.metadata import ClipMetadata, short_key
-from plugin_server.audio.formats.wav import encode_recipe, parse_recipe
+from plugin_server.audio.formats.recipes import encode_recipe, parse_recipe
 from plugin_server.errors import BadFile
 
 __all__ = ["encode", "read_clip", "read_comments", "read_rate", "read_recipe"]

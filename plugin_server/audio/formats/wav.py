@@ -1,6 +1,5 @@
 """WAV files: PCM samples, chunks for hosts, and the recipe."""
 
-import json
 import os
 import struct
 from collections.abc import Collection, Iterator, Mapping
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from plugin_server.audio.clip import Clip, to_integers
 from plugin_server.audio.formats.metadata import ClipMetadata
+from plugin_server.audio.formats.recipes import encode_recipe, parse_recipe
 from plugin_server.audio.formats.wav_chunks import chunk, host_chunks
 from plugin_server.errors import BadFile
 
@@ -29,6 +29,7 @@ def encode(clip: Clip, metadata: ClipMetadata, recipe: Mapping[str, object] | No
 
     Raises ValueError for other bits, or a recipe that is not JSON.
     """
+    samples = _encode_samples(clip, bits)
     chunks = [(b"fmt ", _encode_format(clip, bits))]
     if metadata.software:
         chunks += host_chunks(metadata, clip.n_frames, clip.sample_rate, clip.n_channels, bits)
@@ -38,14 +39,9 @@ def encode(clip: Clip, metadata: ClipMetadata, recipe: Mapping[str, object] | No
         chunks.append((b"LIST", b"INFO" + info))
     if recipe is not None:
         chunks.append((RECIPE_CHUNK, encode_recipe(recipe)))
-    chunks.append((b"data", _encode_samples(clip, bits)))
+    chunks.append((b"data", samples))
     body = b"WAVE" + b"".join(chunk(*one) for one in chunks)
     return b"RIFF" + struct.pack("<I", len(body)) + body
-
-
-def encode_recipe(recipe: Mapping[str, object]) -> bytes:
-    """Return a recipe as files hold it, UTF-8 JSON. Raises ValueError for what is not JSON."""
-    return json.dumps(dict(recipe), ensure_ascii=False, allow_nan=False).encode()
 
 
 def _info_chunk(name: bytes, text: str) -> bytes:
@@ -53,8 +49,6 @@ def _info_chunk(name: bytes, text: str) -> bytes:
 
 
 def _encode_format(clip: Clip, bits: int) -> bytes:
-    if bits not in (16, 24):
-        raise ValueError(f"bits: got {bits}, expected 16 or 24")
     frame = clip.n_channels * bits // 8
     return struct.pack("<HHIIHH", PCM, clip.n_channels, clip.sample_rate, clip.sample_rate * frame, frame, bits)
 
@@ -124,18 +118,6 @@ def read_recipe(path: Path) -> dict[str, object]:
     for _, content in _read_chunks(path, {RECIPE_CHUNK}, last=RECIPE_CHUNK):
         return parse_recipe(path, content)
     return parse_recipe(path, None)
-
-
-def parse_recipe(path: Path, content: bytes | None) -> dict[str, object]:
-    """Parse the recipe of a file, None where it has none. Raises BadFile."""
-    if content is not None:
-        try:
-            recipe = json.loads(content.decode("utf-8"))
-        except (ValueError, RecursionError) as error:
-            raise BadFile(f"{path}: its recipe cannot be read: {error}") from error
-        if isinstance(recipe, dict):
-            return recipe
-    raise BadFile(f"{path}: holds no recipe; it was not made by Clipsonic Live, or another program saved it anew")
 
 
 def _read_chunks(path: Path, names: Collection[bytes], last: bytes) -> list[tuple[bytes, bytes]]:

@@ -49,5 +49,5 @@ class LinkSession:
         return int(self._link.num_peers)
 
     def close(self) -> None:
-        """Leave the session."""
+        """Leave the session for good."""
         self._link.enabled = False

@@ -36,7 +36,7 @@ class Cue:
     pan: float = 0.0
     rate: float = 1.0
     loop: bool | tuple[float, float] = False
-    """The whole clip, or from one second to another."""
+    """Whether the whole clip is looped, or the seconds from and to which it is."""
     attack: float = 0.0
     """Seconds."""
     release: float = RELEASE_S
@@ -82,7 +82,7 @@ class Player:
         self._thread.shutdown(wait=True, cancel_futures=False)
 
     def play(self, cue: Cue) -> None:
-        """Play a clip. Raises BadFile, DeviceUnavailable, or BadArgument for a loop outside of the clip."""
+        """Play a clip on the device. Raises BadFile, DeviceUnavailable, or BadArgument for a loop outside of it."""
         output = self._require_output()
         mixer = output.mixer
         samples = self._load(cue.path, mixer.sample_rate)

@@ -1,4 +1,4 @@
-"""A bank as an instrument: a folder of named files, with an SFZ and a Decent Sampler file that put them under keys.
+"""The export of a bank as an instrument: named files, and an SFZ and a Decent Sampler file that map them to keys.
 
 Formats: sfzformat.com (SFZ 1, with `off_mode` of the ARIA engine), and the Decent Sampler developers' guide, 1.11.
 """
@@ -15,11 +15,11 @@ from plugin_server.studio.banks.files import Bank, Slot
 from plugin_server.studio.jobs import ClipMade
 
 RELEASE_S = 0.03
-"""How long a loop fades when its key is let go."""
+"""Fade of a loop when its key is released."""
 
 
 def export_bank(bank: Bank, clips: Sequence[ClipMade], folder: Path) -> Path:
-    """Write a bank, whose slots have these clips, into a new folder. Its path.
+    """Write a bank, whose slots have these clips, into a new folder; return its path.
 
     Raises BadArgument when the folder exists, BadFile when a clip cannot be read, FolderNotWritable; then nothing is
     left behind.
@@ -28,33 +28,39 @@ def export_bank(bank: Bank, clips: Sequence[ClipMade], folder: Path) -> Path:
     if folder.exists():
         raise BadArgument(f"folder: got {folder}, which exists; expected one to be made")
     names = file_names(bank, clips)
-    part = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}.part")
+    temporary = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}.part")
     try:
-        part.mkdir(parents=True)
+        temporary.mkdir(parents=True)
         for clip, name in zip(clips, names, strict=True):
-            _copy(clip.path, part / name)
-        (part / f"{bank.name}.sfz").write_text(sfz_text(bank, names), "utf-8")
-        (part / f"{bank.name}.dspreset").write_text(decent_sampler_text(bank, names, clips), "utf-8")
-        part.rename(folder)
+            _copy(clip.path, temporary / name)
+        (temporary / f"{bank.name}.sfz").write_text(sfz_text(bank, names), "utf-8")
+        (temporary / f"{bank.name}.dspreset").write_text(decent_sampler_text(bank, names, clips), "utf-8")
+        temporary.rename(folder)
     except OSError as error:
         raise FolderNotWritable(f"{folder} cannot be written: {error.strerror}") from error
     finally:
-        shutil.rmtree(part, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
     return folder
 
 
 def file_names(bank: Bank, clips: Sequence[ClipMade]) -> list[str]:
-    """'01 Sea waves.wav': in the order of the slots, and without what SFZ files or Windows give a meaning to."""
+    """Return the names of the files, as '01 Sea waves.wav', in the order of the slots.
+
+    Without the characters that have a meaning in SFZ files or on Windows.
+    """
     width = len(str(len(bank.slots)))
     return [
-        f"{number:0{max(2, width)}d} {_plain(slot.name)}{clip.path.suffix}"
+        f"{number:0{max(2, width)}d} {_safe_name(slot.name)}{clip.path.suffix}"
         for number, (slot, clip) in enumerate(zip(bank.slots, clips, strict=True), 1)
     ]
 
 
 def sfz_text(bank: Bank, names: Sequence[str]) -> str:
-    """One region a slot that has a note. A shot sounds to its end, a loop while its key is held."""
-    groups = _numbers_of_groups(bank)
+    """Return an SFZ file with one region for each slot that has a note.
+
+    A one-shot plays to its end, a loop while its key is held.
+    """
+    groups = _group_numbers(bank)
     lines = [f"// {bank.name}: {_one_line(bank.description)}", "", "<global>", f"ampeg_release={RELEASE_S:g}", ""]
     for slot, name in zip(bank.slots, names, strict=True):
         if slot.note is not None:
@@ -67,7 +73,10 @@ def sfz_text(bank: Bank, names: Sequence[str]) -> str:
 
 
 def decent_sampler_text(bank: Bank, names: Sequence[str], clips: Sequence[ClipMade]) -> str:
-    """One group a slot that has a note, since what silences what is said of groups; a shot's release is its length."""
+    """Return a Decent Sampler file with one group for each slot that has a note.
+
+    Groups, since choking is a property of groups. A one-shot's release is its length.
+    """
     root = ElementTree.Element("DecentSampler", minVersion="1.0.0")
     groups = ElementTree.SubElement(root, "groups", ampVelTrack="1")
     for slot, name, clip in zip(bank.slots, names, clips, strict=True):
@@ -98,14 +107,14 @@ def _copy(source: Path, target: Path) -> None:
         raise BadFile(f"{source} is not there any more") from error
 
 
-def _numbers_of_groups(bank: Bank) -> dict[str, int]:
+def _group_numbers(bank: Bank) -> dict[str, int]:
     names = dict.fromkeys(slot.choke for slot in bank.slots if slot.choke)
     return {name: number for number, name in enumerate(names, 1)}
 
 
-def _plain(name: str) -> str:
-    kept = re.sub(r'[<>:"/\\|?*=$#\x00-\x1f]', " ", name)
-    return " ".join(kept.split())[:80].rstrip(" .") or "clip"
+def _safe_name(name: str) -> str:
+    spaced = re.sub(r'[<>:"/\\|?*=$#\x00-\x1f]', " ", name)
+    return " ".join(spaced.split())[:80].rstrip(" .") or "clip"
 
 
 def _one_line(text: str) -> str:

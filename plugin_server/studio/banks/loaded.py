@@ -99,7 +99,7 @@ class LoadedBank:
         return self.require_bank().slot(number)
 
     def set(self, number: int, request: Generate) -> Slot:
-        """Give a slot another request, or add one at the end; kept until the daemon ends, or for good by `save`."""
+        """Give a slot another request, or add one at the end; lost when the daemon ends, unless `save` is called."""
         loaded = self._require()
         bank = loaded.bank.with_request(number, request)
         self._edited[bank.name] = bank
@@ -126,12 +126,12 @@ class LoadedBank:
     def refresh_clips(self) -> list[int]:
         """Search the clips of slots that have none; return the numbers of those that have one now."""
         loaded = self._require()
-        found = []
+        numbers = []
         for number, slot in enumerate(loaded.bank.slots):
             if number not in loaded.clips and (clip := self._find(slot)):
                 loaded.clips[number] = clip
-                found.append(number)
-        return found
+                numbers.append(number)
+        return numbers
 
     def invalidate(self, number: int) -> None:
         """Drop what is known of a slot's clip, which is not where it was."""
@@ -150,7 +150,7 @@ class LoadedBank:
         try:
             return self._find_existing(slot.request)
         except ClipsonicError:
-            # A slot for a model that is not installed is told when it is rendered; the others can be used.
+            # A model that is not installed is an error when the slot is rendered; the others can be used.
             return None
 
     def _names(self) -> list[str]:

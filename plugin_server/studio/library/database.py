@@ -19,7 +19,7 @@ T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
 
 BUSY_S = 10.0
-"""How long a writer waits for another process; both write for milliseconds at a time."""
+"""Time that a writer waits for another process; both write for milliseconds at a time."""
 CLIPS = """
 CREATE TABLE clips (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -87,26 +87,26 @@ MIGRATIONS = (CLIPS, WORDS, STEPS, SEEDS)
 
 
 class LibraryDatabase:
-    """One connection for all threads of this process; other processes may have the file open too.
+    """The index file: one connection for all threads of this process; other processes may have it open too.
 
-    The file is opened by the first piece of work, so that one that cannot be used costs nothing but that. A damaged
-    file gets another name and an empty one takes its place, and so it is when the file is gone.
+    The file is opened by the first piece of work, so that one that cannot be used makes nothing but that fail. A
+    damaged file gets another name and an empty one replaces it; so it is when the file is missing.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.is_new = False
-        """It was made from nothing, and nobody has filled it since."""
+        """Whether the index was created empty, and nobody has filled it since."""
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._identity: tuple[int, int] | None = None
 
     def read(self, work: Work[T]) -> T:
-        """What `work` gives back. Raises LibraryFailed, and what `work` raises."""
+        """Return the result of `work`. Raises LibraryFailed, and what `work` raises."""
         return self._attempt(work)
 
     def write(self, work: Work[T]) -> T:
-        """The same within a transaction: all of it, or nothing when `work` raises."""
+        """Return the result of `work` in a transaction: all of it is written, or nothing when `work` raises."""
         return self._attempt(lambda connection: _in_transaction(connection, work))
 
     def check(self) -> None:
@@ -116,12 +116,12 @@ class LibraryDatabase:
             return
         try:
             with closing(_connect(self.path)) as connection:
-                found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+                verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         except sqlite3.Error as error:
-            found = "ok" if not _is_damaged(error) else str(error)
-        if found != "ok":
+            verdict = "ok" if not _is_damaged(error) else str(error)
+        if verdict != "ok":
             with self._lock:
-                self._set_aside(identity, found)
+                self._set_aside(identity, verdict)
 
     def close(self) -> None:
         """Close the file; the next piece of work opens it again."""
@@ -145,7 +145,7 @@ class LibraryDatabase:
 
     def _open(self) -> sqlite3.Connection:
         identity = _identity(self.path)
-        # Another process may have set it aside, or a person thrown it away: what we hold is then nobody's index.
+        # Another process may have renamed it, or a person deleted it: the open file is then nobody's index.
         if self._connection is not None and identity == self._identity:
             return self._connection
         self.close()
@@ -160,6 +160,7 @@ class LibraryDatabase:
         return self._connection
 
     def _set_aside(self, identity: tuple[int, int] | None, reason: str) -> None:
+        """Rename a damaged file, unless it is another than the one of this identity by now. Raises LibraryFailed."""
         self.close()
         if identity is None or _identity(self.path) != identity:
             # Another process was quicker.
@@ -179,7 +180,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     connection.row_factory = sqlite3.Row
     try:
         _switch_to_wal(connection)
-        # With WAL: whole after a crash; the last steps may be lost when the power fails, and the files tell them.
+        # With WAL: whole after a crash; the last steps may be lost when the power fails, and the files have them.
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA foreign_keys = ON")
     except sqlite3.Error:
@@ -189,7 +190,10 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _switch_to_wal(connection: sqlite3.Connection) -> None:
-    """Of this lock SQLite's own timeout knows nothing: two processes that open a new file meet here."""
+    """Switch to write-ahead logging; wait for another process that opens the new file at the same moment.
+
+    SQLite's own timeout does not cover this lock.
+    """
     until = time.monotonic() + BUSY_S
     while True:
         try:
@@ -202,12 +206,12 @@ def _switch_to_wal(connection: sqlite3.Connection) -> None:
 
 
 def _migrate(connection: sqlite3.Connection, path: Path) -> bool:
-    """Bring the schema up to date; True when there was none. Raises LibraryFailed for that of a newer program."""
+    """Bring the schema up to date; return whether there was none. Raises LibraryFailed for that of a newer program."""
     if _version(connection) == len(MIGRATIONS):
         return False
     connection.execute("BEGIN IMMEDIATE")
     try:
-        # Again, as another process may have done it while we waited.
+        # Again, as another process may have done it while this one waited.
         version = _version(connection)
         if version > len(MIGRATIONS):
             raise LibraryFailed(f"{path} was made by a newer version of Clipsonic Live; install that one")
@@ -223,7 +227,7 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> bool:
 
 
 def _statements(script: str) -> list[str]:
-    """Apart, since sqlite3's own way to run a script ends the transaction first."""
+    """Return the statements of a script one by one, since sqlite3's `executescript` ends the transaction first."""
     statements, part = [], ""
     for line in script.splitlines(keepends=True):
         part += line
@@ -251,11 +255,12 @@ def _in_transaction(connection: sqlite3.Connection, work: Work[T]) -> T:
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from another of the same name; None when there is none."""
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return status.st_dev, status.st_ino
 
 
 def _is_damaged(error: sqlite3.Error) -> bool:

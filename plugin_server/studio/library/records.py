@@ -71,10 +71,10 @@ class ClipRecord:
     def is_unchanged(self) -> bool:
         """Whether its file lies where the library has it, and nobody has written to it."""
         try:
-            found = self.path.stat()
+            status = self.path.stat()
         except OSError:
             return False
-        return (found.st_size, found.st_mtime_ns) == (self.file.size, self.file.mtime_ns)
+        return (status.st_size, status.st_mtime_ns) == (self.file.size, self.file.mtime_ns)
 
 
 def record_of(row: sqlite3.Row, folder: Path) -> ClipRecord:
@@ -95,14 +95,14 @@ def read_clip_file(folder: Path, relative_path: str) -> ClipFile:
     path = folder / relative_path
     recipe = read_recipe(path)
     try:
-        found = path.stat()
+        status = path.stat()
         return ClipFile(
             id=_text(recipe.get("id") or read_clip(path).fingerprint()),
             relative_path=relative_path,
             name=name_of(relative_path),
-            size=found.st_size,
-            mtime_ns=found.st_mtime_ns,
-            created_at=found.st_mtime,
+            size=status.st_size,
+            mtime_ns=status.st_mtime_ns,
+            created_at=status.st_mtime,
             seconds=_number(recipe["seconds"]),
             take=_whole(recipe.get("take", 1)),
             seed=_whole(recipe["seed"]),
@@ -153,13 +153,13 @@ def upsert(connection: sqlite3.Connection, file: ClipFile) -> int:
 
 def set_path(connection: sqlite3.Connection, number: int, folder: Path, path: str) -> None:
     """Record that a clip's file lies at `path` below the folder now."""
-    found = (folder / path).stat()
+    status = (folder / path).stat()
     # Another clip that has this path in the index had it before: two files cannot be there.
     others = "UPDATE clips SET state = 'gone' WHERE path = ? AND state = 'here' AND number != ?"
     connection.execute(others, (path, number))
     connection.execute(
         "UPDATE clips SET state = 'here', kept = '', path = ?, name = ?, size = ?, mtime_ns = ? WHERE number = ?",
-        (path, name_of(path), found.st_size, found.st_mtime_ns, number),
+        (path, name_of(path), status.st_size, status.st_mtime_ns, number),
     )
 
 

@@ -187,7 +187,7 @@ def _walk(folder: Path) -> Iterator[tuple[str, tuple[int, int]]]:
         prefix = "" if below == "." else f"{below}/"
         for name in names:
             if name.lower().endswith(SUFFIXES) and not name.startswith("."):
-                # A name of bytes that are no text cannot be told to anyone.
+                # A name of bytes that are no text cannot be sent to anyone.
                 with suppress(OSError, UnicodeEncodeError):
                     f"{prefix}{name}".encode()
                     found = Path(root, name).stat()
