@@ -215,7 +215,7 @@ async def run_daemon(
 async def _stop(parts: _Parts, protocol: _Protocol, network: Network) -> None:
     """Stop what was built, in reverse; in threads, since the loop has yet to send what is answered meanwhile."""
     # Those who wait for a job are sent that it was cancelled.
-    await asyncio.gather(asyncio.to_thread(parts.jobs.stop, parts.engine.stop), network.leave())
+    await asyncio.gather(asyncio.to_thread(parts.jobs.stop, parts.engine.stop), network.stop_advertising())
     protocol.meter.stop()
     await asyncio.to_thread(parts.player.close)
     parts.library.stop_scanning()

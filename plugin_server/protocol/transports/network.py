@@ -20,7 +20,7 @@ class Network:
         self.web.start(app)
         self.advertiser.start(osc_port, self.web.port)
 
-    async def leave(self) -> None:
+    async def stop_advertising(self) -> None:
         """Stop the advertisement; those who found the daemon before are still answered."""
         await self.advertiser.stop()
 

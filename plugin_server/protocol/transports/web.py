@@ -70,7 +70,7 @@ class HttpApp:
 
         return Starlette(routes=[Route("/{path:path}", self._get), WebSocketRoute("/{path:path}", self._websocket)])
 
-    def is_ours(self, connection: "HTTPConnection") -> bool:
+    def is_same_origin(self, connection: "HTTPConnection") -> bool:
         """Return False for a request that a foreign web page sent.
 
         It names another host, as after DNS rebinding, or its origin is another one than this.
@@ -91,14 +91,14 @@ class HttpApp:
     async def _get(self, request: "Request") -> "Response":
         from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-        if not self.is_ours(request):
+        if not self.is_same_origin(request):
             return PlainTextResponse("this is for programs of this machine and its own pages\n", 403)
         attributes = [part.partition("=")[0] for part in request.url.query.split("&") if part]
         answer = self._query.answer(request.url.path, attributes)
         return Response(status_code=answer.status) if answer.body is None else JSONResponse(answer.body)
 
     async def _websocket(self, websocket: "WebSocket") -> None:
-        if websocket.client is None or not self.is_ours(websocket):
+        if websocket.client is None or not self.is_same_origin(websocket):
             await websocket.close()
             return
         await websocket.accept()
@@ -117,8 +117,8 @@ class HttpApp:
     async def _read(self, websocket: "WebSocket", peer: WebPeer) -> None:
         while (message := await websocket.receive())["type"] == "websocket.receive":
             self._dispatch_frame(message["text"] if message.get("bytes") is None else message["bytes"], peer)
-            # Frames that wait already are received without a pause: thousands of commands in one burst would keep the
-            # loop from everybody else, and this client from being dropped when it does not read the replies.
+            # Frames that wait already are received without a pause: thousands of commands in one burst would keep
+            # the loop for themselves, and a client that does not read its replies would be dropped only after them.
             await asyncio.sleep(0)
 
     def _dispatch_frame(self, frame: str | bytes, peer: WebPeer) -> None:

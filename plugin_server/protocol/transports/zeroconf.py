@@ -63,7 +63,7 @@ class Advertiser:
 
     async def _register(self, ports: dict[str, int]) -> None:
         try:
-            infos = await asyncio.to_thread(_infos, ports, lan=self._access.lan)
+            infos = await asyncio.to_thread(_service_infos, ports, lan=self._access.lan)
             self._zeroconf = _open(lan=self._access.lan)
             await self._zeroconf.zeroconf.async_wait_for_start()
             if not self._access.lan:
@@ -80,7 +80,7 @@ class Advertiser:
         await (await zeroconf.async_register_service(info, allow_name_change=True))
 
 
-def _infos(ports: dict[str, int], *, lan: bool) -> "list[ServiceInfo]":
+def _service_infos(ports: dict[str, int], *, lan: bool) -> "list[ServiceInfo]":
     # Imported here, in a thread, so that the daemon answers meanwhile.
     from zeroconf import ServiceInfo
 
@@ -135,8 +135,8 @@ class _LoopbackOnly(asyncio.DatagramProtocol):
 
 
 def _receive_loopback_only(zeroconf: "AsyncZeroconf") -> None:
-    # Whatever its interfaces are, zeroconf hears port 5353 of all of them, and would answer a question that comes to
-    # that port from the network.
+    # Whatever its interfaces are, zeroconf receives on port 5353 of all of them, and would answer a question that comes
+    # to that port from the network.
     for reader in zeroconf.zeroconf.engine.readers:
         # Zeroconf's listener has a datagram protocol's methods, though it does not inherit from it.
         listener = cast("asyncio.DatagramProtocol", reader.transport.get_protocol())

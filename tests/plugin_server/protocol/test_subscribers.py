@@ -1,3 +1,5 @@
+"""Peers that get replies and events, and peers that are forgotten."""
+
 from dataclasses import dataclass
 
 from plugin_server.protocol.subscribers import EXPIRY_S, MAX_SUBSCRIBERS, Subscribers
@@ -23,7 +25,7 @@ def test_events_reach_every_subscriber_that_did_not_ask_itself():
     assert table.except_for({Peer("x", 9)}) == [HERE, THERE]
 
 
-def test_answers_reach_the_askers_own_host_only():
+def test_replies_reach_the_sender_s_own_host_only():
     table = Subscribers()
     other_port = Peer("127.0.0.1", 2)
     table.add(other_port)
@@ -31,7 +33,7 @@ def test_answers_reach_the_askers_own_host_only():
     assert table.for_reply(HERE) == [HERE, other_port]
 
 
-def test_listeners_hear_their_addresses_whoever_asked():
+def test_listeners_get_their_addresses_whoever_asked():
     table = Subscribers()
     table.listen(THERE, "/clip")
     table.listen(HERE, "/clip")
@@ -62,9 +64,9 @@ def test_a_full_table_forgets_the_oldest():
     assert ids == list(range(MAX_SUBSCRIBERS))
     assert table.add(Peer("h", 0)) == 0
     assert table.add(Peer("h", 99)) == 1
-    left = table.except_for(())
-    assert len(left) == MAX_SUBSCRIBERS
-    assert Peer("h", 0) in left and Peer("h", 1) not in left
+    peers = table.except_for(())
+    assert len(peers) == MAX_SUBSCRIBERS
+    assert Peer("h", 0) in peers and Peer("h", 1) not in peers
 
 
 def test_a_full_table_forgets_a_silent_host_before_a_lively_one():

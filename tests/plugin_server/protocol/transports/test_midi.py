@@ -1,3 +1,5 @@
+"""Messages of MIDI become notes, programs and silence; inputs are found by name."""
+
 from types import SimpleNamespace
 
 import pytest
@@ -9,7 +11,7 @@ mido = pytest.importorskip("mido")
 
 
 class Pads:
-    """Remembers what was played."""
+    """Records what was played."""
 
     def __init__(self):
         self.played = []

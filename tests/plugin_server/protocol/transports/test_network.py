@@ -38,8 +38,8 @@ def refused(lan: Running) -> int:
         return client.ask("/network", reply="/network.reply")[5]
 
 
-def stream(port: int, host: str, data: bytes) -> bytes:
-    """What comes back over TCP until the other side closes, or after one packet."""
+def exchange(port: int, host: str, data: bytes) -> bytes:
+    """Return what comes back over TCP until the other side closes, or after one packet."""
     with socket.create_connection((OWN, port), 10, source_address=(host, 0)) as connection:
         try:
             connection.sendall(data)
@@ -55,16 +55,16 @@ def test_listed_hosts_are_answered(lan, host):
         assert client.ask("/version", reply="/version.reply")[0] == "clipsonic-live"
         assert list(client.generate("rain", 0.25))[-1].address == "/done"
     packet = encode_message("/version")
-    answer = stream(lan.port, host, len(packet).to_bytes(4, "big") + packet)
+    answer = exchange(lan.port, host, len(packet).to_bytes(4, "big") + packet)
     assert decode_packet(answer[4:])[0].address == "/version.reply"
     connection = http.client.HTTPConnection(OWN, lan.daemon.network.web.port, 10, source_address=(host, 0))
     # A tablet knows this machine by its address on the network.
     connection.request("GET", "/?HOST_INFO", headers={"Host": "192.168.1.2:9461"})
     assert json.load(connection.getresponse())["OSC_PORT"] == lan.port
     connection.close()
-    with connect(f"ws://{OWN}:{lan.daemon.network.web.port}/", proxy=None, source_address=(host, 0)) as ears:
-        ears.send(packet)
-        assert decode_packet(ears.recv(timeout=10))[0].address == "/version.reply"
+    with connect(f"ws://{OWN}:{lan.daemon.network.web.port}/", proxy=None, source_address=(host, 0)) as websocket:
+        websocket.send(packet)
+        assert decode_packet(websocket.recv(timeout=10))[0].address == "/version.reply"
     assert refused(lan) == before
 
 
@@ -75,11 +75,11 @@ def test_others_are_ignored_and_counted(lan, caplog):
         with pytest.raises(TimeoutError):
             client.receive(0.5)
     packet = encode_message("/generate", "rain")
-    assert stream(lan.port, FOREIGN, len(packet).to_bytes(4, "big") + packet) == b""
-    assert stream(lan.daemon.network.web.port, FOREIGN, b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n") == b""
+    assert exchange(lan.port, FOREIGN, len(packet).to_bytes(4, "big") + packet) == b""
+    assert exchange(lan.daemon.network.web.port, FOREIGN, b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n") == b""
     with Client(lan.port) as client:
-        told = client.ask("/network", reply="/network.reply")
-    assert told[3:] == (1, 1, before + 3)
+        reply = client.ask("/network", reply="/network.reply")
+    assert reply[3:] == (1, 1, before + 3)
     assert lan.daemon.network.access.refused == {FOREIGN: before + 3}
     assert lan.daemon.jobs.active() == []
 
@@ -117,18 +117,18 @@ def red(tmp_path) -> str:
 )
 def test_files_of_this_machine_are_for_its_own_programs(wide, tablet, red, command):
     address, *before = command
-    told = f"image: came from {tablet}, expected a program on the daemon's own machine"
+    sentence = f"image: came from {tablet}, expected a program on the daemon's own machine"
     with Client(wide.port, tablet) as client:
         client.send(address, *before, "@image", red)
         message = client.receive(10)
-        assert (message.address, message.arguments[1:3]) == ("/fail", ("bad_argument", told))
+        assert (message.address, message.arguments[1:3]) == ("/fail", ("bad_argument", sentence))
     packet = encode_message(address, *before, "@image", red)
     with socket.create_connection((tablet, wide.port), 10) as connection:
         connection.sendall(len(packet).to_bytes(4, "big") + packet)
-        assert decode_packet(connection.recv(65536)[4:])[0].arguments[2] == told
-    with connect(f"ws://{tablet}:{wide.daemon.network.web.port}/", proxy=None) as ears:
-        ears.send(packet)
-        assert decode_packet(ears.recv(timeout=10))[0].arguments[2] == told
+        assert decode_packet(connection.recv(65536)[4:])[0].arguments[2] == sentence
+    with connect(f"ws://{tablet}:{wide.daemon.network.web.port}/", proxy=None) as websocket:
+        websocket.send(packet)
+        assert decode_packet(websocket.recv(timeout=10))[0].arguments[2] == sentence
     assert wide.daemon.jobs.active() == []
 
 

@@ -1,4 +1,4 @@
-"""The tree is the table's; what it says of types is what is sent."""
+"""The tree is made from the table, and replies have the types that it has."""
 
 from collections.abc import Iterator
 
@@ -100,18 +100,18 @@ def test_host_info_needs_no_path():
     query = OscQuery(TABLE, 9470)
     body = query.answer("/nowhere", ["HOST_INFO"]).body
     assert (body["OSC_PORT"], body["OSC_TRANSPORT"]) == (9470, "UDP")
-    said = {name for node in nodes(query.answer("/", []).body) for name in node} - set(REQUIRED)
-    assert said == {name for name, supported in body["EXTENSIONS"].items() if supported} - {"LISTEN"}
+    supported = {name for node in nodes(query.answer("/", []).body) for name in node} - set(REQUIRED)
+    assert supported == {name for name, is_supported in body["EXTENSIONS"].items() if is_supported} - {"LISTEN"}
 
 
-def test_replies_have_the_types_that_are_said(daemon, monkeypatch):
-    heard: dict[str, set[str]] = {}
+def test_replies_have_the_types_of_the_table(daemon, monkeypatch):
+    types_by_address: dict[str, set[str]] = {}
 
     class Spy(Client):
         def receive(self, timeout_s: float = 5.0) -> Atom:
             packet = self._socket.recv(65536)
             types = packet[packet.index(b",") :].split(b"\0", 1)[0].decode()
-            heard.setdefault(address_of(packet), set()).add(types.removeprefix(","))
+            types_by_address.setdefault(address_of(packet), set()).add(types.removeprefix(","))
             return type("M", (), {"address": address_of(packet), "arguments": tuple(OscMessage(packet).params)})
 
     with Spy(daemon.port) as client:
@@ -127,10 +127,10 @@ def test_replies_have_the_types_that_are_said(daemon, monkeypatch):
         client.ask("/bank/list", reply="/done")
         client.ask("/bank/load", reply="/done")
         client.send("/meter", 1)
-        while "/levels" not in heard:
+        while "/levels" not in types_by_address:
             client.receive()
         client.ask("/meter", 0, reply="/done")
-    # Sound outputs are told only where there are any.
-    heard.setdefault("/device", {REPLIES["/device"].types})
-    assert set(REPLIES) <= set(heard)
-    assert {address: heard[address] for address in REPLIES} == {a: {r.types} for a, r in REPLIES.items()}
+    # Sound outputs are listed only where there are any.
+    types_by_address.setdefault("/device", {REPLIES["/device"].types})
+    assert set(REPLIES) <= set(types_by_address)
+    assert {address: types_by_address[address] for address in REPLIES} == {a: {r.types} for a, r in REPLIES.items()}

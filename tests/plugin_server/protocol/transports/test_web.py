@@ -35,7 +35,7 @@ def get(port: int, path: str, host: str = "127.0.0.1", **headers: str) -> tuple[
         connection.close()
 
 
-def talk(port: int, **options: object) -> ClientConnection:
+def open_websocket(port: int, **options: object) -> ClientConnection:
     return connect(f"ws://127.0.0.1:{port}/", proxy=None, **options)
 
 
@@ -43,14 +43,14 @@ def command(socket: ClientConnection, name: str, address: str) -> None:
     socket.send(json.dumps({"COMMAND": name, "DATA": address}))
 
 
-def hear(socket: ClientConnection) -> Message:
+def receive(socket: ClientConnection) -> Message:
     return decode_packet(socket.recv(timeout=10))[0]
 
 
-def settle(socket: ClientConnection) -> None:
-    """Everything that was sent before has been taken."""
+def wait_until_received(socket: ClientConnection) -> None:
+    """Return when everything that was sent before has been received."""
     socket.send(encode_message("/version"))
-    assert hear(socket).address == "/version.reply"
+    assert receive(socket).address == "/version.reply"
 
 
 def test_the_tree_is_served(daemon, port):
@@ -116,39 +116,39 @@ def test_foreign_pages_are_refused(port, headers, status):
 
 
 def test_foreign_pages_get_no_websocket(port):
-    with pytest.raises(InvalidStatus) as caught, talk(port, origin="http://evil.example"):
+    with pytest.raises(InvalidStatus) as caught, open_websocket(port, origin="http://evil.example"):
         pass
     assert caught.value.response.status_code == 403
 
 
-def test_who_listens_hears_what_others_asked_for(daemon, port):
-    with talk(port) as ears, daemon.client() as client:
-        command(ears, "LISTEN", "/clip")
-        command(ears, "LISTEN", "/version.reply")
-        settle(ears)
+def test_a_listener_gets_replies_to_others(daemon, port):
+    with open_websocket(port) as websocket, daemon.client() as client:
+        command(websocket, "LISTEN", "/clip")
+        command(websocket, "LISTEN", "/version.reply")
+        wait_until_received(websocket)
         list(client.generate("rain", 0.25, seed=5))
-        clip = hear(ears)
+        clip = receive(websocket)
         assert clip.address == "/clip" and clip.arguments[5] == 5
         client.ask("/version", reply="/version.reply")
-        assert hear(ears).address == "/version.reply"
-        command(ears, "IGNORE", "/clip")
-        settle(ears)
+        assert receive(websocket).address == "/version.reply"
+        command(websocket, "IGNORE", "/clip")
+        wait_until_received(websocket)
         list(client.generate("rain", 0.25))
         client.ask("/version", reply="/version.reply")
         # Not /clip, which came in between.
-        assert hear(ears).address == "/version.reply"
+        assert receive(websocket).address == "/version.reply"
 
 
 def test_commands_are_answered_over_the_websocket_once_each(daemon, port):
-    with talk(port) as ears:
-        command(ears, "LISTEN", "/done")
-        ears.send(encode_message("/generate", "wind", 0.25))
-        heard = [hear(ears)]
-        while heard[-1].address != "/done":
-            heard.append(hear(ears))
-        assert [m.address for m in heard if m.address != "/progress"] == ["/queued", "/clip", "/done"]
-        ears.send(encode_message("/sync", 4))
-        assert hear(ears) == Message("/synced", (4,))
+    with open_websocket(port) as websocket:
+        command(websocket, "LISTEN", "/done")
+        websocket.send(encode_message("/generate", "wind", 0.25))
+        replies = [receive(websocket)]
+        while replies[-1].address != "/done":
+            replies.append(receive(websocket))
+        assert [m.address for m in replies if m.address != "/progress"] == ["/queued", "/clip", "/done"]
+        websocket.send(encode_message("/sync", 4))
+        assert receive(websocket) == Message("/synced", (4,))
 
 
 @pytest.mark.parametrize(
@@ -164,38 +164,38 @@ def test_commands_are_answered_over_the_websocket_once_each(daemon, port):
         ('{"COMMAND": "LISTEN", "DATA": "/generate"}', "unknown_address", "LISTEN: got '/generate', expected one of"),
     ],
 )
-def test_bad_frames_are_told_and_the_connection_goes_on(port, frame, code, sentence):
-    with talk(port) as ears:
-        ears.send(frame)
-        address, told, said, _ = hear(ears).arguments
-        assert (address, told) == ("", code) and sentence in said
-        settle(ears)
+def test_bad_frames_are_answered_and_the_connection_goes_on(port, frame, code, sentence):
+    with open_websocket(port) as websocket:
+        websocket.send(frame)
+        address, got, text, _ = receive(websocket).arguments
+        assert (address, got) == ("", code) and sentence in text
+        wait_until_received(websocket)
 
 
 def test_a_frame_beyond_any_packet_ends_the_connection(daemon, port):
-    with talk(port) as ears:
-        ears.send(b"/" * 200_000)
+    with open_websocket(port) as websocket:
+        websocket.send(b"/" * 200_000)
         with pytest.raises(ConnectionClosed):
-            ears.recv(timeout=10)
+            websocket.recv(timeout=10)
     assert get(port, "/generate?TYPE")[0] == 200
 
 
-def notify(ears: ClientConnection) -> int:
+def notify(websocket: ClientConnection) -> int:
     """Client id: the lowest that nobody has."""
-    ears.send(encode_message("/notify", 1))
-    return hear(ears).arguments[1]
+    websocket.send(encode_message("/notify", 1))
+    return receive(websocket).arguments[1]
 
 
-def test_whoever_left_is_forgotten(port):
-    with talk(port) as ears:
-        first = notify(ears)
-        with talk(port) as more:
+def test_a_closed_connection_is_forgotten(port):
+    with open_websocket(port) as websocket:
+        first = notify(websocket)
+        with open_websocket(port) as more:
             assert notify(more) == first + 1
     until = time.monotonic() + 5
-    with talk(port) as ears:
-        while notify(ears) != first:
-            ears.send(encode_message("/notify", 0))
-            hear(ears)
+    with open_websocket(port) as websocket:
+        while notify(websocket) != first:
+            websocket.send(encode_message("/notify", 0))
+            receive(websocket)
             assert time.monotonic() < until
 
 
@@ -203,15 +203,15 @@ def test_a_client_that_does_not_read_is_dropped(daemon, port, caplog):
     # Small buffers, so that few replies fill them; a connection has those of the socket that listened.
     for listening in daemon.daemon.network.web._sockets:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
-    with socket.socket() as deaf:
-        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        deaf.connect(("127.0.0.1", port))
-        with talk(port, sock=deaf, max_queue=1, close_timeout=0.1, compression=None) as ears:
+    with socket.socket() as unread:
+        unread.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        unread.connect(("127.0.0.1", port))
+        with open_websocket(port, sock=unread, max_queue=1, close_timeout=0.1, compression=None) as websocket:
             help_ = encode_message("/help")
             until = time.monotonic() + 20
             while "does not read its replies and was dropped" not in caplog.text and time.monotonic() < until:
                 try:
-                    ears.send(help_)
+                    websocket.send(help_)
                 except (ConnectionClosed, TimeoutError):
                     break
     assert "does not read its replies and was dropped" in caplog.text
@@ -219,20 +219,20 @@ def test_a_client_that_does_not_read_is_dropped(daemon, port, caplog):
         assert client.ask("/version", reply="/version.reply", timeout_s=30)
 
 
-def test_whoever_waits_is_told_when_the_daemon_stops(toys, tmp_path):
+def test_a_client_that_waits_gets_a_reply_when_the_daemon_stops(toys, tmp_path):
     settings = Settings(osc_port=0, http_port=0, folder=tmp_path, model="slow-toy", device="cpu", threads=1)
-    heard = []
+    replies = []
     with ExitStack() as stack:
         with running_daemon(settings, toys) as running:
             # Before anything is imported, perhaps: the port is open from the start.
-            ears = stack.enter_context(talk(running.daemon.network.web.port))
-            ears.send(encode_message("/generate", "wind", 30, "@steps", 100, "@id", "waits"))
-            while hear(ears).address != "/progress":
+            websocket = stack.enter_context(open_websocket(running.daemon.network.web.port))
+            websocket.send(encode_message("/generate", "wind", 30, "@steps", 100, "@id", "waits"))
+            while receive(websocket).address != "/progress":
                 pass
         with pytest.raises(ConnectionClosed):
             while True:
-                heard.append(hear(ears))
-    assert heard[-1].address == "/fail" and heard[-1].arguments[1::2] == ("cancelled", "waits")
+                replies.append(receive(websocket))
+    assert replies[-1].address == "/fail" and replies[-1].arguments[1::2] == ("cancelled", "waits")
 
 
 def test_a_daemon_that_is_stopped_at_once_stops(toys, tmp_path):
@@ -261,7 +261,7 @@ def test_http_that_cannot_work_leaves_osc_alone(toys, tmp_path, monkeypatch, cap
     settings = Settings(osc_port=0, http_port=0, folder=tmp_path, model="toy", device="cpu", threads=1)
     with running_daemon(settings, toys) as running, running.client() as client:
         until = time.monotonic() + 5
-        while "failed" not in (told := client.ask("/network", reply="/network.reply"))[1]:
+        while "failed" not in (state := client.ask("/network", reply="/network.reply"))[1]:
             assert time.monotonic() < until
-        assert "ZeroDivisionError" in told[1]
+        assert "ZeroDivisionError" in state[1]
     assert "HTTP does not work" in caplog.text

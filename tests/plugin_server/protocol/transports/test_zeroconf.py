@@ -18,7 +18,7 @@ from tests.journeys.conftest import free_port
 
 GROUP = "224.0.0.251"
 QUESTION = b"\0\1\0\0\0\1\0\0\0\0\0\0" + b"\4_osc\4_udp\5local\0" + b"\0\x0c" + b"\x80\1"
-"""For `_osc._udp.local.`, to be answered to the asker alone."""
+"""For `_osc._udp.local.`, to be answered to the sender alone."""
 
 
 class Seen(ServiceListener):
@@ -59,9 +59,9 @@ async def until(true: Callable[[], bool], seconds: float = 20) -> None:
 
 
 async def advertised(
-    body: Callable[[Advertiser], Awaitable[None]], osc_port: int, http_port: int, wanted: bool = True
+    body: Callable[[Advertiser], Awaitable[None]], osc_port: int, http_port: int, is_enabled: bool = True
 ) -> Advertiser:
-    advertiser = Advertiser(AccessPolicy(), is_enabled=wanted)
+    advertiser = Advertiser(AccessPolicy(), is_enabled=is_enabled)
     advertiser.start(osc_port, http_port)
     try:
         await until(lambda: advertiser.state != "starts")
@@ -75,7 +75,7 @@ def test_both_ports_are_found_and_forgotten(seen):
     osc_port, http_port = free_port(), free_port()
     keys = {(OSC, osc_port), (QUERY, http_port)}
 
-    async def look(advertiser: Advertiser) -> None:
+    async def check(advertiser: Advertiser) -> None:
         await until(lambda: keys <= set(seen.by_port))
         for kind, port in keys:
             info = seen.by_port[kind, port]
@@ -86,7 +86,7 @@ def test_both_ports_are_found_and_forgotten(seen):
         assert seen.by_port[OSC, osc_port].name == f"{advertiser.state}.{OSC}"
 
     async def body() -> None:
-        await advertised(look, osc_port, http_port)
+        await advertised(check, osc_port, http_port)
         await until(lambda: not keys & set(seen.by_port))
 
     asyncio.run(body())
@@ -111,22 +111,22 @@ def test_the_network_gets_no_answer_from_a_daemon_that_keeps_to_this_machine():
     def answers(port: int) -> list[bytes]:
         with (
             socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as responder,
-            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker,
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client,
         ):
-            # The system's own responder hears the network; on Linux all who share its port then do.
+            # The system's own responder receives from the network; on Linux all who share its port then do.
             responder.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, socket.inet_aton(GROUP) + address)
-            asker.bind((own[0], 0))
-            asker.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, address)
-            asker.settimeout(1.5)
-            asker.sendto(QUESTION, (GROUP, 5353))
-            asker.sendto(QUESTION, (own[0], 5353))
-            heard = []
+            client.bind((own[0], 0))
+            client.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, address)
+            client.settimeout(1.5)
+            client.sendto(QUESTION, (GROUP, 5353))
+            client.sendto(QUESTION, (own[0], 5353))
+            packets = []
             try:
                 while True:
-                    heard.append(asker.recv(9000))
+                    packets.append(client.recv(9000))
             except TimeoutError:
                 # Other daemons of this machine may answer; the port tells them apart.
-                return [packet for packet in heard if port.to_bytes(2, "big") in packet]
+                return [packet for packet in packets if port.to_bytes(2, "big") in packet]
 
     async def ask(advertiser: Advertiser) -> None:
         assert advertiser.state.startswith("Clipsonic Live")
@@ -136,7 +136,7 @@ def test_the_network_gets_no_answer_from_a_daemon_that_keeps_to_this_machine():
     asyncio.run(advertised(ask, port, free_port()))
 
 
-def test_on_the_network_its_addresses_are_told():
+def test_on_the_network_its_addresses_are_advertised():
     own = own_addresses()
     if not own:
         with pytest.raises(OSError, match="no address on a network"):
@@ -145,14 +145,14 @@ def test_on_the_network_its_addresses_are_told():
         assert advertise._addresses(lan=True) == own
 
 
-def test_nothing_is_told_when_that_is_not_wanted(seen):
+def test_nothing_is_advertised_when_it_is_off(seen):
     port = free_port()
 
     async def wait(advertiser: Advertiser) -> None:
         await asyncio.sleep(2)
         assert advertiser.state == "off" and (OSC, port) not in seen.by_port
 
-    asyncio.run(advertised(wait, port, 0, wanted=False))
+    asyncio.run(advertised(wait, port, 0, is_enabled=False))
 
 
 def test_zeroconf_that_fails_leaves_the_daemon_alone(toys, tmp_path, monkeypatch, caplog):
@@ -162,9 +162,9 @@ def test_zeroconf_that_fails_leaves_the_daemon_alone(toys, tmp_path, monkeypatch
     monkeypatch.setattr(advertise, "_open", refuse)
     settings = Settings(osc_port=0, http_port=0, folder=tmp_path, model="toy", device="cpu", threads=1)
     with running_daemon(settings, toys) as running, running.client() as client:
-        while (told := client.ask("/network", reply="/network.reply"))[2] == "starts":
+        while (reply := client.ask("/network", reply="/network.reply"))[2] == "starts":
             pass
-        assert told[2] == "failed: OSError('Network is unreachable')"
+        assert reply[2] == "failed: OSError('Network is unreachable')"
         assert list(client.generate("rain", 0.25))[-1].address == "/done"
     assert "zeroconf does not work" in caplog.text
 
