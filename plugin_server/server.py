@@ -14,6 +14,7 @@ from plugin_server.engine.bundles.registry import BundleRegistry
 from plugin_server.engine.messages import EngineOptions
 from plugin_server.engine.process.client import EngineClient
 from plugin_server.protocol.access import LOOPBACK, AccessPolicy
+from plugin_server.protocol.addresses import ADDRESSES, TABLE
 from plugin_server.protocol.commands.banks import BankCommands
 from plugin_server.protocol.commands.clips import ClipCommands
 from plugin_server.protocol.commands.daemon import DaemonCommands, DaemonStatus
@@ -28,7 +29,7 @@ from plugin_server.protocol.dispatcher import Dispatcher
 from plugin_server.protocol.job_events import JobEvents
 from plugin_server.protocol.replies import Handler, Replies, ReplyPorts
 from plugin_server.protocol.subscribers import Subscribers
-from plugin_server.protocol.table import TABLE, LiveRange, Range
+from plugin_server.protocol.table import LiveRange, Range
 from plugin_server.protocol.transports.midi import MidiIn
 from plugin_server.protocol.transports.network import Network
 from plugin_server.protocol.transports.oscquery import OscQuery
@@ -150,7 +151,7 @@ def _build_protocol(parts: _Parts, network: Network) -> _Protocol:
     library_thread, bank_thread = CommandThread("library"), CommandThread("banks")
 
     status = DaemonStatus(jobs, generator, parts.engine, parts.bundles, parts.settings.sample_rate)
-    daemon = DaemonCommands(status, network, subscribers, ports)
+    daemon = DaemonCommands(status, network, subscribers, ports, ADDRESSES)
     job_commands = JobCommands(jobs, generator, player, events)
     models = ModelCommands(parts.bundles, parts.engine, generator, events)
     clips = ClipCommands(parts.library, library_thread, job_commands.submit_checked)

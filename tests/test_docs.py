@@ -13,8 +13,9 @@ import pytest
 
 from plugin_server import errors
 from plugin_server.errors import BadArgument, BadSettings, ClipsonicError
+from plugin_server.protocol.addresses import ADDRESSES, TABLE
 from plugin_server.protocol.commands.playback import parse_play
-from plugin_server.protocol.table import ADDRESSES, REPLIES, TABLE
+from plugin_server.protocol.table import REPLIES
 from plugin_server.settings import SHIPPED_BUNDLES, Settings, load_settings
 from plugin_server.studio.requests import ATTRIBUTES, Generate
 

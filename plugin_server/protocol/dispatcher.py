@@ -5,11 +5,12 @@ from functools import partial
 
 from plugin_server.errors import ClipsonicError, UnknownAddress, shown
 from plugin_server.protocol.address_patterns import match_addresses
+from plugin_server.protocol.addresses import ADDRESSES, TABLE
 from plugin_server.protocol.arguments import find_id
 from plugin_server.protocol.packets import Message, decode_packet
 from plugin_server.protocol.replies import Handler, Replies, ReplyPorts
 from plugin_server.protocol.subscribers import Peer, PeerOnPort, Subscribers
-from plugin_server.protocol.table import ADDRESSES, TABLE, reply_sources
+from plugin_server.protocol.table import reply_sources
 
 
 class Dispatcher:

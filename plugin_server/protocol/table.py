@@ -1,6 +1,7 @@
-"""The address table: every address that is answered, with its arguments, and what every reply carries.
+"""Rows of the address table: what an address takes, and what a reply carries.
 
-The notation that people read, OSCQuery's types and ranges, and the checks at run time are all made from it.
+The notation that people read, OSCQuery's types and ranges, and the checks at run time are all made from them. The rows
+themselves lie beside their handlers, in `commands`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -8,10 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
-from plugin_server.audio.playback.player import BEATS
 from plugin_server.studio.attributes import Attribute, Kind
-from plugin_server.studio.banks.files import MAX_SLOTS
-from plugin_server.studio.requests import NAMED_ATTRIBUTES, SEED_LIMIT
 
 FAIL = "/fail"
 """Every command may be answered by it."""
@@ -168,186 +166,7 @@ _TAGS: dict[Kind, Tag] = {
 
 ON_OFF = Range(choices=(0, 1))
 PORTS = Range(1, 65535)
-VOLUMES = Range(0.0, 1.0)
-TEMPOS = Range(20.0, 999.0)
-VELOCITIES = Range(0, 127)
-SLOT_NUMBERS = Range(0, MAX_SLOTS - 1)
-PAGE_LENGTHS = Range(1, 200)
-"""Clips that are sent at once: each is a packet, and a patch's socket holds some hundreds."""
-PAGE_STARTS = Range(0, SEED_LIMIT)
-LOOP_POINTS = Range(0.0, 3600.0)
-"""Seconds of the two numbers after /play's @loop."""
-PLAY_ATTRIBUTES = (
-    Argument("gain", "f", Range(0.0, 4.0), optional=True),
-    Argument("pan", "f", Range(-1.0, 1.0), optional=True),
-    Argument("rate", "f", Range(0.0625, 16.0), optional=True),
-    Argument("attack", "f", Range(0.0, 30.0), optional=True),
-    Argument("release", "f", Range(0.0, 30.0), optional=True),
-    # 0 or 1, or two points of the clip.
-    Argument("loop", "f", LOOP_POINTS, optional=True),
-    Argument("at", "s", Range(choices=("now", *BEATS)), optional=True),
-    Argument("choke", optional=True),
-)
-PAGE_ATTRIBUTES = (
-    Argument("count", "i", PAGE_LENGTHS, optional=True),
-    Argument("from", "i", PAGE_STARTS, optional=True),
-)
 
-TABLE = (
-    Row(
-        "/generate",
-        "make a clip, or several takes, from words, from pictures (@image, absolute paths on this machine) or from "
-        "both; a number after the words is its length in seconds, unless they are not quoted and no clip can be that "
-        "long, as in: kick 808",
-        (Argument("prompt"), Argument("seconds", "f", LiveRange.LENGTHS, optional=True)),
-        request_arguments(NAMED_ATTRIBUTES),
-        replies=("/queued", "/progress", "/clip", "/done"),
-    ),
-    Row(
-        "/cancel",
-        "stop one job, the running one, or all",
-        (Argument("job", words=("all",), optional=True),),
-    ),
-    Row("/status", "what the daemon is doing", replies=("/status.reply",)),
-    Row("/version", "name and version", replies=("/version.reply",)),
-    Row(
-        "/sync",
-        "answered when every job asked for before has ended",
-        (Argument("id", "i", optional=True),),
-        replies=("/synced",),
-    ),
-    Row(
-        "/notify",
-        "hear of every job, here or on another port",
-        (Argument("switch", "i", ON_OFF, shows_range=True), Argument("port", "i", PORTS, optional=True)),
-    ),
-    Row(
-        "/network",
-        "where and by whom the daemon can be found, and how many it refused",
-        replies=("/network.reply",),
-    ),
-    Row("/help", "this table", (Argument("address", optional=True),), replies=("/help.reply", "/done")),
-    Row(
-        "/play",
-        "sound a clip: its id, its path in the clip folder, or the last one; @at beat or bar waits for /tempo",
-        (Argument("clip", words=("last",), optional=True),),
-        PLAY_ATTRIBUTES,
-    ),
-    Row("/stop", "fade a clip out, or all", (Argument("clip", words=("all",), optional=True),)),
-    Row(
-        "/meter",
-        "levels of the live output twenty times a second, here or on another port",
-        (Argument("switch", "i", ON_OFF, shows_range=True), Argument("port", "i", PORTS, optional=True)),
-        replies=("/levels", "/done"),
-    ),
-    Row("/volume", "master volume", (Argument("volume", "f", VOLUMES, shows_range=True),)),
-    Row("/tempo", "beats a minute of @at", (Argument("bpm", "f", TEMPOS, optional=True),)),
-    Row(
-        "/link",
-        "take part in Ableton Link's session, whose tempo and beat then count",
-        (Argument("switch", "i", ON_OFF, optional=True, shows_range=True),),
-    ),
-    Row("/bank/list", "prompt banks", replies=("/bank", "/done")),
-    Row(
-        "/bank/load",
-        "put a bank under the pads; without a name, tell of the loaded one",
-        (Argument("name", optional=True),),
-        replies=("/bank.slot", "/done"),
-    ),
-    Row("/bank/next", "the next bank of the list", replies=("/bank.slot", "/done")),
-    Row("/bank/previous", "the one before", replies=("/bank.slot", "/done")),
-    Row(
-        "/bank/render",
-        "make the clips that the bank lacks, or that of one slot; others are served between two slots",
-        (Argument("slot", optional=True),),
-        replies=("/queued", "/progress", "/clip", "/bank.slot", "/done"),
-    ),
-    Row(
-        "/bank/fire",
-        "sound a slot, by its number from 0 or its name, at once when its clip is made, else as soon as it is",
-        (Argument("slot"), Argument("velocity", "f", VELOCITIES, optional=True)),
-        replies=("/queued", "/progress", "/clip", "/bank.slot", "/done"),
-    ),
-    Row(
-        "/bank/set",
-        "give a slot another prompt, or add one at the end",
-        (
-            Argument("slot", "i", SLOT_NUMBERS),
-            Argument("prompt"),
-            Argument("seconds", "f", LiveRange.LENGTHS, optional=True),
-        ),
-        request_arguments(row for row in NAMED_ATTRIBUTES if row.in_bank),
-        replies=("/bank.slot", "/done"),
-    ),
-    Row("/bank/save", "keep the bank as it is now, among your own", (Argument("name", optional=True),)),
-    Row("/device/list", "sound outputs", replies=("/device", "/done")),
-    Row("/device/set", "play on this output", (Argument("name"),)),
-    Row("/model/list", "installed models", replies=("/model", "/done")),
-    Row(
-        "/model/load",
-        "have a model ready before it is asked for a clip",
-        (Argument("name", range=LiveRange.MODELS),),
-        replies=("/queued", "/progress", "/done"),
-    ),
-    Row(
-        "/model/unload",
-        "give the memory of a model back",
-        (Argument("name", range=LiveRange.MODELS),),
-        replies=("/queued", "/done"),
-    ),
-    Row(
-        "/clip/list",
-        "the newest clips, 20 of them; from 0 on",
-        # OSCQuery has never shown their ranges, PAGE_LENGTHS and PAGE_STARTS.
-        (Argument("how many", "i", optional=True), Argument("from", "i", optional=True)),
-        replies=("/clip.list", "/clip.info", "/done"),
-    ),
-    Row(
-        "/clip/search",
-        "clips with all these words, or their beginnings, in prompt, tags or name; starred is such a word",
-        (Argument("words"),),
-        PAGE_ATTRIBUTES,
-        replies=("/clip.list", "/clip.info", "/done"),
-    ),
-    Row(
-        "/clip/info",
-        "one clip: its id, its file's name or path, or last",
-        (Argument("clip"),),
-        replies=("/clip.info", "/done"),
-    ),
-    Row(
-        "/clip/star",
-        "give a clip a star, or take it away",
-        (Argument("clip"), Argument("switch", "i", ON_OFF, optional=True, shows_range=True)),
-        replies=("/clip.info", "/done"),
-    ),
-    Row(
-        "/clip/tag",
-        "add words to a clip's tags; -word takes one away",
-        (Argument("clip"), Argument("words")),
-        replies=("/clip.info", "/done"),
-    ),
-    Row(
-        "/clip/delete",
-        "put a clip's file into the system's trash",
-        (Argument("clip"),),
-        replies=("/clip.info", "/done"),
-    ),
-    Row(
-        "/clip/undo",
-        "one step back: a request's takes, a deletion, a star, a tag",
-        replies=("/clip.info", "/done"),
-    ),
-    Row("/clip/redo", "the step that was undone last, again", replies=("/clip.info", "/done")),
-    Row(
-        "/clip/again",
-        "the same request with another seed",
-        (Argument("clip"), Argument("seed", "i", optional=True)),
-        replies=("/queued", "/progress", "/clip", "/done"),
-    ),
-    Row("/clip/scan", "compare the library with the sample folder now"),
-)
-ADDRESSES = {row.address: row for row in TABLE}
 REPLIES = {
     "/queued": Reply("job, address, jobs before it", "ssi"),
     "/progress": Reply("job, 0 to 1, stage", "sfs"),

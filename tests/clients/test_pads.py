@@ -8,7 +8,7 @@ import zlib
 
 import pytest
 
-from plugin_server.protocol.table import ADDRESSES
+from plugin_server.protocol.addresses import ADDRESSES
 from plugin_server.settings import Settings
 from plugin_server.studio.banks.files import Bank, BankRegistry, Slot
 from plugin_server.studio.requests import Generate

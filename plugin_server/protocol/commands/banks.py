@@ -13,12 +13,45 @@ from plugin_server.protocol.job_events import JobEvents
 from plugin_server.protocol.packets import Atom
 from plugin_server.protocol.replies import Answer, Handler, Replies, Reply
 from plugin_server.protocol.subscribers import NOBODY, Peer
-from plugin_server.studio.banks.files import Bank, Slot
+from plugin_server.protocol.table import Argument, LiveRange, Range, Row, request_arguments
+from plugin_server.studio.banks.files import MAX_SLOTS, Bank, Slot
 from plugin_server.studio.banks.loaded import LoadedBank
 from plugin_server.studio.generator import ClipGenerator
 from plugin_server.studio.image_fingerprints import require_images
 from plugin_server.studio.jobs import ClipMade, Event, Job
-from plugin_server.studio.requests import RenderBank, RenderSlot
+from plugin_server.studio.requests import NAMED_ATTRIBUTES, RenderBank, RenderSlot
+
+SLOT_NUMBERS = Range(0, MAX_SLOTS - 1)
+ROWS = (
+    Row("/bank/list", "prompt banks", replies=("/bank", "/done")),
+    Row(
+        "/bank/load",
+        "put a bank under the pads; without a name, tell of the loaded one",
+        (Argument("name", optional=True),),
+        replies=("/bank.slot", "/done"),
+    ),
+    Row("/bank/next", "the next bank of the list", replies=("/bank.slot", "/done")),
+    Row("/bank/previous", "the one before", replies=("/bank.slot", "/done")),
+    Row(
+        "/bank/render",
+        "make the clips that the bank lacks, or that of one slot; others are served between two slots",
+        (Argument("slot", optional=True),),
+        replies=("/queued", "/progress", "/clip", "/bank.slot", "/done"),
+    ),
+    Row(
+        "/bank/set",
+        "give a slot another prompt, or add one at the end",
+        (
+            Argument("slot", "i", SLOT_NUMBERS),
+            Argument("prompt"),
+            Argument("seconds", "f", LiveRange.LENGTHS, optional=True),
+        ),
+        request_arguments(row for row in NAMED_ATTRIBUTES if row.in_bank),
+        replies=("/bank.slot", "/done"),
+    ),
+    Row("/bank/save", "keep the bank as it is now, among your own", (Argument("name", optional=True),)),
+)
+"""Rows of the address table that this file answers."""
 
 MAX_TEXT = 500
 """Characters of a prompt or a description that are sent."""

@@ -24,12 +24,74 @@ from plugin_server.protocol.commands.thread import CommandThread
 from plugin_server.protocol.packets import Atom
 from plugin_server.protocol.replies import Answer, Handler, Reply
 from plugin_server.protocol.subscribers import Peer
-from plugin_server.protocol.table import PAGE_ATTRIBUTES, PAGE_LENGTHS, PAGE_STARTS
+from plugin_server.protocol.table import ON_OFF, Argument, Range, Row
 from plugin_server.studio.library.library import Library, Page
 from plugin_server.studio.library.records import ClipRecord
 from plugin_server.studio.library.undo import UndoStep
 from plugin_server.studio.requests import SEED_LIMIT, Generate
 from plugin_server.studio.reuse import request_like
+
+PAGE_LENGTHS = Range(1, 200)
+"""Clips that are sent at once: each is a packet, and a patch's socket holds some hundreds."""
+PAGE_STARTS = Range(0, SEED_LIMIT)
+PAGE_ATTRIBUTES = (
+    Argument("count", "i", PAGE_LENGTHS, optional=True),
+    Argument("from", "i", PAGE_STARTS, optional=True),
+)
+ROWS = (
+    Row(
+        "/clip/list",
+        "the newest clips, 20 of them; from 0 on",
+        # OSCQuery has never shown their ranges, PAGE_LENGTHS and PAGE_STARTS.
+        (Argument("how many", "i", optional=True), Argument("from", "i", optional=True)),
+        replies=("/clip.list", "/clip.info", "/done"),
+    ),
+    Row(
+        "/clip/search",
+        "clips with all these words, or their beginnings, in prompt, tags or name; starred is such a word",
+        (Argument("words"),),
+        PAGE_ATTRIBUTES,
+        replies=("/clip.list", "/clip.info", "/done"),
+    ),
+    Row(
+        "/clip/info",
+        "one clip: its id, its file's name or path, or last",
+        (Argument("clip"),),
+        replies=("/clip.info", "/done"),
+    ),
+    Row(
+        "/clip/star",
+        "give a clip a star, or take it away",
+        (Argument("clip"), Argument("switch", "i", ON_OFF, optional=True, shows_range=True)),
+        replies=("/clip.info", "/done"),
+    ),
+    Row(
+        "/clip/tag",
+        "add words to a clip's tags; -word takes one away",
+        (Argument("clip"), Argument("words")),
+        replies=("/clip.info", "/done"),
+    ),
+    Row(
+        "/clip/delete",
+        "put a clip's file into the system's trash",
+        (Argument("clip"),),
+        replies=("/clip.info", "/done"),
+    ),
+    Row(
+        "/clip/undo",
+        "one step back: a request's takes, a deletion, a star, a tag",
+        replies=("/clip.info", "/done"),
+    ),
+    Row("/clip/redo", "the step that was undone last, again", replies=("/clip.info", "/done")),
+    Row(
+        "/clip/again",
+        "the same request with another seed",
+        (Argument("clip"), Argument("seed", "i", optional=True)),
+        replies=("/queued", "/progress", "/clip", "/done"),
+    ),
+    Row("/clip/scan", "compare the library with the sample folder now"),
+)
+"""Rows of the address table that this file answers."""
 
 DEFAULT_COUNT = 20
 """Clips that are sent at once where nothing else is said."""

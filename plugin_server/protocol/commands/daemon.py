@@ -1,6 +1,6 @@
 """`/status`, `/version`, `/network`, `/notify` and `/help`: the daemon itself."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from plugin_server import __version__
@@ -12,10 +12,27 @@ from plugin_server.protocol.arguments import as_text, as_whole, at_most_one
 from plugin_server.protocol.packets import Atom
 from plugin_server.protocol.replies import Answer, Handler, Reply, ReplyPorts
 from plugin_server.protocol.subscribers import MAX_SUBSCRIBERS, Peer, Subscribers
-from plugin_server.protocol.table import ADDRESSES, TABLE
+from plugin_server.protocol.table import ON_OFF, PORTS, Argument, Row
 from plugin_server.protocol.transports.network import Network
 from plugin_server.studio.generator import ClipGenerator
 from plugin_server.studio.jobs import Jobs
+
+ROWS = (
+    Row("/status", "what the daemon is doing", replies=("/status.reply",)),
+    Row("/version", "name and version", replies=("/version.reply",)),
+    Row(
+        "/notify",
+        "hear of every job, here or on another port",
+        (Argument("switch", "i", ON_OFF, shows_range=True), Argument("port", "i", PORTS, optional=True)),
+    ),
+    Row(
+        "/network",
+        "where and by whom the daemon can be found, and how many it refused",
+        replies=("/network.reply",),
+    ),
+    Row("/help", "this table", (Argument("address", optional=True),), replies=("/help.reply", "/done")),
+)
+"""Rows of the address table that this file answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +72,17 @@ class DaemonStatus:
 class DaemonCommands:
     """Handlers of the addresses about the daemon itself."""
 
-    def __init__(self, status: DaemonStatus, network: Network, subscribers: Subscribers, ports: ReplyPorts) -> None:
+    def __init__(
+        self,
+        status: DaemonStatus,
+        network: Network,
+        subscribers: Subscribers,
+        ports: ReplyPorts,
+        table: Mapping[str, Row],
+    ) -> None:
+        """Take what the answers are made of; `table` has the rows of all commands by their address, for /help."""
         self._status, self._network = status, network
-        self._subscribers, self._ports = subscribers, ports
+        self._subscribers, self._ports, self._table = subscribers, ports, table
 
     def handlers(self) -> dict[str, Handler]:
         """Return the handlers by address."""
@@ -87,6 +112,7 @@ class DaemonCommands:
 
     def _help(self, peer: Peer, arguments: Sequence[Atom]) -> Answer:
         which = at_most_one("address", arguments)
-        rows = TABLE if which is None else [ADDRESSES[a] for a in match_addresses(as_text("address", which), ADDRESSES)]
+        addresses = self._table if which is None else match_addresses(as_text("address", which), self._table)
+        rows = [self._table[address] for address in addresses]
         replies: list[Reply] = [("/help.reply", row.address, row.notation, row.help) for row in rows]
         return [*replies, ("/done", "/help", len(rows))]

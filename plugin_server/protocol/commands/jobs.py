@@ -12,9 +12,34 @@ from plugin_server.protocol.job_events import JobEvents
 from plugin_server.protocol.packets import Atom
 from plugin_server.protocol.replies import Answer, Handler, Reply
 from plugin_server.protocol.subscribers import Peer
+from plugin_server.protocol.table import Argument, LiveRange, Row, request_arguments
 from plugin_server.studio.generator import ClipGenerator
 from plugin_server.studio.jobs import Jobs
-from plugin_server.studio.requests import Generate
+from plugin_server.studio.requests import NAMED_ATTRIBUTES, Generate
+
+ROWS = (
+    Row(
+        "/generate",
+        "make a clip, or several takes, from words, from pictures (@image, absolute paths on this machine) or from "
+        "both; a number after the words is its length in seconds, unless they are not quoted and no clip can be that "
+        "long, as in: kick 808",
+        (Argument("prompt"), Argument("seconds", "f", LiveRange.LENGTHS, optional=True)),
+        request_arguments(NAMED_ATTRIBUTES),
+        replies=("/queued", "/progress", "/clip", "/done"),
+    ),
+    Row(
+        "/cancel",
+        "stop one job, the running one, or all",
+        (Argument("job", words=("all",), optional=True),),
+    ),
+    Row(
+        "/sync",
+        "answered when every job asked for before has ended",
+        (Argument("id", "i", optional=True),),
+        replies=("/synced",),
+    ),
+)
+"""Rows of the address table that this file answers."""
 
 
 class JobCommands:

@@ -8,6 +8,17 @@ from plugin_server.protocol.arguments import as_switch, at_most, exactly
 from plugin_server.protocol.packets import Atom, encode_message
 from plugin_server.protocol.replies import Answer, Handler, ReplyPorts
 from plugin_server.protocol.subscribers import Peer, Subscribers
+from plugin_server.protocol.table import ON_OFF, PORTS, Argument, Row
+
+ROWS = (
+    Row(
+        "/meter",
+        "levels of the live output twenty times a second, here or on another port",
+        (Argument("switch", "i", ON_OFF, shows_range=True), Argument("port", "i", PORTS, optional=True)),
+        replies=("/levels", "/done"),
+    ),
+)
+"""Rows of the address table that this file answers."""
 
 INTERVAL_S = 0.05
 

@@ -10,8 +10,26 @@ from plugin_server.protocol.job_events import JobEvents
 from plugin_server.protocol.packets import Atom
 from plugin_server.protocol.replies import Answer, Handler, Reply
 from plugin_server.protocol.subscribers import Peer
+from plugin_server.protocol.table import Argument, LiveRange, Row
 from plugin_server.studio.generator import ClipGenerator
 from plugin_server.studio.requests import LoadModel, UnloadModel
+
+ROWS = (
+    Row("/model/list", "installed models", replies=("/model", "/done")),
+    Row(
+        "/model/load",
+        "have a model ready before it is asked for a clip",
+        (Argument("name", range=LiveRange.MODELS),),
+        replies=("/queued", "/progress", "/done"),
+    ),
+    Row(
+        "/model/unload",
+        "give the memory of a model back",
+        (Argument("name", range=LiveRange.MODELS),),
+        replies=("/queued", "/done"),
+    ),
+)
+"""Rows of the address table that this file answers."""
 
 
 class ModelCommands:

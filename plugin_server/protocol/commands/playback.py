@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Sequence
 from typing import Any
 
-from plugin_server.audio.playback.player import Cue, Player
+from plugin_server.audio.playback.player import BEATS, Cue, Player
 from plugin_server.errors import BadArgument
 from plugin_server.protocol.arguments import (
     as_number,
@@ -19,10 +19,44 @@ from plugin_server.protocol.commands.thread import CommandThread
 from plugin_server.protocol.packets import Atom
 from plugin_server.protocol.replies import Answer, Handler, Reply
 from plugin_server.protocol.subscribers import Peer
-from plugin_server.protocol.table import LOOP_POINTS, PLAY_ATTRIBUTES, TEMPOS, VOLUMES, Range
+from plugin_server.protocol.table import ON_OFF, Argument, Range, Row
 from plugin_server.studio.library.library import Library
 
+VOLUMES = Range(0.0, 1.0)
+TEMPOS = Range(20.0, 999.0)
+LOOP_POINTS = Range(0.0, 3600.0)
+"""Seconds of the two numbers after /play's @loop."""
+PLAY_ATTRIBUTES = (
+    Argument("gain", "f", Range(0.0, 4.0), optional=True),
+    Argument("pan", "f", Range(-1.0, 1.0), optional=True),
+    Argument("rate", "f", Range(0.0625, 16.0), optional=True),
+    Argument("attack", "f", Range(0.0, 30.0), optional=True),
+    Argument("release", "f", Range(0.0, 30.0), optional=True),
+    # 0 or 1, or two points of the clip.
+    Argument("loop", "f", LOOP_POINTS, optional=True),
+    Argument("at", "s", Range(choices=("now", *BEATS)), optional=True),
+    Argument("choke", optional=True),
+)
 ATTRIBUTES = {attribute.name: attribute for attribute in PLAY_ATTRIBUTES}
+ROWS = (
+    Row(
+        "/play",
+        "sound a clip: its id, its path in the clip folder, or the last one; @at beat or bar waits for /tempo",
+        (Argument("clip", words=("last",), optional=True),),
+        PLAY_ATTRIBUTES,
+    ),
+    Row("/stop", "fade a clip out, or all", (Argument("clip", words=("all",), optional=True),)),
+    Row("/volume", "master volume", (Argument("volume", "f", VOLUMES, shows_range=True),)),
+    Row("/tempo", "beats a minute of @at", (Argument("bpm", "f", TEMPOS, optional=True),)),
+    Row(
+        "/link",
+        "take part in Ableton Link's session, whose tempo and beat then count",
+        (Argument("switch", "i", ON_OFF, optional=True, shows_range=True),),
+    ),
+    Row("/device/list", "sound outputs", replies=("/device", "/done")),
+    Row("/device/set", "play on this output", (Argument("name"),)),
+)
+"""Rows of the address table that this file answers."""
 
 
 class PlaybackCommands:

@@ -15,11 +15,22 @@ from plugin_server.protocol.job_events import JobEvents
 from plugin_server.protocol.packets import Atom
 from plugin_server.protocol.replies import Answer, Handler, Replies, Reply
 from plugin_server.protocol.subscribers import Peer
-from plugin_server.protocol.table import VELOCITIES
+from plugin_server.protocol.table import Argument, Range, Row
 from plugin_server.studio.banks.files import Slot
 from plugin_server.studio.banks.loaded import LoadedBank
 from plugin_server.studio.jobs import ClipMade, Done, Event, Failed, Job
 from plugin_server.studio.requests import RenderSlot
+
+VELOCITIES = Range(0, 127)
+ROWS = (
+    Row(
+        "/bank/fire",
+        "sound a slot, by its number from 0 or its name, at once when its clip is made, else as soon as it is",
+        (Argument("slot"), Argument("velocity", "f", VELOCITIES, optional=True)),
+        replies=("/queued", "/progress", "/clip", "/bank.slot", "/done"),
+    ),
+)
+"""Rows of the address table that this file answers."""
 
 ADDRESS = "/bank/fire"
 FULL_VELOCITY = 127

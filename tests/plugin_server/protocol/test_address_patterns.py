@@ -6,7 +6,7 @@ import pytest
 
 from plugin_server.errors import UnknownAddress
 from plugin_server.protocol.address_patterns import match_addresses
-from plugin_server.protocol.table import ADDRESSES
+from plugin_server.protocol.addresses import ADDRESSES
 
 
 @pytest.mark.parametrize(

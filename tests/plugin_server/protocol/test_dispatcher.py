@@ -14,8 +14,8 @@ from pythonosc.osc_message_builder import build_msg
 from plugin_server import __version__
 from plugin_server.client import Client
 from plugin_server.errors import ClipsonicError
+from plugin_server.protocol.addresses import TABLE
 from plugin_server.protocol.packets import decode_packet, encode_message
-from plugin_server.protocol.table import TABLE
 from plugin_server.protocol.transports.framing import Framing
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from plugin_server.protocol.table import ADDRESSES, ON_OFF, TABLE, Argument, LiveRange, Range, Row, reply_sources
+from plugin_server.protocol.addresses import ADDRESSES, TABLE
+from plugin_server.protocol.table import ON_OFF, Argument, LiveRange, Range, Row, reply_sources
 from plugin_server.studio.requests import NAMED_ATTRIBUTES
 
 

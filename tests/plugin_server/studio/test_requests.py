@@ -8,8 +8,8 @@ from plugin_server.commands.flags import add_generate
 from plugin_server.engine.bundles.card import Lengths
 from plugin_server.engine.messages import GenerationParams
 from plugin_server.errors import BadArgument, BadFile
+from plugin_server.protocol.addresses import ADDRESSES
 from plugin_server.protocol.generate_arguments import parse_generate
-from plugin_server.protocol.table import ADDRESSES
 from plugin_server.studio.attributes import Attribute, Effect, Kind, attribute, attributes_of
 from plugin_server.studio.banks.files import BANK_KEYS, SLOT_KEYS, read_bank
 from plugin_server.studio.requests import ATTRIBUTES, NAMED_ATTRIBUTES, Generate, split_length

@@ -6,8 +6,9 @@ import pytest
 from pythonosc.osc_message import OscMessage
 
 from plugin_server.client import Client
+from plugin_server.protocol.addresses import TABLE
 from plugin_server.protocol.packets import Atom, address_of
-from plugin_server.protocol.table import REPLIES, TABLE, Argument, LiveRange, Range, Row, reply_sources
+from plugin_server.protocol.table import REPLIES, Argument, LiveRange, Range, Row, reply_sources
 from plugin_server.protocol.transports.oscquery import REQUIRED, SUPPORTED, OscQuery, address_space
 
 LIVE = {LiveRange.LENGTHS: Range(0.5, 30), LiveRange.MODELS: Range(choices=("mini", "toy"))}

@@ -10,8 +10,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
+from plugin_server.protocol.addresses import TABLE
 from plugin_server.protocol.packets import Message, decode_packet, encode_message
-from plugin_server.protocol.table import TABLE
 from plugin_server.settings import Settings
 from tests.conftest import running_daemon
 

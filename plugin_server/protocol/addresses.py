@@ -1,0 +1,47 @@
+"""The address table: the rows of all commands, in the order of help."""
+
+from plugin_server.protocol.commands import banks, clips, daemon, jobs, meter, models, playback, slots
+
+ORDER = (
+    "/generate",
+    "/cancel",
+    "/status",
+    "/version",
+    "/sync",
+    "/notify",
+    "/network",
+    "/help",
+    "/play",
+    "/stop",
+    "/meter",
+    "/volume",
+    "/tempo",
+    "/link",
+    "/bank/list",
+    "/bank/load",
+    "/bank/next",
+    "/bank/previous",
+    "/bank/render",
+    "/bank/fire",
+    "/bank/set",
+    "/bank/save",
+    "/device/list",
+    "/device/set",
+    "/model/list",
+    "/model/load",
+    "/model/unload",
+    "/clip/list",
+    "/clip/search",
+    "/clip/info",
+    "/clip/star",
+    "/clip/tag",
+    "/clip/delete",
+    "/clip/undo",
+    "/clip/redo",
+    "/clip/again",
+    "/clip/scan",
+)
+"""Addresses as `/help` and OSCQuery list them."""
+_MODULES = (banks, clips, daemon, jobs, meter, models, playback, slots)
+TABLE = tuple(sorted((row for module in _MODULES for row in module.ROWS), key=lambda row: ORDER.index(row.address)))
+ADDRESSES = {row.address: row for row in TABLE}
