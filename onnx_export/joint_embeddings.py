@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 MINI = "clipsonic-mini"
 """The small embedding; its towers lie in a folder of runs."""
 SCHEMES = ("hf-hub", "local-dir")
-"""open_clip's own ways to name a model that brings its weights."""
-BATCH = 64
-FITS = {"shortest": "crop", "squash": "squash"}
-"""open_clip's ways to make a picture square, as cards call them."""
+"""Prefixes by which open_clip names a model that brings its weights."""
+BATCH_SIZE = 64
+FIT_NAMES = {"shortest": "crop", "squash": "squash"}
+"""open_clip's names of how a picture is made square, to those of cards."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,19 +29,20 @@ class JointEmbedding:
     """Pictures and words as unit vectors in one space."""
 
     name: str
-    """Two models fit together only when it is the same."""
+    """Vectors of two models can be compared only when it is the same."""
     size: int
     """Numbers in a vector."""
     picture_side: int
     """Pixels a side that the picture tower looks at."""
     embed_pictures: Callable[[Sequence[np.ndarray]], np.ndarray]
-    """Pictures uint8 (height, width, 3), each of any size, to float32 (n, size)."""
+    """The image tower: pictures uint8 (height, width, 3), each of any size, to float32 (n, size)."""
     embed_texts: Callable[[Sequence[str]], np.ndarray]
+    """The text tower: n texts to float32 (n, size)."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenClip:
-    """One of open_clip's models, ready to be asked or exported."""
+    """One of open_clip's models in evaluation mode, ready to be used or exported."""
 
     model: Any
     """A `torch.nn.Module` with `encode_image`, `encode_text`, `visual` and whatever else its class has."""
@@ -50,8 +51,14 @@ class OpenClip:
 
 
 def embedding_name(tag: str) -> str:
-    """The name that the embedding of a tag gets: 'open_clip/ViT-L-14/openai', or the beginning of the checksum in place
-    of the weights' tag where they are a file. Raises ValueError for what is no tag."""
+    """Return the name of the embedding of a tag, as cards have it.
+
+    It is 'open_clip/ViT-L-14/openai', or has the beginning of the checksum in place of the weights' tag where they are
+    a file.
+
+    Raises:
+        ValueError: For what is no tag.
+    """
     model, _, weights = tag.partition(":")
     if tag == MINI:
         return CLIPSONIC_EMBEDDING
@@ -61,32 +68,38 @@ def embedding_name(tag: str) -> str:
         return f"open_clip/{weights}"
     file = _weights_in(Path(weights)) if model == "local-dir" else Path(weights)
     if file.is_file():
-        place = Path(weights).name if model == "local-dir" else Path(model).name.removesuffix(".json")
-        return f"open_clip/{place}/{file_sha256(file)[:12]}"
-    # Weights that have a tag are taken with the activation they were taught with, whatever the model's name says.
+        model_name = Path(weights).name if model == "local-dir" else Path(model).name.removesuffix(".json")
+        return f"open_clip/{model_name}/{file_sha256(file)[:12]}"
+    # Weights that have a tag are taken with the activation they were trained with, whatever the model's name says.
     return f"open_clip/{model.removesuffix('-quickgelu')}/{weights}"
 
 
 def _weights_in(folder: Path) -> Path:
-    """The file that open_clip takes of a folder. Raises ValueError when it would take none."""
+    """Return the file of weights that open_clip takes of a folder. Raises ValueError when it would take none."""
     from onnx_export.torchvision_ops import declare_missing_operators
 
-    declared = declare_missing_operators()
+    operators = declare_missing_operators()
     from open_clip.factory import _find_checkpoint_in_dir
 
     found = _find_checkpoint_in_dir(folder)
-    del declared
+    del operators
     if not found:
         raise ValueError(f"embedding: {folder} has no file of weights")
     return Path(found)
 
 
 def open_embedding(tag: str, device: str = "cpu", runs: Path = Path("runs")) -> JointEmbedding:
-    """Both towers of a tag, on a torch device; in half precision on CUDA.
+    """Open both towers of a tag, in half precision on CUDA.
 
-    'MODEL:WEIGHTS' names one of open_clip's models and either its weights' tag or a file of weights; MODEL may be a
-    JSON file with a configuration. A file of OpenAI's needs a MODEL that ends in '-quickgelu'. 'clipsonic-mini' is read
-    from `runs`. Raises ValueError for a tag that means nothing.
+    Args:
+        tag: 'MODEL:WEIGHTS' names one of open_clip's models and either its weights' tag or a file of weights; MODEL may
+            be a JSON file with a configuration. A file of OpenAI's needs a MODEL that ends in '-quickgelu'.
+            'clipsonic-mini' is the small embedding that is trained here.
+        device: A torch device.
+        runs: The folder that 'clipsonic-mini' is read from.
+
+    Raises:
+        ValueError: For a tag that means nothing, and for weights that are not there.
     """
     name = embedding_name(tag)
     if tag == MINI:
@@ -96,14 +109,14 @@ def open_embedding(tag: str, device: str = "cpu", runs: Path = Path("runs")) -> 
     def encode_texts(part: Sequence[str]) -> "torch.Tensor":
         return clip.model.encode_text(clip.tokenize(list(part)).to(device))
 
-    return _joined(name, clip.picture, clip.model.encode_image, encode_texts, device)
+    return _batch_and_normalise(name, clip.picture, clip.model.encode_image, encode_texts, device)
 
 
 def load_open_clip(tag: str, device: str = "cpu") -> OpenClip:
-    """The model of 'MODEL:WEIGHTS', as for `open_embedding`, in single precision. Raises ValueError like it."""
+    """Load the model of 'MODEL:WEIGHTS', as for `open_embedding`, in single precision. Raises ValueError like it."""
     from onnx_export.torchvision_ops import declare_missing_operators
 
-    declared = declare_missing_operators()
+    operators = declare_missing_operators()
     import open_clip
 
     weights: str | None
@@ -117,16 +130,16 @@ def load_open_clip(tag: str, device: str = "cpu") -> OpenClip:
     if weights and not Path(weights).is_file() and not open_clip.get_pretrained_cfg(model_name, weights):
         known = ", ".join(open_clip.list_pretrained_tags_by_model(model_name)) or "none"
         raise ValueError(f"embedding {tag!r}: {weights!r} is no file and none of the weights known: {known}")
-    # Weights taught with the quick GELU are silently worse with the exact one.
-    quick = bool(weights) and open_clip.get_pretrained_cfg(model_name, weights).get("quick_gelu", False)
+    # Weights trained with the quick GELU are silently worse with the exact one.
+    quick_gelu = bool(weights) and open_clip.get_pretrained_cfg(model_name, weights).get("quick_gelu", False)
     try:
         model = open_clip.create_model(
-            model_name, weights, device=device, force_quick_gelu=quick, require_pretrained=True
+            model_name, weights, device=device, force_quick_gelu=quick_gelu, require_pretrained=True
         )
     except RuntimeError as error:
         raise ValueError(f"embedding {tag!r}: {error}") from error
     # The declaration lives as long as the model.
-    model.eval().requires_grad_(False).declared_operators = declared
+    model.eval().requires_grad_(requires_grad=False).operators = operators
     return OpenClip(
         model, open_clip.get_tokenizer(model_name), _picture_spec(open_clip.get_model_preprocess_cfg(model))
     )
@@ -142,12 +155,12 @@ def _add_configuration(path: Path) -> str:
 
 
 def _picture_spec(settings: dict) -> ImageSpec:
-    size, fit = settings["size"], FITS.get(settings.get("resize_mode", "shortest"))
+    size, fit = settings["size"], FIT_NAMES.get(settings.get("resize_mode", "shortest"))
     sides = set(size) if isinstance(size, (tuple, list)) else {size}
     filter_ = settings.get("interpolation", "bicubic")
     if fit is None or len(sides) != 1 or filter_ not in FILTERS:
-        made = f"{settings.get('resize_mode')!r} and {filter_!r}"
-        raise ValueError(f"embedding: pictures of {size} made by {made} cannot be served")
+        preparation = f"{settings.get('resize_mode')!r} and {filter_!r}"
+        raise ValueError(f"embedding: pictures of {size} made by {preparation} cannot be served")
     return ImageSpec(sides.pop(), tuple(settings["mean"]), tuple(settings["std"]), fit, filter_)
 
 
@@ -168,28 +181,32 @@ def _open_mini(name: str, device: str, runs: Path) -> JointEmbedding:
     def encode_texts(part: Sequence[str]) -> "torch.Tensor":
         return texts(tokenize(list(part), texts.size.context_length).to(device))
 
-    return _joined(name, pictures.size.picture, pictures, encode_texts, device)
+    return _batch_and_normalise(name, pictures.size.picture, pictures, encode_texts, device)
 
 
-def _joined(
+def _batch_and_normalise(
     name: str, spec: ImageSpec, encode_pictures: Callable, encode_texts: Callable, device: str
 ) -> JointEmbedding:
-    """Batches, precision and unit length around two encoders that run on `device`."""
+    """Return an embedding that adds batches, precision and unit length to two encoders that run on `device`."""
     import torch
 
-    def batched(things: Sequence, encode: Callable) -> np.ndarray:
-        parts = [things[i : i + BATCH] for i in range(0, len(things), BATCH)]
-        half = torch.autocast("cuda", torch.float16, enabled=torch.device(device).type == "cuda")
-        with torch.inference_mode(), half:
-            made = [torch.nn.functional.normalize(encode(part).float(), dim=-1).cpu().numpy() for part in parts]
-        return np.concatenate(made) if made else np.zeros((0, size), np.float32)
+    def embed(items: Sequence, encode: Callable) -> np.ndarray:
+        parts = [items[i : i + BATCH_SIZE] for i in range(0, len(items), BATCH_SIZE)]
+        half_precision = torch.autocast("cuda", torch.float16, enabled=torch.device(device).type == "cuda")
+        with torch.inference_mode(), half_precision:
+            arrays = [torch.nn.functional.normalize(encode(part).float(), dim=-1).cpu().numpy() for part in parts]
+        return np.concatenate(arrays) if arrays else np.zeros((0, size), np.float32)
 
-    def seen(part: Sequence[np.ndarray]) -> "torch.Tensor":
+    def encode_prepared(part: Sequence[np.ndarray]) -> "torch.Tensor":
         return encode_pictures(torch.from_numpy(normalise(list(part), spec)).to(device))
 
     size = 0
     blank = np.zeros((spec.size, spec.size, 3), np.uint8)
-    size = batched([blank], seen).shape[1]
+    size = embed([blank], encode_prepared).shape[1]
     return JointEmbedding(
-        name, size, spec.size, lambda pictures: batched(pictures, seen), lambda texts: batched(texts, encode_texts)
+        name,
+        size,
+        spec.size,
+        lambda pictures: embed(pictures, encode_prepared),
+        lambda texts: embed(texts, encode_texts),
     )

@@ -1,5 +1,8 @@
-"""open_clip and transformers import torchvision, whose registry wheel cannot load its operators beside a CPU build
-of torch. Neither needs those operators here."""
+"""A stand-in for torchvision's operators.
+
+open_clip and transformers import torchvision, whose registry wheel cannot load its operators beside a CPU build of
+torch. Neither needs those operators here.
+"""
 
 import importlib.util
 from pathlib import Path
@@ -10,7 +13,10 @@ import torch
 def declare_missing_operators() -> torch.library.Library | None:
     """Declare `nms` and `qnms` where torchvision is installed but its own operators do not load.
 
-    A working torchvision is left alone. Keep what is given back: the declaration lives as long as it does.
+    A working torchvision is left alone.
+
+    Returns:
+        The declaration, which lives as long as this object: keep it. None where nothing was missing.
     """
     spec = importlib.util.find_spec("torchvision")
     if spec is None or spec.origin is None or _operators_load(Path(spec.origin).parent):

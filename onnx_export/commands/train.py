@@ -4,8 +4,30 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
+from onnx_export.commands.arguments import Subparsers, add_data_arguments, add_video_arguments, read_data_paths
+
 VIDEO_NETWORK = "denoiser-iq"
 """What real videos teach."""
+
+
+def add(subparsers: Subparsers) -> None:
+    """Declare the command and its arguments."""
+    parser = subparsers.add_parser("train", help="train one network; run again to go on where it stopped")
+    parser.add_argument("network", choices=tuple(TRAINERS))
+    parser.add_argument("--steps", type=int, help="steps in all, those done before included (or as --config says)")
+    parser.add_argument("--device", default="cpu", help="torch device (default: cpu)")
+    parser.add_argument("--threads", type=int, help="processor threads")
+    parser.add_argument("--videos", type=Path, help="denoiser-iq: folder of videos, in place of corpus and pictures")
+    add_video_arguments(parser, config_required=False)
+    parser.add_argument("--backbone", type=Path, help="denoisers: begin with this checkpoint, its conditions forgotten")
+    parser.add_argument("--adversarial-from", type=int, help="vocoder: first step with discriminators")
+    add_data_arguments(parser)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Train the network that the options name."""
+    train(options, read_data_paths(options))
 
 
 def train(options: argparse.Namespace, sources) -> None:

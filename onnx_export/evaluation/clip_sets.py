@@ -1,11 +1,11 @@
-"""What the judges hear: recordings, copies and clips made from words, each with the sound it should be."""
+"""Sets of clips that are evaluated: recordings, copies and clips made from prompts, each with its right label."""
 
 import csv
-import logging
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
@@ -15,21 +15,20 @@ from plugin_server.engine.families.clipsonic import Clipsonic
 from plugin_server.engine.messages import GenerationParams
 from plugin_server.engine.sessions import Cancellation
 
-log = logging.getLogger(__name__)
-
 PARAPHRASES = Path(__file__).parent / "paraphrases.csv"
-PER_LABEL = 4
-"""At most so many test clips of one concept: a concept with many should not speak for all."""
-TAKE_SECONDS = 5.0
-LONGEST_S = 10.0
+MAX_PER_LABEL = 4
+"""At most so many test clips of one label: a label with many should not speak for all."""
+CLIP_SECONDS = 5.0
+MAX_SECONDS = 10.0
+FIRST_TAKE_SEED = 100
 
-Embed = Callable[[Sequence[str]], np.ndarray]
+Embed: TypeAlias = Callable[[Sequence[str]], np.ndarray]
 """Texts to unit vectors (n, m)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """One sound that is played to the judges."""
+class EvalClip:
+    """One sound that is evaluated, and what it should be."""
 
     wave: np.ndarray
     """Float32 (n,) at the corpus' rate, at the corpus' level."""
@@ -37,106 +36,136 @@ class Heard:
     prompt: str
     category: str
     recording_id: str | None = None
-    """Of a recording; None for what was made."""
+    """The recording behind it; None for what was generated."""
+
+    def with_wave(self, wave: np.ndarray) -> "EvalClip":
+        """Return a generated clip of the same label, prompt and category."""
+        return EvalClip(wave, self.label, self.prompt, self.category)
+
+
+ClipSets: TypeAlias = dict[str, list[EvalClip]]
+"""Clips that are judged one by one, by the name of their set in the report."""
+ClipGroups: TypeAlias = dict[str, list[list[EvalClip]]]
+"""Groups of clips that should be one sound, by the name of their kind: judged by how they differ."""
 
 
 def read_paraphrases() -> list[tuple[str, str]]:
-    """(prompt, label) pairs written for this test and part of no lesson."""
+    """Return the (prompt, label) pairs that were written for this test and trained nothing."""
     with open(PARAPHRASES, newline="", encoding="utf-8") as file:
         return [(row["prompt"], row["label"]) for row in csv.DictReader(file)]
 
 
-def of_cache(cache: SoundDataset, indices: Iterable[int]) -> list[Heard]:
-    """Sounds of the corpus."""
-    picked = [(i, cache.sounds[i]) for i in indices]
-    return [Heard(cache.wave(i), s.label, s.caption, s.category, s.recording_id) for i, s in picked]
+def corpus_clips(cache: SoundDataset, indices: Iterable[int]) -> list[EvalClip]:
+    """Return sounds of the corpus by their indices, each with its caption as prompt."""
+    sounds = [(i, cache.sounds[i]) for i in indices]
+    return [EvalClip(cache.wave(i), s.label, s.caption, s.category, s.recording_id) for i, s in sounds]
 
 
-def pick_test_clips(cache: SoundDataset, labels: Sequence[str]) -> list[int]:
-    """Indices of test recordings of the judged concepts."""
+def select_test_clips(cache: SoundDataset, labels: Sequence[str]) -> list[int]:
+    """Return the indices of test recordings of the evaluated labels, at most `MAX_PER_LABEL` of each."""
     count: Counter[str] = Counter()
-    chosen = []
+    indices = []
     for i in cache.indices("test"):
         label = cache.sounds[i].label
-        if label in labels and count[label] < PER_LABEL:
+        if label in labels and count[label] < MAX_PER_LABEL:
             count[label] += 1
-            chosen.append(i)
-    return chosen
+            indices.append(i)
+    return indices
 
 
-def same_sounds(cache: SoundDataset, clips: Sequence[Heard]) -> list[Heard]:
-    """For each clip a training recording of the same label, by chance; none twice while others are left."""
+def same_label_clips(cache: SoundDataset, clips: Sequence[EvalClip]) -> list[EvalClip]:
+    """Return for each clip a random training recording of the same label; none twice while others are left."""
     rng = np.random.default_rng(0)
-    left: dict[str, list[int]] = {}
+    remaining: dict[str, list[int]] = {}
     by_label = _training_by_label(cache)
-    chosen = []
+    indices = []
     for clip in clips:
-        if not left.get(clip.label):
-            left[clip.label] = list(rng.permutation(by_label[clip.label]))
-        chosen.append(int(left[clip.label].pop()))
-    return of_cache(cache, chosen)
+        if not remaining.get(clip.label):
+            remaining[clip.label] = list(rng.permutation(by_label[clip.label]))
+        indices.append(int(remaining[clip.label].pop()))
+    return corpus_clips(cache, indices)
 
 
 def _training_by_label(cache: SoundDataset) -> dict[str, list[int]]:
-    groups: dict[str, list[int]] = defaultdict(list)
+    indices: dict[str, list[int]] = defaultdict(list)
     for i in cache.indices("train"):
-        groups[cache.sounds[i].label].append(i)
-    return groups
+        indices[cache.sounds[i].label].append(i)
+    return indices
 
 
-class Search:
-    """What a sample search would give: training clips by likeness of their captions to the prompt."""
+class CaptionSearch:
+    """A sample search to compare with: training clips by the similarity of their captions to the prompt."""
 
     def __init__(self, cache: SoundDataset, embed: Embed):
+        """Embed the captions of the training split."""
         self.cache, self.embed = cache, embed
         self.indices = cache.indices("train")
         self.vectors = embed([cache.sounds[i].caption for i in self.indices])
 
-    def find(self, prompts: Sequence[tuple[str, str]], n: int = 1) -> list[list[Heard]]:
-        """The `n` best for each (prompt, label), best first; ties fall by chance."""
+    def search(self, prompts: Sequence[tuple[str, str]], n: int = 1) -> list[list[EvalClip]]:
+        """Return the `n` best clips for each (prompt, label), best first; ties fall at random.
+
+        The clips carry the prompt and the label that were searched for, and their own category and recording.
+        """
         rng = np.random.default_rng(0)
-        found = []
+        results = []
         for (prompt, label), vector in zip(prompts, self.embed([prompt for prompt, _ in prompts]), strict=True):
-            likeness = self.vectors @ vector + 1e-5 * rng.random(len(self.vectors))
-            best = [self.indices[row] for row in np.argsort(-likeness)[:n]]
-            found.append([self._as(label, prompt, hit) for hit in of_cache(self.cache, best)])
-        return found
-
-    @staticmethod
-    def _as(label: str, prompt: str, hit: Heard) -> Heard:
-        return Heard(hit.wave, label, prompt, hit.category, hit.recording_id)
+            similarity = self.vectors @ vector + 1e-5 * rng.random(len(self.vectors))
+            best = [self.indices[row] for row in np.argsort(-similarity)[:n]]
+            hits = corpus_clips(self.cache, best)
+            results.append([EvalClip(hit.wave, label, prompt, hit.category, hit.recording_id) for hit in hits])
+        return results
 
 
-def revoiced(model: Clipsonic, clips: Sequence[Heard]) -> list[Heard]:
-    """Each through its mel spectrogram and the vocoder."""
+def resynthesised(model: Clipsonic, clips: Sequence[EvalClip]) -> list[EvalClip]:
+    """Return each clip after its way through mel spectrogram and vocoder, as long as before."""
     mel = model.card.mel
     waves = [model.vocode(log_mel(clip.wave, mel), Cancellation())[: len(clip.wave)] for clip in clips]
-    return [Heard(w, c.label, c.prompt, c.category, c.recording_id) for w, c in zip(waves, clips, strict=True)]
+    return [EvalClip(w, c.label, c.prompt, c.category, c.recording_id) for w, c in zip(waves, clips, strict=True)]
 
 
-def made_like(model: Clipsonic, clips: Sequence[Heard]) -> list[Heard]:
-    """A clip from each caption, as long as the recording it stands for."""
+def matching_length(model: Clipsonic, wave: np.ndarray) -> float:
+    """Return the seconds of a recording (n,), within the model's lengths and at most `MAX_SECONDS`."""
     lengths = model.card.lengths
-    most = min(LONGEST_S, lengths.maximum)
-    seconds = [float(np.clip(len(c.wave) / model.sample_rate, lengths.minimum, most)) for c in clips]
-    waves = [make(model, c.prompt, s, seed) for seed, (c, s) in enumerate(zip(clips, seconds, strict=True))]
-    return [Heard(w, c.label, c.prompt, c.category) for w, c in zip(waves, clips, strict=True)]
+    return float(np.clip(len(wave) / model.sample_rate, lengths.minimum, min(MAX_SECONDS, lengths.maximum)))
 
 
-def made_from(model: Clipsonic, prompts: Sequence[tuple[str, str]], n_takes: int = 1) -> list[list[Heard]]:
-    """Takes for each (prompt, label)."""
+def generated_for(model: Clipsonic, clips: Sequence[EvalClip]) -> list[EvalClip]:
+    """Return a clip generated from each caption, as long as the recording it stands for."""
     return [
-        [Heard(make(model, prompt, TAKE_SECONDS, 100 + take), label, prompt, "") for take in range(n_takes)]
+        clip.with_wave(generate(model, clip.prompt, matching_length(model, clip.wave), seed))
+        for seed, clip in enumerate(clips)
+    ]
+
+
+def generated_from_prompts(
+    model: Clipsonic, prompts: Sequence[tuple[str, str]], n_takes: int = 1
+) -> list[list[EvalClip]]:
+    """Return `n_takes` clips of different seeds for each (prompt, label)."""
+    return [
+        [
+            EvalClip(generate(model, prompt, CLIP_SECONDS, FIRST_TAKE_SEED + take), label, prompt, "")
+            for take in range(n_takes)
+        ]
         for prompt, label in prompts
     ]
 
 
-def make(
-    model: Clipsonic, prompt: str, seconds: float, seed: int, images: tuple[str, ...] = (), via: str = ""
+def generate(
+    model: Clipsonic, prompt: str, seconds: float, seed: int, images: tuple[str, ...] = (), conditioning: str = ""
 ) -> np.ndarray:
-    """Samples of a clip with the card's settings, at the level that the corpus has."""
+    """Return the samples (n,) of a clip with the card's settings, at the level that the corpus has.
+
+    Args:
+        model: An open bundle.
+        prompt: Words; empty for a clip of pictures alone.
+        seconds: Length of the clip.
+        seed: The random seed of the clip.
+        images: Files of pictures.
+        conditioning: How words become an embedding, one of `card.conditionings`; the card's own choice when empty.
+    """
     sampling = model.card.sampling
-    order = GenerationParams(
+    params = GenerationParams(
         prompt,
         "",
         seconds,
@@ -145,14 +174,14 @@ def make(
         sampling.guidance,
         images=images,
         blend=0.0 if prompt else 1.0,
-        conditioning=via or model.card.default_conditioning,
+        conditioning=conditioning or model.card.default_conditioning,
     )
-    made = model.run(order, lambda fraction, stage: None, Cancellation()).samples[:, 0]
-    return normalise_level(made[: round(seconds * model.sample_rate)])
+    samples = model.run(params, lambda _fraction, _stage: None, Cancellation()).samples[:, 0]
+    return normalise_level(samples[: round(seconds * model.sample_rate)])
 
 
-def noise_like(clips: Sequence[Heard]) -> list[Heard]:
-    """White noise of the same lengths."""
+def white_noise_for(clips: Sequence[EvalClip]) -> list[EvalClip]:
+    """Return white noise as long as each of the clips, at the corpus' level."""
     rng = np.random.default_rng(0)
     waves = [normalise_level(rng.standard_normal(len(clip.wave)).astype(np.float32)) for clip in clips]
-    return [Heard(w, c.label, c.prompt, c.category) for w, c in zip(waves, clips, strict=True)]
+    return [clip.with_wave(wave) for wave, clip in zip(waves, clips, strict=True)]

@@ -1,5 +1,7 @@
-"""Figures of a bundle on recordings it was not trained on: what judges hear in its clips, beside what they hear in
-recordings, in copies of training clips, and in noise."""
+"""The evaluation of a bundle on recordings it was not trained on.
+
+Judges score its clips, beside recordings, copies of training clips, and noise.
+"""
 
 import logging
 from collections import defaultdict
@@ -14,24 +16,38 @@ from onnx_export.data.images import held_out, read_pictures
 from onnx_export.data.sentence_encoder import SentenceEncoder
 from onnx_export.data.sounds import SoundDataset
 from onnx_export.evaluation.clip_sets import (
+    CaptionSearch,
+    ClipGroups,
+    ClipSets,
     Embed,
-    Heard,
-    Search,
-    made_from,
-    made_like,
-    noise_like,
-    of_cache,
-    pick_test_clips,
+    EvalClip,
+    corpus_clips,
+    generated_for,
+    generated_from_prompts,
     read_paraphrases,
-    revoiced,
-    same_sounds,
+    resynthesised,
+    same_label_clips,
+    select_test_clips,
+    white_noise_for,
 )
-from onnx_export.evaluation.distances import Components, Value, frechet_of_clips, mean_of, nearest, spread
-from onnx_export.evaluation.figures import draw_sheet
-from onnx_export.evaluation.image_metrics import Shown, hits, judge_image_tower, judged_pictures, show
-from onnx_export.evaluation.judges import Ear, Listeners, OwnEar, Scale, SoundNetEar, concepts, describe_all
+from onnx_export.evaluation.distances import (
+    ConfidenceInterval,
+    bootstrap_mean,
+    frechet_audio_distance,
+    nearest_distances,
+)
+from onnx_export.evaluation.features import AudioFeatures, MelStatistics, SoundNetFeatures
+from onnx_export.evaluation.figures import draw_contact_sheet
+from onnx_export.evaluation.image_metrics import (
+    ImageClip,
+    generate_from_pictures,
+    image_tower_metrics,
+    select_pictures,
+    top_k_accuracy,
+)
+from onnx_export.evaluation.judges import TOP_K, Judge, evaluated_labels
 from onnx_export.evaluation.references.crepe import load_crepe
-from onnx_export.evaluation.report import Report
+from onnx_export.evaluation.report import EvaluationReport, Metrics
 from onnx_export.evaluation.vocoders import compare_vocoders
 from plugin_server.engine.bundles.card_reader import read_card
 from plugin_server.engine.bundles.registry import Bundle, verify_bundle
@@ -40,240 +56,210 @@ from plugin_server.engine.sessions import Cancellation, SessionOptions
 
 log = logging.getLogger(__name__)
 
-REAL, SAME, MADE = "real test recordings", "training recordings of the same sounds", "made from captions"
-RIDGE = 1000.0
-"""Of the map from descriptions to sentences: by the validation split the best of 30, 100, 300, 1000, 3000 and 10000."""
+REAL, SAME_LABEL = "real test recordings", "training recordings of the same sounds"
+GENERATED = "made from captions"
+MAX_GROUP = 4
+"""Recordings of one label whose differences are measured."""
 
 
 @dataclass(frozen=True, slots=True)
-class Weights:
-    """Files of judges and references that are no part of the project; each may be missing."""
+class ReferenceWeights:
+    """Files of published networks that are no part of the project; each may be missing."""
 
     soundnet: Path | None = None
     hifigan: Path | None = None
     crepe: Path | None = None
 
 
-def evaluate_bundle(folder: Path, sources: DataPaths, weights: Weights, n_takes: int, sheet: Path | None) -> Report:
-    """Every figure that the given files allow. Raises BundleDamaged; ValueError for a file that is another."""
+def evaluate_bundle(
+    folder: Path, sources: DataPaths, weights: ReferenceWeights, n_takes: int, sheet: Path | None
+) -> EvaluationReport:
+    """Measure everything that the given files allow.
+
+    Args:
+        folder: The bundle's folder.
+        sources: Corpus and other data.
+        weights: Published networks to judge by and to compare with.
+        n_takes: Clips that are generated from each label.
+        sheet: PNG file for a contact sheet of recordings and generated clips; their sounds go into a folder beside it.
+
+    Raises:
+        BundleDamaged: When a file of the bundle is not what its card says.
+        ValueError: When a file of weights is another than expected.
+    """
     bundle = Bundle(folder, read_card(folder))
     verify_bundle(bundle)
     model, cache = load(bundle, SessionOptions()), sources.sound_dataset()
-    embed = sentences_of(sources)
-    report = Report(f"{bundle.card.name} {bundle.card.version}")
+    embed = sentence_embedder(sources)
+    report = EvaluationReport(f"{bundle.card.name} {bundle.card.version}")
     log.info("text tower")
-    report.tower = judge_tower(model, sorted({sound.label for sound in cache.sounds}))
+    report.text_tower = text_tower_accuracy(model, sorted({sound.label for sound in cache.sounds}))
     log.info("vocoder")
     crepe = load_crepe(weights.crepe) if weights.crepe else None
-    report.vocoder = compare_vocoders(model, cache, weights.hifigan, crepe)
-    labels = concepts(cache)
-    report.n_concepts = len(labels)
-    log.info("playlists")
-    played, takes = playlists(model, cache, labels, embed, n_takes)
+    report.vocoders = compare_vocoders(model, cache, weights.hifigan, crepe)
+    labels = evaluated_labels(cache)
+    report.n_labels = len(labels)
+    log.info("clips to judge")
+    clips, groups = build_clip_sets(model, cache, labels, embed, n_takes)
     if sheet:
-        draw_sheet(played[REAL], played[MADE], model.card.mel, sheet)
-    shown: dict[str, list[Shown]] = {}
+        draw_contact_sheet(clips[REAL], clips[GENERATED], model.card.mel, sheet)
+    image_clips: dict[str, list[ImageClip]] = {}
     if sources.images and model.card.image:
         log.info("pictures")
-        shown = look(model, sources, labels, report)
-    for ear in ears(model, weights):
-        log.info("%s", ear.name)
-        judge = judge_by(ear, report, cache, labels, played, takes, embed)
-        judge_shown(judge, report, shown)
+        image_clips = evaluate_images(model, sources, labels, report)
+    for features in feature_extractors(model, weights):
+        log.info("%s", features.name)
+        judge = Judge.train(features, cache, labels, embed)
+        score_clips(judge, report, clips, groups)
+        score_image_clips(judge, report, image_clips)
     return report
 
 
-def sentences_of(sources: DataPaths) -> Embed | None:
-    """The sentence encoder, where its folder is named."""
+def sentence_embedder(sources: DataPaths) -> Embed | None:
+    """Return the sentence encoder, or None where its folder is not named."""
     if sources.minilm is None:
         return None
     encoder = SentenceEncoder(sources.minilm)
     return lambda texts: encoder.encode_cached(list(texts), sources.runs / CACHE_FOLDER)
 
 
-def ears(model: Clipsonic, weights: Weights) -> list[Ear]:
-    """Those whose weights there are."""
-    own: list[Ear] = [OwnEar(model.card.mel)]
-    return own + ([SoundNetEar.read(weights.soundnet, model.sample_rate)] if weights.soundnet else [])
+def feature_extractors(model: Clipsonic, weights: ReferenceWeights) -> list[AudioFeatures]:
+    """Return the features to judge by: mel statistics, and SoundNet's where its weights are given."""
+    extractors: list[AudioFeatures] = [MelStatistics(model.card.mel)]
+    if weights.soundnet:
+        extractors.append(SoundNetFeatures.load(weights.soundnet, model.sample_rate))
+    return extractors
 
 
-def judge_tower(model: Clipsonic, labels: Sequence[str]) -> dict[str, Value]:
-    """Top-1 and top-5 of paraphrases that no lesson held; those of labels that the corpus lacks are left out."""
+def text_tower_accuracy(model: Clipsonic, labels: Sequence[str]) -> Metrics:
+    """Return top-1 and top-5 of paraphrases that were not trained on, each nearest its own label of all `labels`.
+
+    Paraphrases of labels that the corpus lacks are left out; the result is empty when none is left.
+    """
     anchors = np.concatenate([model.embed(label, Cancellation()) for label in labels])
     ranks = []
     for prompt, label in read_paraphrases():
         if label in labels:
-            likeness = anchors @ model.embed(prompt, Cancellation())[0]
-            ranks.append(int((likeness > likeness[labels.index(label)]).sum()))
-    return {f"top-{k}": mean_of([rank < k for rank in ranks]) for k in (1, 5)} if ranks else {}
+            similarity = anchors @ model.embed(prompt, Cancellation())[0]
+            ranks.append(int((similarity > similarity[labels.index(label)]).sum()))
+    return {f"top-{k}": bootstrap_mean([rank < k for rank in ranks]) for k in TOP_K} if ranks else {}
 
 
-Played = dict[str, list[Heard]]
-Takes = dict[str, list[list[Heard]]]
-
-
-def playlists(
+def build_clip_sets(
     model: Clipsonic, cache: SoundDataset, labels: Sequence[str], embed: Embed | None, n_takes: int
-) -> tuple[Played, Takes]:
-    """What is judged one by one, and what is judged by how takes of one prompt differ."""
-    real = of_cache(cache, pick_test_clips(cache, labels))
-    named = [(label, label) for label in labels]
-    said = [(prompt, label) for prompt, label in read_paraphrases() if label in labels]
-    takes: Takes = {"recordings of one sound": _recordings(cache, labels), "made": made_from(model, named, n_takes)}
-    played: Played = {REAL: real, SAME: same_sounds(cache, real), "real through the vocoder": revoiced(model, real)}
-    played[MADE] = made_like(model, real)
-    played["made from labels"] = [take for group in takes["made"] for take in group]
-    played["made from paraphrases"] = [take for group in made_from(model, said) for take in group]
+) -> tuple[ClipSets, ClipGroups]:
+    """Return the clips that are judged one by one, and the groups that are judged by how their clips differ.
+
+    Args:
+        model: The bundle that generates.
+        cache: The corpus.
+        labels: The evaluated labels.
+        embed: The sentence encoder; without it no clips are searched by caption.
+        n_takes: Clips of each label.
+    """
+    real = corpus_clips(cache, select_test_clips(cache, labels))
+    label_prompts = [(label, label) for label in labels]
+    paraphrases = [(prompt, label) for prompt, label in read_paraphrases() if label in labels]
+    groups: ClipGroups = {
+        "recordings of one sound": _recordings(cache, labels),
+        "made": generated_from_prompts(model, label_prompts, n_takes),
+    }
+    clips: ClipSets = {REAL: real, SAME_LABEL: same_label_clips(cache, real)}
+    clips["real through the vocoder"] = resynthesised(model, real)
+    clips[GENERATED] = generated_for(model, real)
+    clips["made from labels"] = [clip for group in groups["made"] for clip in group]
+    clips["made from paraphrases"] = [clip for group in generated_from_prompts(model, paraphrases) for clip in group]
     if embed:
-        search = Search(cache, embed)
-        takes["found"] = search.find(named, n_takes)
-        played["found by caption"] = [hits[0] for hits in search.find([(c.prompt, c.label) for c in real])]
-        played["found by paraphrase"] = [hits[0] for hits in search.find(said)]
-    played["white noise"] = noise_like(real)
-    return played, takes
+        search = CaptionSearch(cache, embed)
+        groups["found"] = search.search(label_prompts, n_takes)
+        clips["found by caption"] = [hits[0] for hits in search.search([(c.prompt, c.label) for c in real])]
+        clips["found by paraphrase"] = [hits[0] for hits in search.search(paraphrases)]
+    clips["white noise"] = white_noise_for(real)
+    return clips, groups
 
 
-def _recordings(cache: SoundDataset, labels: Sequence[str]) -> list[list[Heard]]:
-    """Up to four clips of each label, all of different recordings."""
+def _recordings(cache: SoundDataset, labels: Sequence[str]) -> list[list[EvalClip]]:
+    """Return up to four clips of each label, all of different recordings."""
     groups: dict[str, dict[str, int]] = defaultdict(dict)
     for i, sound in enumerate(cache.sounds):
-        if sound.label in labels and len(groups[sound.label]) < 4:
+        if sound.label in labels and len(groups[sound.label]) < MAX_GROUP:
             groups[sound.label].setdefault(sound.recording_id, i)
-    return [of_cache(cache, group.values()) for group in groups.values()]
+    return [corpus_clips(cache, group.values()) for group in groups.values()]
 
 
-def look(model: Clipsonic, sources: DataPaths, labels: Sequence[str], report: Report) -> dict[str, list[Shown]]:
-    """What the image tower knows of held-out photos, into the report; and clips made of them, to be judged."""
+def evaluate_images(
+    model: Clipsonic, sources: DataPaths, labels: Sequence[str], report: EvaluationReport
+) -> dict[str, list[ImageClip]]:
+    """Report how well the image tower knows held-out photos, and return clips generated from them, to be judged."""
     photos = held_out(read_pictures(sources.need("images")))
-    groups = sorted({picture.group for rows in photos.values() for picture in rows})
-    report.pictures = {name: judge_image_tower(model, rows, groups) for name, rows in photos.items()}
-    shown: dict[str, list[Shown]] = {}
-    for name, rows in photos.items():
-        made = show(model, judged_pictures(rows, labels), model.card.conditionings)
-        shown |= {f"{row}, {name}": clips for row, clips in made.items()}
-    return shown
+    groups = sorted({picture.group for pictures in photos.values() for picture in pictures})
+    report.image_tower = {name: image_tower_metrics(model, pictures, groups) for name, pictures in photos.items()}
+    clips: dict[str, list[ImageClip]] = {}
+    for name, pictures in photos.items():
+        rows = generate_from_pictures(model, select_pictures(pictures, labels), model.card.conditionings)
+        clips |= {f"{row}, {name}": row_clips for row, row_clips in rows.items()}
+    return clips
 
 
-def judge_shown(judge: "Judge", report: Report, shown: dict[str, list[Shown]]) -> None:
-    """Whether one ear hears in clips what the pictures show."""
-    report.shown[judge.ear.name] = {
-        name: hits(judge.listeners, describe_all([clip.heard.wave for clip in clips], judge.ear.clip), clips)
-        for name, clips in shown.items()
+def score_image_clips(judge: Judge, report: EvaluationReport, rows: dict[str, list[ImageClip]]) -> None:
+    """Report how often one judge names what the pictures of clips show."""
+    report.image_clips[judge.features.name] = {
+        name: top_k_accuracy(judge.classifiers, judge.clip_features([item.clip for item in clips]), clips)
+        for name, clips in rows.items()
     }
 
 
-def judge_by(
-    ear: Ear,
-    report: Report,
-    cache: SoundDataset,
-    labels: Sequence[str],
-    played: Played,
-    takes: Takes,
-    embed: Embed | None,
-) -> "Judge":
-    """Fill in one ear's part of the report; gives back the judge."""
-    judge = Judge.train(ear, cache, labels, embed)
-    rows = {name: describe_all([clip.wave for clip in clips], ear.clip) for name, clips in played.items()}
-    windows = {
-        name: [judge.components(judge.pieces(ear.windows(c.wave))) for c in played[name]] for name in _aligned(played)
-    }
-    ordinary = nearest(judge.place(rows[REAL]), judge.training).mean()
-    figures = report.heard[ear.name] = {}
-    for name, clips in played.items():
-        hits = judge.hits(rows[name], clips)
-        figures[name] = {f"top-{k}": mean_of(hits[k]) for k in (1, 5)}
-        if name in windows and name != REAL:
-            figures[name]["FAD"] = frechet_of_clips(windows[name], windows[REAL])
-        if judge.to_sentence is not None and embed:
-            figures[name]["text-audio"] = mean_of(judge.text_scores(rows[name], clips, embed))
-        if not any(clip.recording_id and name != REAL for clip in clips):
-            figures[name]["nearest"] = mean_of(nearest(judge.place(rows[name]), judge.training) / ordinary)
-    report.categories[ear.name] = _by_category(
-        {name: (played[name], judge.hits(rows[name], played[name])[1]) for name in (REAL, MADE) if name in played}
-    )
-    report.diversity[ear.name] = judge.diversity(takes)
-    return judge
+def score_clips(judge: Judge, report: EvaluationReport, clips: ClipSets, groups: ClipGroups) -> None:
+    """Fill in one judge's part of the report: figures of each set, accuracy by category, and diversity."""
+    rows = {name: judge.clip_features(part) for name, part in clips.items()}
+    name = judge.features.name
+    report.clips[name] = clip_metrics(judge, clips, rows)
+    accuracy = {n: judge.top_k_accuracy(rows[n], clips[n])[1] for n in (REAL, GENERATED) if n in clips}
+    report.categories[name] = _by_category({n: (clips[n], values) for n, values in accuracy.items()})
+    report.diversity[name] = judge.diversity(groups)
 
 
-def _aligned(played: Played) -> list[str]:
-    """Those with one clip for each test recording, so that sounds and lengths are the same."""
-    return [name for name, clips in played.items() if [c.label for c in clips] == [c.label for c in played[REAL]]]
+def clip_metrics(judge: Judge, clips: ClipSets, rows: dict[str, np.ndarray]) -> dict[str, Metrics]:
+    """Return the figures of each set of clips by one judge.
+
+    'top-1' and 'top-5' are accuracies of the classifiers. 'FAD' is given for sets with one clip for each test
+    recording, so that sounds and lengths are the same. 'text-audio' needs a sentence encoder. 'nearest' is the
+    distance to the nearest training clip, relative to that of test recordings; copies of recordings have none.
+
+    Args:
+        judge: One kind of features.
+        clips: The sets by their names; `REAL` is one of them.
+        rows: The features (n, m) of each set.
+    """
+    real_windows = judge.window_points(clips[REAL])
+    real_distance = nearest_distances(judge.project(rows[REAL]), judge.training_points).mean()
+    metrics: dict[str, Metrics] = {}
+    for name, part in clips.items():
+        accuracy = judge.top_k_accuracy(rows[name], part)
+        metrics[name] = {f"top-{k}": bootstrap_mean(accuracy[k]) for k in TOP_K}
+        if name != REAL and _is_aligned(part, clips[REAL]):
+            metrics[name]["FAD"] = frechet_audio_distance(judge.window_points(part), real_windows)
+        if judge.captions:
+            scaled = judge.classifiers.scaler.transform(rows[name])
+            similarity = judge.captions.similarity(scaled, [clip.prompt for clip in part])
+            metrics[name]["text-audio"] = bootstrap_mean(similarity)
+        if name == REAL or not any(clip.recording_id for clip in part):
+            distances = nearest_distances(judge.project(rows[name]), judge.training_points)
+            metrics[name]["nearest"] = bootstrap_mean(distances / real_distance)
+    return metrics
 
 
-def _by_category(hits: dict[str, tuple[list[Heard], list[float]]]) -> dict[str, dict[str, Value]]:
+def _is_aligned(clips: Sequence[EvalClip], real: Sequence[EvalClip]) -> bool:
+    """Return whether there is one clip for each test recording, so that sounds and lengths are the same."""
+    return [clip.label for clip in clips] == [clip.label for clip in real]
+
+
+def _by_category(
+    accuracy: dict[str, tuple[list[EvalClip], list[float]]],
+) -> dict[str, dict[str, ConfidenceInterval]]:
+    """Return category, then set, to the mean of the values of its clips."""
     rows: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for name, (clips, found) in hits.items():
-        for clip, hit in zip(clips, found, strict=True):
-            rows[clip.category][name].append(hit)
-    return {category: {n: mean_of(v) for n, v in row.items()} for category, row in sorted(rows.items())}
-
-
-@dataclass(frozen=True, slots=True)
-class Judge:
-    """One ear with what it has learnt from the training split."""
-
-    ear: Ear
-    listeners: Listeners
-    pieces: Scale
-    components: Components
-    """Of windows, for Fréchet distances."""
-    of_clips: Components
-    """Of whole clips, for distances between them."""
-    training: np.ndarray
-    """Places of the training clips, (n, components)."""
-    to_sentence: np.ndarray | None
-    """(m + 1, 384): a linear map from a description to its caption's sentence vector."""
-    sentence_mean: np.ndarray | None
-
-    @classmethod
-    def train(cls, ear: Ear, cache: SoundDataset, labels: Sequence[str], embed: Embed | None) -> "Judge":
-        """On training recordings of the judged concepts."""
-        mine = [i for i in cache.indices("train") if cache.sounds[i].label in labels]
-        rows = describe_all([cache.wave(i) for i in mine], ear.clip)
-        listeners = Listeners.train(rows, [cache.sounds[i] for i in mine])
-        pieces = np.concatenate([ear.windows(cache.wave(i)) for i in mine[::3]])
-        scale = Scale.measure(pieces)
-        scaled = listeners.scale(rows)
-        of_clips = Components.measure(scaled)
-        mean: np.ndarray | None = None
-        to_sentence: np.ndarray | None = None
-        if embed:
-            vectors = embed([cache.sounds[i].caption for i in mine])
-            mean = vectors.mean(axis=0)
-            to_sentence = _ridge(scaled, vectors - mean)
-        return cls(
-            ear, listeners, scale, Components.measure(scale(pieces)), of_clips, of_clips(scaled), to_sentence, mean
-        )
-
-    def place(self, rows: np.ndarray) -> np.ndarray:
-        """(n, components) of descriptions (n, m)."""
-        return self.of_clips(self.listeners.scale(rows))
-
-    def hits(self, rows: np.ndarray, clips: Sequence[Heard]) -> dict[int, list[float]]:
-        """For k of 1 and 5: share of the listeners, of those that may judge it, that have each clip's label among
-        their first k."""
-        ranks = self.listeners.ranks(rows, [c.label for c in clips], [c.recording_id for c in clips])
-        return {k: [float((row[row >= 0] < k).mean()) for row in ranks] for k in (1, 5)}
-
-    def text_scores(self, rows: np.ndarray, clips: Sequence[Heard], embed: Embed) -> np.ndarray:
-        """Cosine between the sentence that each sound maps to and its prompt, both around the mean sentence, (n,):
-        what the CLAP score is to CLAP."""
-        scaled = self.listeners.scale(rows)
-        heard = np.column_stack([scaled, np.ones(len(scaled))]) @ self.to_sentence
-        said = embed([clip.prompt for clip in clips]) - self.sentence_mean
-        return (heard * said).sum(1) / (np.linalg.norm(heard, axis=1) * np.linalg.norm(said, axis=1))
-
-    def diversity(self, takes: Takes) -> dict[str, Value]:
-        """Mean distance between takes, relative to that between recordings of one sound."""
-        spreads = {
-            name: spread([self.place(describe_all([c.wave for c in group], self.ear.clip)) for group in groups])
-            for name, groups in takes.items()
-        }
-        usual = np.mean(next(iter(spreads.values())))
-        return {name: mean_of(np.array(values) / usual) for name, values in spreads.items() if values}
-
-
-def _ridge(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Ridge regression with a constant: (m + 1, k) from (n, m) and (n, k)."""
-    x = np.column_stack([x, np.ones(len(x))]).astype(np.float64)
-    return np.linalg.solve(x.T @ x + RIDGE * np.eye(x.shape[1]), x.T @ y)
+    for name, (clips, values) in accuracy.items():
+        for clip, value in zip(clips, values, strict=True):
+            rows[clip.category][name].append(value)
+    return {category: {n: bootstrap_mean(v) for n, v in row.items()} for category, row in sorted(rows.items())}

@@ -1,59 +1,77 @@
-"""Pictures of sounds: a contact sheet of recordings beside clips made for the same words, and a row of made clips."""
+"""Figures of sounds: a contact sheet of recordings beside clips made for the same words, rows of generated clips."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import soundfile
 
-from onnx_export.evaluation.clip_sets import Heard
+from onnx_export.evaluation.clip_sets import EvalClip
 from plugin_server.audio.names import safe_stem
 from plugin_server.audio.spectral import MelSettings, log_mel
 
-N_PROMPTS = 24
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MAX_PROMPTS = 24
 COLUMNS = 4
+ROW_COLUMNS = 3
+MAX_IMAGE_COLUMNS = 6
 SECONDS = 5.0
+MAX_TITLE = 38
+"""Characters of a title that fit over a spectrogram."""
 
 
-def draw_sheet(real: Sequence[Heard], made: Sequence[Heard], mel: MelSettings, path: Path) -> None:
-    """Write the picture, and in a folder beside it every sound as a WAV file.
+def draw_contact_sheet(real: Sequence[EvalClip], generated: Sequence[EvalClip], mel: MelSettings, path: Path) -> None:
+    """Write a picture of spectrograms, and in a folder beside it every sound as a WAV file.
 
-    `real` and `made` stand for the same prompts, one by one; up to 24 of them are shown, all of different labels,
-    spread over the categories.
+    Up to 24 prompts are shown, all of different labels, spread over the categories.
+
+    Args:
+        real: The recordings.
+        generated: The clips that stand for the same prompts, one by one.
+        mel: Settings of the spectrograms, and the sounds' rate.
+        path: PNG file to write.
     """
-    chosen = choose(real)
+    selection = select_clips(real)
     sounds = path.with_suffix("")
     sounds.mkdir(parents=True, exist_ok=True)
-    with _page(2 * -(-len(chosen) // COLUMNS), COLUMNS, path) as axes:
-        for place, i in enumerate(chosen):
-            row, column = divmod(place, COLUMNS)
-            for below, (kind, clip) in enumerate((("recorded", real[i]), ("made", made[i]))):
+    with _page(2 * -(-len(selection) // COLUMNS), COLUMNS, path) as axes:
+        for number, i in enumerate(selection):
+            row, column = divmod(number, COLUMNS)
+            for below, (kind, clip) in enumerate((("recorded", real[i]), ("made", generated[i]))):
                 _draw(axes[2 * row + below, column], clip.wave, mel, f"{clip.prompt}, {kind}")
-                soundfile.write(sounds / f"{place:02}_{safe_stem(clip.prompt)}_{kind}.wav", clip.wave, mel.sample_rate)
+                soundfile.write(sounds / f"{number:02}_{safe_stem(clip.prompt)}_{kind}.wav", clip.wave, mel.sample_rate)
 
 
 def draw_row(clips: Mapping[str, np.ndarray], mel: MelSettings, path: Path) -> None:
-    """Write a picture of sounds, float32 (n,) each, under their titles, three in a line."""
-    with _page(-(-len(clips) // 3), 3, path) as axes:
+    """Write a picture of the spectrograms of sounds, float32 (n,) each, under their titles, three in a line."""
+    with _page(-(-len(clips) // ROW_COLUMNS), ROW_COLUMNS, path) as axes:
         for axis, (title, wave) in zip(axes.flat, clips.items(), strict=False):
             _draw(axis, wave, mel, title)
 
 
-def draw_pictures(clips: Sequence[tuple[np.ndarray, str, np.ndarray]], mel: MelSettings, path: Path) -> None:
-    """Write a picture of pictures uint8 (height, width, 3), each with its title, and below it the sound made of it,
-    float32 (n,); six in a line."""
-    n_columns = min(6, len(clips))
+def draw_image_clips(clips: Sequence[tuple[np.ndarray, str, np.ndarray]], mel: MelSettings, path: Path) -> None:
+    """Write a picture of images, and below each the spectrogram of its sound; six in a line.
+
+    Args:
+        clips: Images uint8 (height, width, 3), each with its title and its sound, float32 (n,).
+        mel: Settings of the spectrograms.
+        path: PNG file to write.
+    """
+    n_columns = min(MAX_IMAGE_COLUMNS, len(clips))
     with _page(2 * -(-len(clips) // n_columns), n_columns, path, width=2.2, height=1.7) as axes:
-        for place, (picture, title, wave) in enumerate(clips):
-            row, column = divmod(place, n_columns)
-            axes[2 * row, column].imshow(picture)
+        for number, (image, title, wave) in enumerate(clips):
+            row, column = divmod(number, n_columns)
+            axes[2 * row, column].imshow(image)
             _draw(axes[2 * row + 1, column], wave, mel, title)
 
 
 @contextmanager
 def _page(n_rows: int, n_columns: int, path: Path, width: float = 3.2, height: float = 1.25) -> Iterator[np.ndarray]:
-    """Axes (rows, columns) to draw on, each of so many inches; the picture is written when all is drawn."""
+    """Yield axes (rows, columns) to draw on, each of so many inches; the picture is written when all is drawn."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -68,26 +86,26 @@ def _page(n_rows: int, n_columns: int, path: Path, width: float = 3.2, height: f
     pyplot.close(figure)
 
 
-def choose(clips: Sequence[Heard]) -> list[int]:
-    """Up to 24 places of different labels, one category after another in turn."""
-    waiting: dict[str, list[int]] = {}
-    seen = set()
+def select_clips(clips: Sequence[EvalClip]) -> list[int]:
+    """Return up to 24 indices of clips of different labels, one category after another in turn."""
+    queues: dict[str, list[int]] = {}
+    labels = set()
     for i, clip in enumerate(clips):
-        if clip.label not in seen:
-            seen.add(clip.label)
-            waiting.setdefault(clip.category, []).append(i)
-    chosen: list[int] = []
-    while waiting and len(chosen) < N_PROMPTS:
-        for category in list(waiting):
-            chosen.append(waiting[category].pop(0))
-            if not waiting[category]:
-                del waiting[category]
-    return sorted(chosen[:N_PROMPTS])
+        if clip.label not in labels:
+            labels.add(clip.label)
+            queues.setdefault(clip.category, []).append(i)
+    indices: list[int] = []
+    while queues and len(indices) < MAX_PROMPTS:
+        for category in list(queues):
+            indices.append(queues[category].pop(0))
+            if not queues[category]:
+                del queues[category]
+    return sorted(indices[:MAX_PROMPTS])
 
 
-def _draw(axis, wave: np.ndarray, mel: MelSettings, title: str) -> None:
-    picture = log_mel(wave[: round(SECONDS * mel.sample_rate)], mel)
+def _draw(axis: "Axes", wave: np.ndarray, mel: MelSettings, title: str) -> None:
+    image = log_mel(wave[: round(SECONDS * mel.sample_rate)], mel)
     width = round(SECONDS * mel.sample_rate / mel.hop)
-    blank = np.full((mel.n_mels, max(0, width - picture.shape[1])), np.nan)
-    axis.imshow(np.hstack([picture, blank]), origin="lower", aspect="auto", cmap="magma", vmin=-9, vmax=1)
-    axis.set_title(title[:38], fontsize=7, pad=2)
+    padding = np.full((mel.n_mels, max(0, width - image.shape[1])), np.nan)
+    axis.imshow(np.hstack([image, padding]), origin="lower", aspect="auto", cmap="magma", vmin=-9, vmax=1)
+    axis.set_title(title[:MAX_TITLE], fontsize=7, pad=2)

@@ -16,18 +16,18 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from onnx_export.graph.export import Exported
-from onnx_export.official.error_text import sentence
+from onnx_export.graph.export import ExportSpec
+from onnx_export.official.error_text import error_sentence
 from plugin_server.audio.spectral import MelSettings
 
 CONFIG, WEIGHTS = "config.json", "bigvgan_generator.pt"
 TAPS = 12
-"""Of the filters around an activation."""
+"""Length of the filters around an activation."""
 
 
 @dataclass(frozen=True, slots=True)
 class BigVGANSize:
-    """Shape of the network, by the names of NVIDIA's `config.json`, and the mel that it hears."""
+    """Shape of the network and the mel that it takes, by the names of NVIDIA's `config.json`."""
 
     num_mels: int
     n_fft: int
@@ -50,6 +50,7 @@ class BigVGANSize:
     use_bias_at_final: bool = True
 
     def __post_init__(self) -> None:
+        """Raise ValueError for a network that cannot be built, or whose mel cannot be served."""
         kinds = (("resblock", tuple(BLOCKS)), ("activation", tuple(ACTIVATIONS)))
         for name, known in kinds:
             if getattr(self, name) not in known:
@@ -64,14 +65,17 @@ class BigVGANSize:
 
     @property
     def mel(self) -> MelSettings:
-        """What it hears."""
+        """The settings of the log-mel that the network takes."""
         top = self.fmax or self.sampling_rate / 2
         return MelSettings(self.sampling_rate, self.n_fft, self.hop_size, self.num_mels, float(self.fmin), float(top))
 
 
 def sinc_filter(ratio: int) -> torch.Tensor:
-    """A low-pass at 1 / (2 * ratio) of the sampling rate, (1, 1, TAPS), summing to one: a sinc under Kaiser's window
-    whose transition is 0.6 / ratio wide to each side (the estimate of beta is Kaiser's, 1974)."""
+    """Return a low-pass at 1 / (2 * ratio) of the sampling rate, (1, 1, TAPS), summing to one.
+
+    It is a sinc under Kaiser's window whose transition is 0.6 / ratio wide to each side (the estimate of beta is
+    Kaiser's, 1974).
+    """
     attenuation = 2.285 * (TAPS // 2 - 1) * math.pi * 4 * 0.6 / ratio + 7.95
     if attenuation > 50:
         beta = 0.1102 * (attenuation - 8.7)
@@ -79,21 +83,23 @@ def sinc_filter(ratio: int) -> torch.Tensor:
         beta = 0.5842 * (attenuation - 21) ** 0.4 + 0.07886 * (attenuation - 21)
     else:
         beta = 0.0
-    places = torch.arange(TAPS) - (TAPS - 1) / 2
-    taps = torch.sinc(places / ratio) * torch.kaiser_window(TAPS, periodic=False, beta=beta)
+    positions = torch.arange(TAPS) - (TAPS - 1) / 2
+    taps = torch.sinc(positions / ratio) * torch.kaiser_window(TAPS, periodic=False, beta=beta)
     return (taps / taps.sum()).reshape(1, 1, TAPS)
 
 
 class Upsample(nn.Module):
-    """Twice the rate: (batch, channels, n) to (batch, channels, 2 * n)."""
+    """Resampling to twice the rate, by a low-pass."""
 
     filter: torch.Tensor
 
     def __init__(self):
+        """Store the filter, which checkpoints hold, too."""
         super().__init__()
         self.register_buffer("filter", sinc_filter(2))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return (batch, channels, 2 * n) of (batch, channels, n)."""
         channels = x.shape[1]
         padded = functional.pad(x, (TAPS // 2 - 1, TAPS // 2 - 1), mode="replicate")
         filters = 2 * self.filter.expand(channels, 1, TAPS)
@@ -102,74 +108,84 @@ class Upsample(nn.Module):
 
 
 class LowPass(nn.Module):
-    """Half the rate: (batch, channels, 2 * n) to (batch, channels, n)."""
+    """Resampling to half the rate, by a low-pass."""
 
     filter: torch.Tensor
 
     def __init__(self):
+        """Store the filter, which checkpoints hold, too."""
         super().__init__()
         self.register_buffer("filter", sinc_filter(2))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return (batch, channels, n) of (batch, channels, 2 * n)."""
         channels = x.shape[1]
         padded = functional.pad(x, (TAPS // 2 - 1, TAPS // 2), mode="replicate")
         return functional.conv1d(padded, self.filter.expand(channels, 1, TAPS), stride=2, groups=channels)
 
 
 class Downsample(nn.Module):
-    """A low-pass, under the name that checkpoints have for it."""
+    """The low-pass under the name that checkpoints have for it."""
 
     def __init__(self):
+        """Build the low-pass."""
         super().__init__()
         self.lowpass = LowPass()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return (batch, channels, n) of (batch, channels, 2 * n)."""
         return self.lowpass(x)
 
 
 class Snake(nn.Module):
-    """x + sin(alpha * x) ** 2 / alpha, alpha of each channel."""
+    """The activation x + sin(alpha * x) ** 2 / alpha, with one alpha a channel."""
 
-    def __init__(self, channels: int, log_scale: bool):
+    def __init__(self, channels: int, *, log_scale: bool):
+        """Start with an alpha of one; `log_scale` says that checkpoints hold its logarithm."""
         super().__init__()
         self.log_scale = log_scale
         self.alpha = nn.Parameter(torch.zeros(channels) if log_scale else torch.ones(channels))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return (batch, channels, n) of (batch, channels, n)."""
         alpha = self._scale(self.alpha)
         return x + torch.sin(alpha * x) ** 2 / (self._height(alpha) + 1e-9)
 
     def _scale(self, values: torch.Tensor) -> torch.Tensor:
         return (values.exp() if self.log_scale else values)[:, None]
 
-    def _height(self, alpha: torch.Tensor) -> torch.Tensor:
+    def _height(self, alpha: torch.Tensor, /) -> torch.Tensor:
         return alpha
 
 
 class SnakeBeta(Snake):
-    """x + sin(alpha * x) ** 2 / beta."""
+    """The activation x + sin(alpha * x) ** 2 / beta, with one alpha and beta a channel."""
 
-    def __init__(self, channels: int, log_scale: bool):
-        super().__init__(channels, log_scale)
+    def __init__(self, channels: int, *, log_scale: bool):
+        """Start with alpha and beta of one; `log_scale` says that checkpoints hold their logarithms."""
+        super().__init__(channels, log_scale=log_scale)
         self.beta = nn.Parameter(self.alpha.detach().clone())
 
-    def _height(self, alpha: torch.Tensor) -> torch.Tensor:
+    def _height(self, _alpha: torch.Tensor, /) -> torch.Tensor:
         return self._scale(self.beta)
 
 
 ACTIVATIONS = {"snake": Snake, "snakebeta": SnakeBeta}
+"""Activations by their names in `config.json`."""
 
 
 class AntiAliased(nn.Module):
-    """An activation at twice the rate: (batch, channels, n) in and out."""
+    """An activation at twice the rate, so that its overtones do not fold back."""
 
     def __init__(self, size: BigVGANSize, channels: int):
+        """Build the activation that `size` names."""
         super().__init__()
-        self.act = ACTIVATIONS[size.activation](channels, size.snake_logscale)
+        self.act = ACTIVATIONS[size.activation](channels, log_scale=size.snake_logscale)
         self.upsample = Upsample()
         self.downsample = Downsample()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return (batch, channels, n) of (batch, channels, n)."""
         return self.downsample(self.act(self.upsample(x)))
 
 
@@ -178,41 +194,47 @@ def _same_length(channels: int, kernel: int, dilation: int) -> nn.Conv1d:
 
 
 class PairedBlock(nn.Module):
-    """Residual steps of two convolutions, the second without dilation: (batch, channels, n) in and out."""
+    """A residual block of two convolutions a step, the second without dilation."""
 
     def __init__(self, size: BigVGANSize, channels: int, kernel: int, dilations: tuple[int, ...]):
+        """Build a step for each dilation."""
         super().__init__()
         self.convs1 = nn.ModuleList(_same_length(channels, kernel, dilation) for dilation in dilations)
         self.convs2 = nn.ModuleList(_same_length(channels, kernel, 1) for _ in dilations)
         self.activations = nn.ModuleList(AntiAliased(size, channels) for _ in range(2 * len(dilations)))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return (batch, channels, n) of (batch, channels, n)."""
         for i, (first, second) in enumerate(zip(self.convs1, self.convs2, strict=True)):
             x = x + second(self.activations[2 * i + 1](first(self.activations[2 * i](x))))
         return x
 
 
 class SingleBlock(nn.Module):
-    """Residual steps of one convolution: (batch, channels, n) in and out."""
+    """A residual block of one convolution a step."""
 
     def __init__(self, size: BigVGANSize, channels: int, kernel: int, dilations: tuple[int, ...]):
+        """Build a step for each dilation."""
         super().__init__()
         self.convs = nn.ModuleList(_same_length(channels, kernel, dilation) for dilation in dilations)
         self.activations = nn.ModuleList(AntiAliased(size, channels) for _ in dilations)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return (batch, channels, n) of (batch, channels, n)."""
         for conv, activation in zip(self.convs, self.activations, strict=True):
             x = x + conv(activation(x))
         return x
 
 
 BLOCKS = {"1": PairedBlock, "2": SingleBlock}
+"""Residual blocks by their names in `config.json`."""
 
 
 class BigVGAN(nn.Module):
-    """Log-mel (batch, num_mels, frames) to samples (batch, frames * hop_size) in [-1, 1]."""
+    """The vocoder from log-mel (batch, num_mels, frames) to samples (batch, frames * hop_size) in [-1, 1]."""
 
     def __init__(self, size: BigVGANSize):
+        """Build the network of a size with random weights."""
         super().__init__()
         self.size = size
         channels = size.upsample_initial_channel
@@ -229,6 +251,7 @@ class BigVGAN(nn.Module):
         self.conv_post = nn.Conv1d(channels, 1, 7, padding=3, bias=size.use_bias_at_final)
 
     def forward(self, log_mel: torch.Tensor) -> torch.Tensor:
+        """Return samples (batch, frames * hop_size) in [-1, 1] of log-mels (batch, num_mels, frames)."""
         x, n = self.conv_pre(log_mel), len(self.size.resblock_kernel_sizes)
         for i, ups in enumerate(self.ups):
             for up in ups.children():
@@ -239,8 +262,15 @@ class BigVGAN(nn.Module):
 
 
 def load_bigvgan(path: Path) -> BigVGAN:
-    """From the folder of NVIDIA's `config.json` and `bigvgan_generator.pt`, or from a file of weights beside its
-    `config.json`. Raises ValueError naming what is missing or does not fit."""
+    """Read a generator with its weight norm folded in.
+
+    Args:
+        path: The folder of NVIDIA's `config.json` and `bigvgan_generator.pt`, or a file of weights beside its
+            `config.json`.
+
+    Raises:
+        ValueError: Naming what is missing or does not fit.
+    """
     if not path.exists():
         raise ValueError(f"vocoder: {path} is not there, expected a folder with {CONFIG} and {WEIGHTS}")
     config = (path if path.is_dir() else path.parent) / CONFIG
@@ -250,12 +280,12 @@ def load_bigvgan(path: Path) -> BigVGAN:
         saved = torch.load(weights, map_location="cpu", weights_only=True)["generator"]
     # What torch.load raises on files of other kinds is of many classes.
     except Exception as error:
-        wanted = "a checkpoint with the part 'generator'"
-        raise ValueError(f"vocoder: {weights} cannot be read as {wanted}: {sentence(error)}") from error
+        expected = "a checkpoint with the part 'generator'"
+        raise ValueError(f"vocoder: {weights} cannot be read as {expected}: {error_sentence(error)}") from error
     try:
         network.load_state_dict(without_weight_norm(saved))
     except RuntimeError as error:
-        raise ValueError(f"vocoder: {weights} does not fit {config}: {sentence(error)}") from error
+        raise ValueError(f"vocoder: {weights} does not fit {config}: {error_sentence(error)}") from error
     return network.eval()
 
 
@@ -263,19 +293,22 @@ def _read_size(config: Path) -> BigVGANSize:
     try:
         values = json.loads(config.read_text("utf-8"))
         known = {field.name for field in fields(BigVGANSize)}
-        return BigVGANSize(**{name: _frozen(value) for name, value in values.items() if name in known})
+        return BigVGANSize(**{name: _with_tuples(value) for name, value in values.items() if name in known})
     except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise ValueError(f"vocoder: {config} is no config.json of BigVGAN: {sentence(error)}") from error
+        raise ValueError(f"vocoder: {config} is no config.json of BigVGAN: {error_sentence(error)}") from error
 
 
-def _frozen(value: Any) -> Any:
-    """A value of a JSON file with tuples in place of its lists."""
-    return tuple(_frozen(part) for part in value) if isinstance(value, list) else value
+def _with_tuples(value: Any) -> Any:
+    """Return a value of a JSON file with tuples in place of its lists."""
+    return tuple(_with_tuples(part) for part in value) if isinstance(value, list) else value
 
 
 def without_weight_norm(saved: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Weights as they are used, from a state with weight norm (Salimans and Kingma 2016) in either of PyTorch's
-    spellings, or from one that has none."""
+    """Return the weights as they are used, from a state with weight norm (Salimans and Kingma 2016).
+
+    Args:
+        saved: A state in either of PyTorch's spellings of weight norm, or one that has none.
+    """
     spellings = (
         (".weight_g", ".weight_v"),
         (".parametrizations.weight.original0", ".parametrizations.weight.original1"),
@@ -289,7 +322,7 @@ def without_weight_norm(saved: Mapping[str, torch.Tensor]) -> dict[str, torch.Te
     return plain
 
 
-def bigvgan_graph(network: BigVGAN) -> Exported:
-    """Log-mels of any length to samples."""
+def bigvgan_graph(network: BigVGAN) -> ExportSpec:
+    """Return the graph from log-mels of any length to samples."""
     log_mel = torch.randn(2, network.size.num_mels, 32) * 2 - 5
-    return Exported(network, {"log_mel": log_mel}, ["samples"], {"log_mel": {0: "batch", 2: "frames"}})
+    return ExportSpec(network, {"log_mel": log_mel}, ["samples"], {"log_mel": {0: "batch", 2: "frames"}})

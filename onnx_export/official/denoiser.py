@@ -1,4 +1,4 @@
-"""A denoiser from a checkpoint of `python -m onnx_export train`, and what it was taught."""
+"""A denoiser from a checkpoint of `python -m onnx_export train`, and what it was trained on."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,25 +8,25 @@ import torch
 
 from onnx_export.clipsonic.embedding_names import CLIPSONIC_EMBEDDING
 from onnx_export.clipsonic.models.denoiser import Denoiser, DenoiserSize
-from onnx_export.official.error_text import sentence
+from onnx_export.official.error_text import error_sentence
 from plugin_server.engine.bundles.card import Embedding
 
 HEAD_WIDTH = 64
-"""Of checkpoints that do not say how many heads they have."""
+"""Width of a head in checkpoints that do not say how many heads they have."""
 
 
 @dataclass(frozen=True, slots=True)
-class TaughtDenoiser:
-    """Averaged weights, ready to be exported."""
+class LoadedDenoiser:
+    """A denoiser with its averaged weights, ready to be exported."""
 
     module: Denoiser
     embedding: Embedding
     conditions: tuple[str, ...]
-    """What it was taught on; empty where its checkpoint does not say."""
+    """Kinds of conditions that it was trained on; empty where its checkpoint does not say."""
 
 
-def load_denoiser(path: Path) -> TaughtDenoiser:
-    """Raises ValueError when the file is no checkpoint of a denoiser."""
+def load_denoiser(path: Path) -> LoadedDenoiser:
+    """Read a denoiser from its checkpoint. Raises ValueError when the file is no checkpoint of a denoiser."""
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
         weights = saved["average"]["state"]
@@ -34,15 +34,15 @@ def load_denoiser(path: Path) -> TaughtDenoiser:
         module.load_state_dict(weights)
     # What torch.load and indexing raise on files of other kinds is of many classes.
     except Exception as error:
-        wanted = "a checkpoint of python -m onnx_export train denoiser"
-        raise ValueError(f"denoiser: {path} cannot be read as {wanted}: {sentence(error)}") from error
+        expected = "a checkpoint of python -m onnx_export train denoiser"
+        raise ValueError(f"denoiser: {path} cannot be read as {expected}: {error_sentence(error)}") from error
     embedding = Embedding(saved.get("embedding", CLIPSONIC_EMBEDDING), module.size.n_embedding)
     conditions = tuple(kind for kind in saved.get("conditions", "").split(",") if kind)
-    return TaughtDenoiser(module.eval(), embedding, conditions)
+    return LoadedDenoiser(module.eval(), embedding, conditions)
 
 
 def _size(weights: Mapping[str, torch.Tensor], saved: Mapping) -> DenoiserSize:
-    """Shape of the network, from those of its weights."""
+    """Return the shape of the network, read from the shapes of its weights."""
     width, patch_numbers = weights["patch_in.weight"].shape
     n_mels = len(weights["mel_mean"])
     return DenoiserSize(

@@ -1,4 +1,4 @@
-"""A new bundle makes its first sound, in the server's own code."""
+"""The smoke test of a new bundle: its first sound, made by the server's own code."""
 
 from dataclasses import replace
 
@@ -11,25 +11,29 @@ from plugin_server.engine.sessions import Cancellation, SessionOptions
 
 STEPS = 2
 """Enough to go through every graph."""
+PROMPT = "sea waves"
 
 
-def try_out(bundle: Bundle) -> None:
-    """The shortest clip of words, by each of their ways, and an embedding of a picture.
+def run_smoke_test(bundle: Bundle) -> None:
+    """Embed a prompt by each conditioning and a picture, and generate the shortest clip.
 
-    Raises ValueError when numbers come out that are none, and BundleDamaged or EngineFailed when a graph cannot be run.
+    Raises:
+        ValueError: When an embedding has another shape than the card says, or numbers come out that are none.
+        BundleDamaged: When a graph cannot be opened.
+        EngineFailed: When a graph cannot be run.
     """
     card = bundle.card
-    short = {way: replace(prior, steps=min(STEPS, prior.steps)) for way, prior in card.priors.items()}
-    model = replace(load(bundle, SessionOptions()), card=replace(card, priors=short))
+    priors = {name: replace(prior, steps=min(STEPS, prior.steps)) for name, prior in card.priors.items()}
+    model = replace(load(bundle, SessionOptions()), card=replace(card, priors=priors))
     cancellation = Cancellation()
-    found = {way: model.words("sea waves", way, 0, cancellation) for way in card.conditionings}
+    outputs = {conditioning: model.words(PROMPT, conditioning, 0, cancellation) for conditioning in card.conditionings}
     if card.image:
-        found["image_tower"] = model.look([np.full((60, 80, 3), 128, np.uint8)], cancellation)
-    order = GenerationParams(
-        "sea waves", "", card.lengths.minimum, 0, STEPS, card.sampling.guidance, conditioning=card.default_conditioning
+        outputs["image_tower"] = model.look([np.full((60, 80, 3), 128, np.uint8)], cancellation)
+    params = GenerationParams(
+        PROMPT, "", card.lengths.minimum, 0, STEPS, card.sampling.guidance, conditioning=card.default_conditioning
     )
-    found["clip"] = model.run(order, lambda fraction, stage: None, cancellation).samples
-    for name, numbers in found.items():
+    outputs["clip"] = model.run(params, lambda _fraction, _stage: None, cancellation).samples
+    for name, numbers in outputs.items():
         if not np.isfinite(numbers).all():
             raise ValueError(f"{name}: the new bundle gives numbers that are none; are the weights whole?")
         if name != "clip" and numbers.shape != (1, card.embedding.size):

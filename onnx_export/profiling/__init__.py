@@ -1,1 +1,1 @@
-"""What training and inference cost: FLOPs, memory and time."""
+"""The costs of training and inference: FLOPs, memory and time."""

@@ -1,4 +1,7 @@
-"""One call of the denoiser in eager PyTorch, timed: what the server's benchmark compares itself with."""
+"""The benchmark of one call of the denoiser in eager PyTorch, which the server's benchmark compares itself with.
+
+`python -m onnx_export.profiling.eager FRAMES ROUNDS` prints the median seconds of a call.
+"""
 
 import statistics
 import sys
@@ -8,21 +11,32 @@ import torch
 
 from onnx_export.clipsonic.models.denoiser import Denoiser, DenoiserSize
 
+BATCH_SIZE = 2
+"""One clip with its condition and without it, as classifier-free guidance needs them."""
+
 
 @torch.inference_mode()
-def time_call(n_frames: int, rounds: int) -> float:
-    """Median seconds of a call with a batch of two; weights do not matter for it."""
+def benchmark_eager(n_frames: int, rounds: int) -> float:
+    """Return the median seconds of a call with a batch of two, after one call to warm up.
+
+    The weights are random: they do not matter for it.
+
+    Args:
+        n_frames: Length of the mel, rounded down to whole patches.
+        rounds: Calls that are timed.
+    """
     size = DenoiserSize()
     model = Denoiser(size).eval()
     frames = n_frames // size.patch * size.patch
-    inputs = (torch.zeros(2, size.n_mels, frames), torch.full((2,), 0.5), torch.zeros(2, size.n_embedding))
+    noised, sigma = torch.zeros(BATCH_SIZE, size.n_mels, frames), torch.full((BATCH_SIZE,), 0.5)
+    embedding = torch.zeros(BATCH_SIZE, size.n_embedding)
     times = []
     for _ in range(rounds + 1):
-        began = time.perf_counter()
-        model(*inputs, torch.full((2,), 10.0), torch.ones(2))
-        times.append(time.perf_counter() - began)
+        start = time.perf_counter()
+        model(noised, sigma, embedding, torch.full((BATCH_SIZE,), 10.0), torch.ones(BATCH_SIZE))
+        times.append(time.perf_counter() - start)
     return statistics.median(times[1:])
 
 
 if __name__ == "__main__":
-    print(time_call(int(sys.argv[1]), int(sys.argv[2])))
+    print(benchmark_eager(int(sys.argv[1]), int(sys.argv[2])))

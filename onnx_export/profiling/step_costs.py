@@ -1,4 +1,4 @@
-"""What a step of a configured training costs: FLOPs by counting, memory and time by small batches."""
+"""The costs of a step of a configured training: FLOPs by counting, memory and time by small batches."""
 
 import time
 from dataclasses import replace
@@ -13,11 +13,11 @@ from onnx_export.config import Config
 MEAN_CANVAS = 0.9
 """Canvases are drawn between 0.8 and 1 of their length."""
 CLIPS_ON_CPU = 2
-"""Enough to keep a CPU busy; a GPU gets a whole batch, or what fits."""
+"""Clips that keep a CPU busy; a GPU gets a whole batch, or what fits."""
 BLOCKS_ON_CPU = 2
-"""Of the network, when its speed is measured on a CPU: all blocks are alike."""
+"""Blocks of the network when its speed is measured on a CPU: all blocks are alike."""
 RUNS = 3
-SMALL = (2, 6)
+SMALL_BATCHES = (2, 6)
 """Clips of the batches whose memory is counted."""
 
 
@@ -38,78 +38,89 @@ def _batch(config: Config, n_clips: int, patches: int, device: str | torch.devic
 
 
 def count_flops(config: Config, n_clips: int, patches: int) -> tuple[int, int]:
-    """Of forward and of backward; nothing is computed."""
+    """Return the FLOPs of forward and of backward of one batch; nothing is computed.
+
+    Args:
+        config: The network.
+        n_clips: Clips in the batch.
+        patches: Length of each clip, in patches.
+    """
     with torch.device("meta"):
         model, batch = Denoiser(config.denoiser), _batch(config, n_clips, patches, "meta")
     with FlopCounterMode(display=False) as counter:
-        made = model(batch.clean, batch.seconds, batch.embedding, batch.seconds, batch.guidance)
+        clean = model(batch.clean, batch.seconds, batch.embedding, batch.seconds, batch.guidance)
     forward = counter.get_total_flops()
     with FlopCounterMode(display=False) as counter:
-        made.sum().backward()
+        clean.sum().backward()
     return forward, counter.get_total_flops()
 
 
 def mean_flops(config: Config) -> tuple[float, float]:
-    """Of a step's forward and backward, over the canvases that are drawn."""
+    """Return the mean FLOPs of a step's forward and backward, over the canvas lengths that are drawn."""
     forward = backward = 0.0
     for canvas_s, odds in zip(CANVASES_S, CANVAS_ODDS, strict=True):
         patches = _patches(config, canvas_s)
-        there, back = count_flops(config, 1, patches)
+        forward_flops, backward_flops = count_flops(config, 1, patches)
         n_clips = _clips(config, patches)
-        forward, backward = forward + odds * n_clips * there, backward + odds * n_clips * back
+        forward, backward = forward + odds * n_clips * forward_flops, backward + odds * n_clips * backward_flops
     return forward, backward
 
 
 def activation_bytes(config: Config, device: torch.device) -> float:
-    """What a batch of the shortest canvases keeps, by small batches through one block and through two.
+    """Return the bytes that a batch of the shortest canvases keeps from forward to backward.
 
-    These batches are the largest there are: tokens of the context stand before every clip.
+    They are extrapolated from small batches through one block and through two.
+    Batches of the shortest canvases are the largest there are: tokens of the context stand before every clip.
     """
     patches, depth = _patches(config, CANVASES_S[0]), config.denoiser.depth
-    kept = []
-    for n_clips in SMALL:
-        one, two = (_kept_bytes(_cut(config, blocks), n_clips, patches, device) for blocks in (1, 2))
-        kept.append(one + (two - one) * (depth - 1))
-    return kept[0] + (kept[1] - kept[0]) / (SMALL[1] - SMALL[0]) * (_clips(config, patches) - SMALL[0])
+    n_bytes = []
+    for n_clips in SMALL_BATCHES:
+        one, two = (_saved_bytes(_with_depth(config, blocks), n_clips, patches, device) for blocks in (1, 2))
+        n_bytes.append(one + (two - one) * (depth - 1))
+    bytes_per_clip = (n_bytes[1] - n_bytes[0]) / (SMALL_BATCHES[1] - SMALL_BATCHES[0])
+    return n_bytes[0] + bytes_per_clip * (_clips(config, patches) - SMALL_BATCHES[0])
 
 
-def _cut(config: Config, depth: int) -> Config:
+def _with_depth(config: Config, depth: int) -> Config:
     return replace(config, denoiser=replace(config.denoiser, depth=depth))
 
 
-def _kept_bytes(config: Config, n_clips: int, patches: int, device: torch.device) -> int:
+def _saved_bytes(config: Config, n_clips: int, patches: int, device: torch.device) -> int:
+    """Return the bytes of all tensors that autograd saves for backward, parameters aside."""
     model, batch = Denoiser(config.denoiser).to(device), _batch(config, n_clips, patches, device)
-    own = {p.untyped_storage().data_ptr() for p in model.parameters()}
-    kept = {}
+    parameters = {p.untyped_storage().data_ptr() for p in model.parameters()}
+    saved = {}
 
-    def keep(tensor: torch.Tensor) -> torch.Tensor:
+    def save(tensor: torch.Tensor) -> torch.Tensor:
         storage = tensor.untyped_storage()
-        kept[storage.data_ptr()] = storage.nbytes()
+        saved[storage.data_ptr()] = storage.nbytes()
         return tensor
 
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        # The loss holds what was kept: until all of it is counted, no two share an address.
+    with torch.autograd.graph.saved_tensors_hooks(save, lambda tensor: tensor):
+        # The loss holds what was saved: until all of it is counted, no two share an address.
         loss = flow_loss(model, batch, config.training)
-    n_bytes = sum(size for place, size in kept.items() if place not in own)
+    n_bytes = sum(size for address, size in saved.items() if address not in parameters)
     del loss
     return n_bytes
 
 
 def measure_speed(config: Config, device: torch.device) -> tuple[float, float]:
-    """FLOPs a second of forward and backward, and parameters a second of the optimiser, at clips as long as videos'.
+    """Return FLOPs a second of forward and backward, and parameters a second of the optimiser.
 
-    A CPU is measured with a part of the network.
+    They are measured at clips as long as videos'. A CPU is measured with a part of the network.
     """
     patches = _patches(config, config.videos.clip_s)
     n_clips = _clips(config, patches)
     if device.type == "cpu":
-        config, n_clips = _cut(config, min(BLOCKS_ON_CPU, config.denoiser.depth)), min(CLIPS_ON_CPU, n_clips)
+        config, n_clips = _with_depth(config, min(BLOCKS_ON_CPU, config.denoiser.depth)), min(CLIPS_ON_CPU, n_clips)
     model = Denoiser(config.denoiser).to(device)
     optimiser = torch.optim.AdamW(model.parameters())
     while True:
         try:
             # The first steps are slower: memory is asked for.
-            times = [_times(model, optimiser, _batch(config, n_clips, patches, device), config) for _ in range(RUNS)]
+            times = [
+                _step_times(model, optimiser, _batch(config, n_clips, patches, device), config) for _ in range(RUNS)
+            ]
             break
         except torch.OutOfMemoryError:
             if n_clips == 1:
@@ -119,14 +130,14 @@ def measure_speed(config: Config, device: torch.device) -> tuple[float, float]:
     return flops / min(t for t, _ in times), n_parameters / min(t for _, t in times)
 
 
-def _times(model: Denoiser, optimiser: torch.optim.Optimizer, batch: Batch, config: Config) -> tuple[float, float]:
-    """Seconds of forward and backward, and of the optimiser's step."""
-    began = _now(batch.clean.device)
+def _step_times(model: Denoiser, optimiser: torch.optim.Optimizer, batch: Batch, config: Config) -> tuple[float, float]:
+    """Return the seconds of forward and backward, and of the optimiser's step."""
+    start = _now(batch.clean.device)
     flow_loss(model, batch, config.training).backward()
     middle = _now(batch.clean.device)
     optimiser.step()
     optimiser.zero_grad(set_to_none=True)
-    return middle - began, _now(batch.clean.device) - middle
+    return middle - start, _now(batch.clean.device) - middle
 
 
 def _now(device: torch.device) -> float:

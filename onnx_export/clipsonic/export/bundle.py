@@ -22,7 +22,7 @@ from onnx_export.clipsonic.models.text_tower import TextTower, TextTowerSize, em
 from onnx_export.clipsonic.models.vocoder import Vocoder, VocoderSize
 from onnx_export.clipsonic.training.embedding_space import TEMPLATES
 from onnx_export.clipsonic.variants import Variant
-from onnx_export.graph.export import ByteEmbedding, Exported, export_graph
+from onnx_export.graph.export import ExportSpec, Int8Embedding, export_graph
 from onnx_export.training.checkpoint import load_ema, read_metadata
 from plugin_server.audio.spectral import MelSettings
 from plugin_server.engine.bundles.card import CARD_NAME, Card, Embedding, LabelAnchorSpec, PriorSpec
@@ -97,19 +97,19 @@ def load_networks(
 BATCH = {0: "batch"}
 
 
-def text_graph(tower: TextTower | ClapTextTower) -> Exported:
+def text_graph(tower: TextTower | ClapTextTower) -> ExportSpec:
     """Of the text tower, whose table of tokens becomes one of bytes."""
     words, size = tower.tower if isinstance(tower, ClapTextTower) else tower, tower.size
     table = words.transformer.token_embedding
-    if not isinstance(table, ByteEmbedding):
-        words.transformer.token_embedding = ByteEmbedding(table.weight.detach())
+    if not isinstance(table, Int8Embedding):
+        words.transformer.token_embedding = Int8Embedding(table.weight.detach())
     tokens = torch.zeros(2, size.context_length, dtype=torch.int64)
     tokens[0, :3], tokens[1, :5] = torch.tensor([0, 7, 9]), torch.tensor([0, 3, 5, 6, 9])
     tokens[tokens == 9] = size.vocab_size - 1
-    return Exported(tower, {"tokens": tokens}, ["embedding"], {"tokens": BATCH})
+    return ExportSpec(tower, {"tokens": tokens}, ["embedding"], {"tokens": BATCH})
 
 
-def denoiser_graph(denoiser: Denoiser) -> Exported:
+def denoiser_graph(denoiser: Denoiser) -> ExportSpec:
     """Of the denoiser."""
     size = denoiser.size
     inputs = {
@@ -120,22 +120,22 @@ def denoiser_graph(denoiser: Denoiser) -> Exported:
         "guidance": torch.tensor([1.0, 3.0]),
     }
     free = dict.fromkeys(inputs, BATCH) | {"noised": {0: "batch", 2: "frames"}}
-    return Exported(denoiser, inputs, ["clean"], free)
+    return ExportSpec(denoiser, inputs, ["clean"], free)
 
 
-def vocoder_graph(vocoder: Vocoder) -> Exported:
+def vocoder_graph(vocoder: Vocoder) -> ExportSpec:
     """Of the vocoder."""
     log_mel = torch.randn(2, vocoder.mel.n_mels, 256) * 2 - 5
-    return Exported(vocoder, {"log_mel": log_mel}, ["spectrum"], {"log_mel": {0: "batch", 2: "frames"}})
+    return ExportSpec(vocoder, {"log_mel": log_mel}, ["spectrum"], {"log_mel": {0: "batch", 2: "frames"}})
 
 
-def image_graph(tower: ImageTower) -> Exported:
+def image_graph(tower: ImageTower) -> ExportSpec:
     """Of the image tower."""
     size = tower.size.picture.size
-    return Exported(tower, {"pictures": torch.randn(2, 3, size, size)}, ["embedding"], {"pictures": BATCH})
+    return ExportSpec(tower, {"pictures": torch.randn(2, 3, size, size)}, ["embedding"], {"pictures": BATCH})
 
 
-def prior_graph(prior: Prior) -> Exported:
+def prior_graph(prior: Prior) -> ExportSpec:
     """Of a prior; what it takes beside the noised embedding is an output of the text tower."""
     n = prior.size.n_embedding
     inputs = {
@@ -143,10 +143,10 @@ def prior_graph(prior: Prior) -> Exported:
         "timestep": torch.tensor([prior.size.levels - 1.0, 3.0]),
         "embedding": torch.nn.functional.normalize(torch.randn(2, n), dim=-1),
     }
-    return Exported(prior, inputs, ["clean"], dict.fromkeys(inputs, BATCH))
+    return ExportSpec(prior, inputs, ["clean"], dict.fromkeys(inputs, BATCH))
 
 
-def graphs_of(networks: Networks) -> dict[str, Exported]:
+def graphs_of(networks: Networks) -> dict[str, ExportSpec]:
     """The graphs by the names that the card gives them."""
     graphs = {
         "text_tower": text_graph(networks.text),

@@ -11,7 +11,7 @@ from onnx_export.clipsonic.models.denoiser import Denoiser
 from onnx_export.clipsonic.models.text_tower import TextTower
 from onnx_export.clipsonic.models.vocoder import Vocoder
 from onnx_export.clipsonic.training.denoiser import MelNormalisation
-from onnx_export.graph.export import ByteEmbedding
+from onnx_export.graph.export import Int8Embedding
 from onnx_export.graph.restore import restore
 from onnx_export.training.checkpoint import Checkpoint
 from onnx_export.training.ema import EMA
@@ -43,5 +43,5 @@ def resume_from(bundle: Bundle, sizes: Sizes, runs: Path, step: int) -> None:
         log.info("%s: %s", name, runs / f"{name}.pt")
 
 
-def _whole_table(table: ByteEmbedding) -> nn.Embedding:
-    return nn.Embedding.from_pretrained(torch.as_tensor(table.whole()), freeze=False)
+def _whole_table(table: Int8Embedding) -> nn.Embedding:
+    return nn.Embedding.from_pretrained(torch.as_tensor(table.dequantize()), freeze=False)

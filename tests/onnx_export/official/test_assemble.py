@@ -19,7 +19,7 @@ from PIL import Image
 
 from onnx_export.graph import export as graphs
 from onnx_export.official import assemble
-from onnx_export.official.assemble import Wish, import_bundle
+from onnx_export.official.assemble import ImportOptions, import_bundle
 from onnx_export.official.denoiser import load_denoiser
 from onnx_export.official.prior import load_prior
 from onnx_export.official.towers import load_towers
@@ -120,12 +120,12 @@ def test_pictures_are_seen_as_open_clip_sees_them(model, sources):
     from open_clip.transform import PreprocessCfg, image_transform_v2
 
     towers = load_towers(sources["towers"])
-    prepare = image_transform_v2(PreprocessCfg(**towers.pictures.model.visual.preprocess_cfg), is_train=False)
+    prepare = image_transform_v2(PreprocessCfg(**towers.image.model.visual.preprocess_cfg), is_train=False)
     # Smooth, as photos are: open_clip cuts at whole pixels of what it made smaller, the server anywhere.
     noise = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
     pixels = np.asarray(Image.fromarray(noise).resize((640, 480), Image.Resampling.BICUBIC))
     with torch.no_grad():
-        wanted = towers.pictures(prepare(Image.fromarray(pixels))[None])[0].numpy()
+        wanted = towers.image(prepare(Image.fromarray(pixels))[None])[0].numpy()
     assert model.look([pixels], Cancellation())[0] @ wanted > 0.9999
 
 
@@ -150,7 +150,7 @@ def test_the_prior_draws_what_diffusers_draws_from_the_same_noise(model, sources
 
     with torch.no_grad():
         tokens = open_clip.SimpleTokenizer()(["", "a dog barks"], context_length=77)
-        _, projected, hidden = towers.words(tokens)
+        _, projected, hidden = towers.text(tokens)
         mask = torch.arange(77)[None] <= tokens.argmax(dim=1)[:, None]
         x = torch.from_numpy(rng.standard_normal((1, SIZE)).astype(np.float32))
         for i, level in enumerate(scheduler.timesteps):
@@ -171,10 +171,10 @@ def test_what_the_bases_denoiser_knew_is_not_said_of_another(model, made, source
 
 def test_one_part_alone_leaves_the_others_as_they_are(sources, tmp_path, monkeypatch):
     """In half precision, and as if its weights were too many for one file."""
-    monkeypatch.setattr(graphs, "LARGEST_FILE", 1000)
+    monkeypatch.setattr(graphs, "MAX_INLINE_BYTES", 1000)
     base = open_bundle(Path(sources["base"]))
-    wish = Wish("big", sources["base"], vocoder=sources["vocoder"])
-    bundle = import_bundle(wish, tmp_path, ())
+    options = ImportOptions("big", sources["base"], vocoder=sources["vocoder"])
+    bundle = import_bundle(options, tmp_path, ())
     assert {"vocoder.onnx", "vocoder.onnx.data"} <= set(bundle.card.files)
     for name in ("text_tower.onnx", "denoiser.onnx", "prior_pd.onnx", "known.npz", "merges.txt.gz"):
         assert bundle.card.files[name] == base.card.files[name]
@@ -183,7 +183,7 @@ def test_one_part_alone_leaves_the_others_as_they_are(sources, tmp_path, monkeyp
     assert bundle.card.licence == f"{base.card.licence}; vocoder: under the terms of those who published them"
     # A bundle that was made is a base, too.
     denoiser = write_denoiser(tmp_path / "denoiser.pt", "toy-6", size=6, conditions="text", depth=1)
-    again = import_bundle(Wish("again", str(bundle.folder), denoiser=denoiser), tmp_path, ())
+    again = import_bundle(ImportOptions("again", str(bundle.folder), denoiser=denoiser), tmp_path, ())
     assert again.card.files["vocoder.onnx.data"] == bundle.card.files["vocoder.onnx.data"]
     assert again.card.modalities == ("text",) and again.card.label_anchors == base.card.label_anchors
     (again.folder / "vocoder.onnx.data").write_bytes(b"")
@@ -199,9 +199,9 @@ def unwritten(monkeypatch):
 
 def refused(sources, home, message, error=ValueError, **parts):
     kind = {key: Path(value) for key, value in parts.items() if key in ("prior", "vocoder", "denoiser")}
-    wish = Wish(**{"name": "new", "base": sources["base"]} | parts | kind)
+    options = ImportOptions(**{"name": "new", "base": sources["base"]} | parts | kind)
     with pytest.raises(error, match=message):
-        import_bundle(wish, home, ())
+        import_bundle(options, home, ())
     assert not home.exists() or not any(home.iterdir())
 
 
@@ -252,15 +252,15 @@ def test_what_cannot_be_asked_for_is_refused(sources, tmp_path, unwritten):
     refused(sources, home, "name is '../new'", BadArgument, name="../new", vocoder=sources["vocoder"])
     taken = Path(sources["base"]).parent
     with pytest.raises(BadArgument, match=r"name: got 'base', which is in .* already; choose another"):
-        import_bundle(Wish("base", sources["base"], vocoder=sources["vocoder"]), taken, ())
+        import_bundle(ImportOptions("base", sources["base"], vocoder=sources["vocoder"]), taken, ())
     with pytest.raises(Exception, match="model: got 'nonesuch'"):
-        import_bundle(Wish("new", "nonesuch", vocoder=sources["vocoder"]), home, (taken,))
+        import_bundle(ImportOptions("new", "nonesuch", vocoder=sources["vocoder"]), home, (taken,))
 
 
-def copy_base(folder, wish, base, parts):
+def copy_base(folder, options, base, parts):
     """In place of exporting anything."""
     shutil.copytree(base.folder, folder, dirs_exist_ok=True)
-    change_card(folder, name=wish.name)
+    change_card(folder, name=options.name)
 
 
 def test_nothing_is_left_of_a_bundle_that_fails(sources, tmp_path, monkeypatch):
@@ -271,15 +271,15 @@ def test_nothing_is_left_of_a_bundle_that_fails(sources, tmp_path, monkeypatch):
         def fail(bundle, error=error):
             raise error
 
-        monkeypatch.setattr(assemble, "try_out", fail)
+        monkeypatch.setattr(assemble, "run_smoke_test", fail)
         with pytest.raises(raised, match=str(error)):
-            import_bundle(Wish("new", sources["base"], vocoder=sources["vocoder"]), home, ())
+            import_bundle(ImportOptions("new", sources["base"], vocoder=sources["vocoder"]), home, ())
         assert not any(home.iterdir())
 
 
 def test_numbers_that_are_none_are_noticed(sources, tmp_path, monkeypatch):
-    def break_vocoder(folder, wish, base, parts):
-        copy_base(folder, wish, base, parts)
+    def break_vocoder(folder, options, base, parts):
+        copy_base(folder, options, base, parts)
         graph = onnx.load(folder / "vocoder.onnx")
         spread = next(tensor for tensor in graph.graph.initializer if tensor.name == "spread")
         nothing = np.full(tuple(spread.dims), np.nan, np.float32)
@@ -290,16 +290,16 @@ def test_numbers_that_are_none_are_noticed(sources, tmp_path, monkeypatch):
 
     monkeypatch.setattr(assemble, "_write", break_vocoder)
     with pytest.raises(ValueError, match="clip: the new bundle gives numbers that are none"):
-        import_bundle(Wish("new", sources["base"], vocoder=sources["vocoder"]), tmp_path / "home", ())
+        import_bundle(ImportOptions("new", sources["base"], vocoder=sources["vocoder"]), tmp_path / "home", ())
 
 
 def test_a_denoiser_of_pictures_alone_is_asked_through_the_prior(sources):
     base = read_card(Path(sources["base"]))
-    wish = Wish("new", sources["base"], towers="", prior=Path("p"))
+    options = ImportOptions("new", sources["base"], towers="", prior=Path("p"))
     taught = load_denoiser(sources["denoiser"])
     for conditions, via in ((("image",), "pd"), (("text", "image"), "")):
         parts = assemble.Parts(denoiser=replace(taught, conditions=conditions), prior=load_prior(sources["prior"]))
-        card = assemble._card(wish, base, parts)
+        card = assemble._card(options, base, parts)
         assert (card.preferred_conditioning, card.modalities) == (via, conditions)
 
 

@@ -58,10 +58,10 @@ def test_towers_give_what_open_clip_gives(tmp_path, name, suffix):
         # The same weights by another road: it was enough to load them.
         return
     for graph, what in exported.items():
-        assert export_graph(what, tmp_path / f"{graph}.onnx", halve=False).parity < CLOSE
+        assert export_graph(what, tmp_path / f"{graph}.onnx", fp16=False).parity < CLOSE
     import open_clip
 
-    clip = towers.words.model
+    clip = towers.text.model
     with torch.no_grad():
         tokens = open_clip.SimpleTokenizer()(PROMPTS, context_length=77)
         words = run(tmp_path / "text_tower.onnx", tokens=tokens)
@@ -90,7 +90,7 @@ def test_an_archive_of_openai_is_read_for_the_model_with_its_activation(tmp_path
     model, weights = write_towers(tmp_path, "tiny-vit-quickgelu")
     plain = load_towers(f"{model}:{weights}")
     archive = tmp_path / "ViT-tiny.pt"
-    tokens, pictures = (what.inputs for what in tower_graphs(plain).values())
+    tokens, pictures = (what.example_inputs for what in tower_graphs(plain).values())
 
     class Clip(torch.nn.Module):
         def __init__(self):
@@ -112,8 +112,8 @@ def test_an_archive_of_openai_is_read_for_the_model_with_its_activation(tmp_path
     torch.jit.script(Clip()).save(archive)
     towers = load_towers(f"{model}:{archive}")
     with torch.no_grad():
-        torch.testing.assert_close(towers.words(*tokens.values()), plain.words(*tokens.values()))
-        torch.testing.assert_close(towers.pictures(*pictures.values()), plain.pictures(*pictures.values()))
+        torch.testing.assert_close(towers.text(*tokens.values()), plain.text(*tokens.values()))
+        torch.testing.assert_close(towers.image(*pictures.values()), plain.image(*pictures.values()))
     other, _ = write_towers(tmp_path, "tiny-vit")
     with pytest.raises(ValueError, match=r"one of OpenAI's archives, which were taught with the quick GELU"):
         load_towers(f"{other}:{archive}")
@@ -164,7 +164,7 @@ def test_bigvgan_sounds_as_nvidias_own_code_did_with_these_weights(tmp_path, cha
 
 def test_bigvgan_becomes_a_graph_of_any_length(tmp_path):
     network = load_bigvgan(write_bigvgan(tmp_path / "big"))
-    spec = export_graph(bigvgan_graph(network), tmp_path / "vocoder.onnx", halve=False)
+    spec = export_graph(bigvgan_graph(network), tmp_path / "vocoder.onnx", fp16=False)
     assert spec.parity < CLOSE and [output.name for output in spec.outputs] == ["samples"]
     for frames in (1, 7, 50):
         mel = torch.randn(1, MEL.n_mels, frames) * 2 - 5
