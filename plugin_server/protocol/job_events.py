@@ -47,7 +47,7 @@ class JobEvents:
         """Return a future for each job that waits or runs, which is done when the job has ended; on the loop."""
         ended: dict[Job, asyncio.Future[None]] = {}
 
-        def on_event(job: Job, event: Event) -> None:
+        def on_event(job: Job, _event: Event) -> None:
             if job.ended:
                 self._replies.on_loop(lambda: ended[job].set_result(None))
 

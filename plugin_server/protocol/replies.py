@@ -113,7 +113,7 @@ class ReplyPorts:
     """Finds where a client wants to receive: a patch may receive on another port than it sends from."""
 
     def __init__(self) -> None:
-        self.peer_on_port: PeerOnPort = lambda peer, port: peer
+        self.peer_on_port: PeerOnPort = lambda peer, _port: peer
         """Known once a UDP socket is open."""
 
     def find(self, peer: Peer, arguments: Sequence[Atom]) -> Peer:

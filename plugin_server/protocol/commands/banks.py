@@ -107,7 +107,7 @@ class BankCommands:
     def _run(self, command: _Command, peer: Peer, arguments: Sequence[Atom]) -> Answer:
         return self._thread.run(lambda: command(peer, arguments))
 
-    def _list(self, peer: Peer, arguments: Sequence[Atom]) -> list[Reply]:
+    def _list(self, _peer: Peer, arguments: Sequence[Atom]) -> list[Reply]:
         exactly(0, "nothing", arguments)
         self._bank.require_bank()
         rows = self._bank.summaries()
@@ -154,7 +154,7 @@ class BankCommands:
         self._announce([peer], [number])
         return [("/done", "/bank/set", number, slot.name[:MAX_TEXT])]
 
-    def _save(self, peer: Peer, arguments: Sequence[Atom]) -> list[Reply]:
+    def _save(self, _peer: Peer, arguments: Sequence[Atom]) -> list[Reply]:
         at_most(1, "a name, or nothing for the bank's own", arguments)
         bank, path = self._bank.save(as_text("name", arguments[0]) if arguments else "")
         return [("/done", "/bank/save", bank.name, str(path))]

@@ -7,7 +7,6 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
-from functools import partial
 
 from plugin_server.errors import BadArgument
 from plugin_server.protocol.arguments import (
@@ -110,30 +109,29 @@ class ClipCommands:
 
     def handlers(self) -> dict[str, Handler]:
         """Return the handlers by address."""
-        commands = {
-            "/clip/list": self._list,
-            "/clip/search": self._search,
-            "/clip/info": self._info,
-            "/clip/star": self._star,
-            "/clip/tag": self._tag,
-            "/clip/delete": self._delete,
-            "/clip/undo": self._undo,
-            "/clip/redo": self._redo,
+        return {
+            "/clip/list": self._in_thread(self._list),
+            "/clip/search": self._in_thread(self._search),
+            "/clip/info": self._in_thread(self._info),
+            "/clip/star": self._in_thread(self._star),
+            "/clip/tag": self._in_thread(self._tag),
+            "/clip/delete": self._in_thread(self._delete),
+            "/clip/undo": self._in_thread(self._undo),
+            "/clip/redo": self._in_thread(self._redo),
             "/clip/again": self._again,
-            "/clip/scan": self._scan,
+            "/clip/scan": self._in_thread(self._scan),
         }
-        return {address: partial(self._run, command) for address, command in commands.items()}
 
-    def _run(self, command: Callable[[Peer, Sequence[Atom]], list[Reply]], peer: Peer, atoms: Sequence[Atom]) -> Answer:
-        return self._thread.run(lambda: command(peer, atoms))
+    def _in_thread(self, command: Callable[[Sequence[Atom]], list[Reply]]) -> Handler:
+        return lambda _peer, arguments: self._thread.run(lambda: command(arguments))
 
-    def _list(self, peer: Peer, arguments: Sequence[Atom]) -> list[Reply]:
+    def _list(self, arguments: Sequence[Atom]) -> list[Reply]:
         at_most(2, "how many, and from where", arguments)
         count = _count(arguments[0] if arguments else DEFAULT_COUNT)
         first = _first(arguments[1] if len(arguments) > 1 else 0)
         return _page("/clip/list", self._library.newest(count, first), first)
 
-    def _search(self, peer: Peer, arguments: Sequence[Atom]) -> list[Reply]:
+    def _search(self, arguments: Sequence[Atom]) -> list[Reply]:
         positional, attributes = split_attributes(arguments)
         for name, atoms in attributes.items():
             check_attribute(name, (attribute.name for attribute in PAGE_ATTRIBUTES))
@@ -143,33 +141,36 @@ class ClipCommands:
         words = " ".join(as_text("words", atom) for atom in positional)
         return _page("/clip/search", self._library.search(words, count, first), first)
 
-    def _info(self, peer: Peer, arguments: Sequence[Atom]) -> list[Reply]:
+    def _info(self, arguments: Sequence[Atom]) -> list[Reply]:
         (clip,) = exactly(1, "a clip", arguments)
         return _one("/clip/info", self._library.find(as_text("clip", clip)))
 
-    def _star(self, peer: Peer, arguments: Sequence[Atom]) -> list[Reply]:
+    def _star(self, arguments: Sequence[Atom]) -> list[Reply]:
         at_most(2, "a clip, and 0 or 1", arguments)
         clip, *switch = _at_least_one("clip", arguments)
         star = as_switch("star", switch[0]) if switch else True
         return _one("/clip/star", self._library.star(as_text("clip", clip), starred=star))
 
-    def _tag(self, peer: Peer, arguments: Sequence[Atom]) -> list[Reply]:
+    def _tag(self, arguments: Sequence[Atom]) -> list[Reply]:
         clip, *words = _at_least_one("clip", arguments)
         return _one("/clip/tag", self._library.tag(as_text("clip", clip), " ".join(as_text("tags", w) for w in words)))
 
-    def _delete(self, peer: Peer, arguments: Sequence[Atom]) -> list[Reply]:
+    def _delete(self, arguments: Sequence[Atom]) -> list[Reply]:
         (clip,) = exactly(1, "a clip", arguments)
         return _one("/clip/delete", self._library.delete(as_text("clip", clip)))
 
-    def _undo(self, peer: Peer, arguments: Sequence[Atom]) -> list[Reply]:
+    def _undo(self, arguments: Sequence[Atom]) -> list[Reply]:
         exactly(0, "nothing", arguments)
         return _step("/clip/undo", self._library.undo())
 
-    def _redo(self, peer: Peer, arguments: Sequence[Atom]) -> list[Reply]:
+    def _redo(self, arguments: Sequence[Atom]) -> list[Reply]:
         exactly(0, "nothing", arguments)
         return _step("/clip/redo", self._library.redo())
 
-    def _again(self, peer: Peer, arguments: Sequence[Atom]) -> list[Reply]:
+    def _again(self, peer: Peer, arguments: Sequence[Atom]) -> Answer:
+        return self._thread.run(lambda: self._submit_again(peer, arguments))
+
+    def _submit_again(self, peer: Peer, arguments: Sequence[Atom]) -> list[Reply]:
         at_most(2, "a clip, and a seed", arguments)
         clip, *seed = _at_least_one("clip", arguments)
         request, _ = request_like(self._library.find_file(as_text("clip", clip)).path)
@@ -177,7 +178,7 @@ class ClipCommands:
         self._submit(peer, request)
         return []
 
-    def _scan(self, peer: Peer, arguments: Sequence[Atom]) -> list[Reply]:
+    def _scan(self, arguments: Sequence[Atom]) -> list[Reply]:
         exactly(0, "nothing", arguments)
         scanned = self._library.scan()
         return [("/done", "/clip/scan", scanned.new, scanned.moved, scanned.missing)]

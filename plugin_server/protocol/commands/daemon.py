@@ -87,14 +87,14 @@ class DaemonCommands:
     def handlers(self) -> dict[str, Handler]:
         """Return the handlers by address."""
         return {
-            "/status": lambda peer, arguments: [self._status.reply()],
+            "/status": lambda _peer, _arguments: [self._status.reply()],
             "/version": self._version,
-            "/network": lambda peer, arguments: [("/network.reply", *self._network.facts())],
+            "/network": lambda _peer, _arguments: [("/network.reply", *self._network.facts())],
             "/notify": self._notify,
             "/help": self._help,
         }
 
-    def _version(self, peer: Peer, arguments: Sequence[Atom]) -> Answer:
+    def _version(self, _peer: Peer, _arguments: Sequence[Atom]) -> Answer:
         major, minor, patch = __version__.split(".", 2)
         return [("/version.reply", "clipsonic-live", int(major), int(minor), f".{patch}", "", "")]
 
@@ -110,7 +110,7 @@ class DaemonCommands:
             return [("/done", "/notify", self._subscribers.add(listener), MAX_SUBSCRIBERS)]
         raise BadArgument(f"notify: got {switch}, expected 0 or 1")
 
-    def _help(self, peer: Peer, arguments: Sequence[Atom]) -> Answer:
+    def _help(self, _peer: Peer, arguments: Sequence[Atom]) -> Answer:
         which = at_most_one("address", arguments)
         addresses = self._table if which is None else match_addresses(as_text("address", which), self._table)
         rows = [self._table[address] for address in addresses]

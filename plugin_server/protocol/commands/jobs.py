@@ -67,7 +67,7 @@ class JobCommands:
         self.submit_checked(peer, request)
         return ()
 
-    def _cancel(self, peer: Peer, arguments: Sequence[Atom]) -> Answer:
+    def _cancel(self, _peer: Peer, arguments: Sequence[Atom]) -> Answer:
         which = at_most_one("job", arguments)
         if which is None:
             running = self._jobs.active()[:1]
@@ -79,7 +79,7 @@ class JobCommands:
         job = self._jobs.cancel(as_text("job", which))
         return [("/done", "/cancel", job.id)]
 
-    def _sync(self, peer: Peer, arguments: Sequence[Atom]) -> Answer:
+    def _sync(self, _peer: Peer, arguments: Sequence[Atom]) -> Answer:
         which = at_most_one("id", arguments)
         synced: Reply = ("/synced", 0 if which is None else as_whole("id", which))
         ends = self._events.watch_active()

@@ -42,7 +42,7 @@ class ModelCommands:
         """Return the handlers by address."""
         return {"/model/list": self._list, "/model/load": self._load, "/model/unload": self._unload}
 
-    def _list(self, peer: Peer, arguments: Sequence[Atom]) -> Answer:
+    def _list(self, _peer: Peer, _arguments: Sequence[Atom]) -> Answer:
         bundles, loaded = self._bundles.bundles(), self._engine.loaded
         replies: list[Reply] = []
         for name, bundle in sorted(bundles.items()):

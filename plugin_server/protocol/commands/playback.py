@@ -82,7 +82,7 @@ class PlaybackCommands:
         """Give a clip to the player at once. Raises, when awaited, BadFile or DeviceUnavailable."""
         return self._thread.run(lambda: self._player.play(cue))
 
-    def _play(self, peer: Peer, arguments: Sequence[Atom]) -> Answer:
+    def _play(self, _peer: Peer, arguments: Sequence[Atom]) -> Answer:
         name, values = parse_play(arguments)
 
         def work() -> list[Reply]:
@@ -92,7 +92,7 @@ class PlaybackCommands:
 
         return self._thread.run(work)
 
-    def _stop(self, peer: Peer, arguments: Sequence[Atom]) -> Answer:
+    def _stop(self, _peer: Peer, arguments: Sequence[Atom]) -> Answer:
         name = _only("clip", arguments, "all")
 
         def work() -> list[Reply]:
@@ -101,7 +101,7 @@ class PlaybackCommands:
 
         return self._thread.run(work)
 
-    def _volume(self, peer: Peer, arguments: Sequence[Atom]) -> Answer:
+    def _volume(self, _peer: Peer, arguments: Sequence[Atom]) -> Answer:
         volume = only_number("volume", arguments, VOLUMES)
 
         def work() -> list[Reply]:
@@ -110,7 +110,7 @@ class PlaybackCommands:
 
         return self._thread.run(work)
 
-    def _tempo(self, peer: Peer, arguments: Sequence[Atom]) -> Answer:
+    def _tempo(self, _peer: Peer, arguments: Sequence[Atom]) -> Answer:
         bpm = only_number("tempo", arguments, TEMPOS) if arguments else None
 
         def work() -> list[Reply]:
@@ -120,7 +120,7 @@ class PlaybackCommands:
 
         return self._thread.run(work)
 
-    def _link(self, peer: Peer, arguments: Sequence[Atom]) -> Answer:
+    def _link(self, _peer: Peer, arguments: Sequence[Atom]) -> Answer:
         switch = as_switch("link", at_most(1, "0 or 1, or nothing", arguments)[0]) if arguments else None
 
         def work() -> list[Reply]:
@@ -129,7 +129,7 @@ class PlaybackCommands:
 
         return self._thread.run(work)
 
-    def _list_devices(self, peer: Peer, arguments: Sequence[Atom]) -> Answer:
+    def _list_devices(self, _peer: Peer, _arguments: Sequence[Atom]) -> Answer:
         return self._thread.run(self._device_rows)
 
     def _device_rows(self) -> list[Reply]:
@@ -139,7 +139,7 @@ class PlaybackCommands:
         ]
         return [*rows, ("/done", "/device/list", len(rows))]
 
-    def _set_device(self, peer: Peer, arguments: Sequence[Atom]) -> Answer:
+    def _set_device(self, _peer: Peer, arguments: Sequence[Atom]) -> Answer:
         name = _only("device", arguments)
         return self._thread.run(lambda: [("/done", "/device/set", self._player.set_device(name))])
 

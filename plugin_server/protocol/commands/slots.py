@@ -148,7 +148,7 @@ class SlotTrigger:
             except BadFile:
                 # Its file was taken away or broken since it was found. It is looked for again, once.
                 is_lost = True
-        await self._thread.run(partial(self._refresh, trigger, is_lost))
+        await self._thread.run(partial(self._refresh, trigger, is_lost=is_lost))
         # Another bank may have been loaded meanwhile.
         clip = self._bank.clip(trigger.number) if self._bank.require_bank().name == trigger.bank else None
         if clip is None:
@@ -178,7 +178,7 @@ class SlotTrigger:
     def _play(self, trigger: _Trigger, clip: ClipMade) -> Awaitable[None]:
         return self._play_cue(cue_of(trigger.slot, clip, trigger.velocity))
 
-    def _refresh(self, trigger: _Trigger, is_lost: bool) -> None:
+    def _refresh(self, trigger: _Trigger, *, is_lost: bool) -> None:
         """Look for clips that were made; in the banks' thread."""
         if is_lost:
             self._bank.invalidate(trigger.number)

@@ -50,5 +50,5 @@ class CommandThread:
         """Do what waits, then nothing more; from any thread, and not needed where somebody else owns the thread."""
         self._own.shutdown()
 
-    def _count_down(self, result: asyncio.Future[T]) -> None:
+    def _count_down(self, _result: asyncio.Future[T]) -> None:
         self._n_waiting -= 1
