@@ -147,8 +147,8 @@ def _build_protocol(parts: _Parts, network: Network) -> _Protocol:
     subscribers, meter_subscribers, ports = Subscribers(), Subscribers(), ReplyPorts()
     replies = Replies(subscribers, loop)
     events = JobEvents(jobs, subscribers, replies)
-    player_thread = CommandThread("player", player)
-    library_thread, bank_thread = CommandThread("library"), CommandThread("banks")
+    player_thread = CommandThread("player", replies.on_loop, player)
+    library_thread, bank_thread = CommandThread("library", replies.on_loop), CommandThread("banks", replies.on_loop)
 
     status = DaemonStatus(jobs, generator, parts.engine, parts.bundles, parts.settings.sample_rate)
     daemon = DaemonCommands(status, network, subscribers, ports, ADDRESSES)

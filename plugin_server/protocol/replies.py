@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 
 from plugin_server.errors import ClipsonicError, DuplicateJob, unforeseen
 from plugin_server.protocol.arguments import as_whole, check_range
@@ -58,7 +58,8 @@ class Replies:
             self._fail_unforeseen(peer, address, error)
         else:
             if isinstance(answer, Awaitable):
-                self._start(self._await(peer, address, answer))
+                # In the loop's next turn: a thread that has just been given work can begin with it before.
+                self._loop.call_soon(self._start, peer, address, answer)
             else:
                 self._send_all(peer, answer)
 
@@ -86,8 +87,8 @@ class Replies:
             for task in unanswered:
                 task.cancel()
 
-    def _start(self, command: Coroutine[object, None, None]) -> None:
-        task = self._loop.create_task(command)
+    def _start(self, peer: Peer, address: str, answer: Awaitable[Iterable[Reply]]) -> None:
+        task = self._loop.create_task(self._await(peer, address, answer))
         # The loop holds tasks weakly.
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

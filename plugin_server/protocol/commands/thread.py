@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Protocol, TypeVar
 
 from plugin_server.errors import ClipsonicError, QueueFull
@@ -10,12 +11,14 @@ from plugin_server.errors import ClipsonicError, QueueFull
 MAX_WAITING = 256
 """Commands that may wait for one thread."""
 T = TypeVar("T")
+OnLoop = Callable[..., None]
+"""Has the event loop call a function with arguments soon; from any thread."""
 
 
 class Executor(Protocol):
     """A thread that does one piece of work after another."""
 
-    def submit(self, work: Callable[[], T], /) -> Future[T]:
+    def submit(self, work: Callable[[], None], /) -> object:
         """Do the work after what was submitted before. Raises RuntimeError once the thread was stopped."""
         ...
 
@@ -23,9 +26,9 @@ class Executor(Protocol):
 class CommandThread:
     """One thread, and the commands that wait for it. Its methods belong to the loop, but for `stop`."""
 
-    def __init__(self, name: str, executor: Executor | None = None) -> None:
+    def __init__(self, name: str, on_loop: OnLoop, executor: Executor | None = None) -> None:
         """`executor` is the thread when somebody else owns and stops it; else it is one of this object's own."""
-        self._name = name
+        self._name, self._on_loop = name, on_loop
         self._own = ThreadPoolExecutor(1, name)
         self._executor: Executor = executor or self._own
         self._n_waiting = 0
@@ -37,18 +40,34 @@ class CommandThread:
         """
         if self._n_waiting >= MAX_WAITING:
             raise QueueFull(f"{MAX_WAITING} commands wait for the {self._name} already; try again later")
+        result: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         try:
-            future = self._executor.submit(work)
+            # Nothing comes after it: what Python does here meanwhile, the thread waits for.
+            self._executor.submit(partial(self._work, work, result))
         except RuntimeError as error:
             raise ClipsonicError("the daemon is being stopped") from error
         self._n_waiting += 1
-        result = asyncio.wrap_future(future)
-        result.add_done_callback(self._count_down)
         return result
 
     def stop(self) -> None:
         """Do what waits, then nothing more; from any thread, and not needed where somebody else owns the thread."""
         self._own.shutdown()
 
-    def _count_down(self, _result: asyncio.Future[T]) -> None:
+    def _work(self, work: Callable[[], T], result: asyncio.Future[T]) -> None:
+        """Work in the thread, and have the loop deliver what came of it."""
+        try:
+            value = work()
+        except Exception as error:
+            self._on_loop(self._fail, result, error)
+        else:
+            self._on_loop(self._succeed, result, value)
+
+    def _succeed(self, result: asyncio.Future[T], value: T) -> None:
         self._n_waiting -= 1
+        if not result.cancelled():
+            result.set_result(value)
+
+    def _fail(self, result: asyncio.Future[T], error: Exception) -> None:
+        self._n_waiting -= 1
+        if not result.cancelled():
+            result.set_exception(error)
