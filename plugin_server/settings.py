@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import platformdirs
 
@@ -16,8 +16,8 @@ from plugin_server.errors import BadSettings
 
 APP = "clipsonic"
 SHIPPED_BUNDLES = Path(__file__).parent / "bundles"
-SHIPPED_BANKS = (Path(__file__).parent / "presets" / "banks", Path(__file__).parent.parent / "presets" / "banks")
-"""Where an installed package has its prompt banks, and where a checkout has them."""
+PRESETS = (Path(__file__).parent / "presets", Path(__file__).parent.parent / "presets")
+"""Where an installed package has its banks and clients, and where a checkout has them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +86,7 @@ class Settings:
     @property
     def bank_folders(self) -> tuple[Path, Path]:
         """Folders of prompt banks, the own one first: its banks win over shipped ones of the same name."""
-        shipped = next((folder for folder in SHIPPED_BANKS if folder.is_dir()), SHIPPED_BANKS[0])
-        return ((self.bank_folder or default_bank_folder()).expanduser().absolute(), shipped)
+        return ((self.bank_folder or default_bank_folder()).expanduser().absolute(), shipped_presets("banks"))
 
     @property
     def index_path(self) -> Path:
@@ -215,6 +214,11 @@ def default_index_folder() -> Path:
 def bundle_folders() -> tuple[Path, ...]:
     """Folders of bundles, own ones first: they win over shipped ones of the same name."""
     return (platformdirs.user_data_path(APP, appauthor=False) / "bundles", SHIPPED_BUNDLES)
+
+
+def shipped_presets(kind: Literal["banks", "clients"]) -> Path:
+    """Return the folder of the prompt banks or clients that came with the package, or that the checkout has."""
+    return next((presets / kind for presets in PRESETS if (presets / kind).is_dir()), PRESETS[0] / kind)
 
 
 def default_bank_folder() -> Path:

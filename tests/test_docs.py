@@ -250,9 +250,9 @@ def test_benchmarks_are_named():
 
 @pytest.mark.parametrize("name", ALL)
 def test_every_command_of_clipsonic_is_there(name):
-    from plugin_server.cli import _parser
+    from plugin_server.cli import build_parser
 
-    commands = next(action.choices for action in _parser()._actions if action.choices)
+    commands = next(action.choices for action in build_parser()._actions if action.choices)
     for line in re.findall(r"(?:^|`)clipsonic ((?:\w+ ?)+)", ALL[name], re.MULTILINE):
         command, *rest = line.split()
         assert command in commands, f"{name}: clipsonic {line}"

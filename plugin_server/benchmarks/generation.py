@@ -24,7 +24,7 @@ from plugin_server.audio.clip import Clip
 from plugin_server.audio.finish import FinishSettings, finish
 from plugin_server.audio.formats.files import read_clip, write_clip
 from plugin_server.client import Client, number_of
-from plugin_server.commands.daemon_process import start_daemon
+from plugin_server.daemon_process import start_daemon
 from plugin_server.engine.bundles.registry import BundleRegistry
 from plugin_server.engine.families.clipsonic import Clipsonic, load
 from plugin_server.engine.messages import GenerationParams

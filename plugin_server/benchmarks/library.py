@@ -25,7 +25,7 @@ from plugin_server.audio.clip import Clip
 from plugin_server.audio.formats.files import write_clip
 from plugin_server.audio.formats.metadata import ClipMetadata
 from plugin_server.client import Client
-from plugin_server.commands.daemon_process import start_daemon
+from plugin_server.daemon_process import start_daemon
 from plugin_server.errors import ClipsonicError
 from plugin_server.settings import load_settings
 from plugin_server.studio.library.library import Library

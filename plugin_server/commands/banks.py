@@ -1,34 +1,72 @@
-"""What `clipsonic banks` does: prompt banks, with or without a daemon that runs."""
+"""`clipsonic banks`: prompt banks, with or without a daemon that runs."""
 
+from __future__ import annotations
+
+import argparse
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from plugin_server.commands.flags import Commands, add_settings, settings_of
 from plugin_server.commands.terminal import ProgressBar, plain, table_lines
 from plugin_server.errors import BadFile, ClipsonicError
-from plugin_server.server import open_studio
-from plugin_server.settings import Settings
-from plugin_server.studio.banks.export import export_bank
-from plugin_server.studio.banks.files import Bank, BankRegistry, Slot, read_bank
-from plugin_server.studio.generator import ClipGenerator
-from plugin_server.studio.image_fingerprints import require_images
-from plugin_server.studio.jobs import ClipMade
-from plugin_server.studio.planning import check, clip_seconds
-from plugin_server.studio.requests import RenderBank, Request
+
+if TYPE_CHECKING:
+    from plugin_server.settings import Settings
+    from plugin_server.studio.banks.files import Bank, BankRegistry, Slot
+    from plugin_server.studio.generator import ClipGenerator
+    from plugin_server.studio.jobs import ClipMade
+    from plugin_server.studio.requests import Request
+
+
+def add_parser(commands: Commands) -> None:
+    """Add the command `banks` and its actions to the parser of `clipsonic`."""
+    parser = commands.add_parser("banks", help="list, show, check, render or export prompt banks")
+    parser.set_defaults(run=run, action="list")
+    actions = parser.add_subparsers(title="instead of listing them", metavar="ACTION")
+    show = actions.add_parser("show", help="the slots of one, and which have their clip")
+    check = actions.add_parser("check", help="read all, or some, and say what is wrong with them")
+    check.add_argument("names", nargs="*", metavar="NAME_OR_FILE", help="banks, or .toml files of your own")
+    render = actions.add_parser("render", help="make the clips that one lacks")
+    export = actions.add_parser("export", help="make an instrument of one: named files, SFZ and Decent Sampler")
+    for name, action in {"show": show, "check": check, "render": render, "export": export}.items():
+        if action is not check:
+            action.add_argument("name", metavar="NAME", help="as clipsonic banks lists it")
+        add_settings(action)
+        action.set_defaults(action=name)
+    export.add_argument("--to", type=Path, metavar="DIR", help="folder to be made (default: the bank's name, here)")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Do one action and print its result. Raises BadFile, UnknownBank, and what making clips raises."""
+    settings = settings_of(options)
+    match options.action:
+        case "list":
+            list_banks(settings)
+        case "show":
+            show_bank(settings, options.name)
+        case "check":
+            check_banks(settings, options.names)
+        case "render":
+            render_bank(settings, options.name)
+        case "export":
+            export_instrument(settings, options.name, options.to)
 
 
 def list_banks(settings: Settings) -> None:
-    """A line a bank; one that cannot be used says why."""
-    shelf = BankRegistry(settings.bank_folders)
-    rows = [_row(name, path, settings) for name, path in shelf.paths().items()]
+    """Print a line a bank; one that cannot be used says why."""
+    rows = [_row(name, path, settings) for name, path in _open_registry(settings).paths().items()]
     for line in table_lines(rows) if rows else ["there are no banks"]:
         print(line)
     print(f"your own go into {settings.bank_folders[0]}")
 
 
 def show_bank(settings: Settings, name: str) -> None:
-    """The slots of a bank, and which of them have their clip. Raises UnknownBank, BadFile and what the model does."""
-    bank = BankRegistry(settings.bank_folders).find(name)
+    """Print the slots of a bank, and which have their clip. Raises UnknownBank, BadFile and what the model raises."""
+    from plugin_server.server import open_studio
+
+    bank = _open_registry(settings).find(name)
     with open_studio(settings) as (studio, _):
         rows = [_slot_row(number, slot, studio) for number, slot in enumerate(bank.slots)]
     lines = table_lines([("", "name", "s", "note", "clip", "prompt"), *rows])
@@ -43,12 +81,14 @@ def check_banks(settings: Settings, names: Sequence[str]) -> None:
 
     Raises BadFile at the end when one of them cannot be used, and UnknownBank.
     """
-    shelf = BankRegistry(settings.bank_folders)
-    paths = shelf.paths()
+    from plugin_server.server import open_studio
+
+    registry = _open_registry(settings)
+    paths = registry.paths()
     bad = 0
     with open_studio(settings) as (studio, _):
         for name in names or paths:
-            path = _path_of(name, shelf)
+            path = _path_of(name, registry)
             problems = list(_problems(path, studio))
             bad += bool(problems)
             print("\n".join(problems) or f"{path.stem}: all is well")
@@ -58,7 +98,10 @@ def check_banks(settings: Settings, names: Sequence[str]) -> None:
 
 def render_bank(settings: Settings, name: str) -> tuple[Bank, list[ClipMade]]:
     """Make the clips that a bank lacks, and print where all of them are."""
-    bank = BankRegistry(settings.bank_folders).find(name)
+    from plugin_server.server import open_studio
+    from plugin_server.studio.requests import RenderBank
+
+    bank = _open_registry(settings).find(name)
     with open_studio(settings) as (studio, _), ProgressBar() as bar:
         rest: Request | None = RenderBank(bank.name, tuple(slot.request for slot in bank.slots))
         made: list[ClipMade] = []
@@ -75,26 +118,36 @@ def render_bank(settings: Settings, name: str) -> tuple[Bank, list[ClipMade]]:
     return bank, clips
 
 
-def export(settings: Settings, name: str, folder: Path | None) -> None:
+def export_instrument(settings: Settings, name: str, folder: Path | None) -> None:
     """Render a bank and write it as an instrument, by default into a folder of its name here."""
+    from plugin_server.studio.banks.export import export_bank
+
     bank, clips = render_bank(settings, name)
-    place = export_bank(bank, clips, folder or Path(bank.name))
-    print(f"{place}: {len(clips)} files, {bank.name}.sfz and {bank.name}.dspreset")
+    written = export_bank(bank, clips, folder or Path(bank.name))
+    print(f"{written}: {len(clips)} files, {bank.name}.sfz and {bank.name}.dspreset")
 
 
-def _path_of(name: str, shelf: BankRegistry) -> Path:
-    """File of the bank of a name, or the file that the name is. Raises UnknownBank."""
-    paths = shelf.paths()
+def _open_registry(settings: Settings) -> BankRegistry:
+    from plugin_server.studio.banks.files import BankRegistry
+
+    return BankRegistry(settings.bank_folders)
+
+
+def _path_of(name: str, registry: BankRegistry) -> Path:
+    """Return the file of the bank of a name, or the file that the name is. Raises UnknownBank."""
+    paths = registry.paths()
     if name in paths:
         return paths[name]
     if Path(name).suffix == ".toml":
         return Path(name)
     # Raises, unless somebody has put the bank there since.
-    shelf.find(name)
-    return shelf.paths()[name]
+    registry.find(name)
+    return registry.paths()[name]
 
 
 def _row(name: str, path: Path, settings: Settings) -> tuple[str, ...]:
+    from plugin_server.studio.banks.files import read_bank
+
     own = "own" if path.parent == settings.bank_folders[0] else ""
     try:
         bank = read_bank(path)
@@ -104,6 +157,8 @@ def _row(name: str, path: Path, settings: Settings) -> tuple[str, ...]:
 
 
 def _slot_row(number: int, slot: Slot, studio: ClipGenerator) -> tuple[str, ...]:
+    from plugin_server.studio.planning import check, clip_seconds
+
     card = studio.card(slot.request.model)
     check(slot.request, card)
     note = "" if slot.note is None else str(slot.note)
@@ -119,6 +174,9 @@ def _slot_row(number: int, slot: Slot, studio: ClipGenerator) -> tuple[str, ...]
 
 
 def _problems(path: Path, studio: ClipGenerator) -> Iterable[str]:
+    from plugin_server.studio.banks.files import read_bank
+    from plugin_server.studio.image_fingerprints import require_images
+
     try:
         bank = read_bank(path)
     except ClipsonicError as error:
@@ -133,7 +191,7 @@ def _problems(path: Path, studio: ClipGenerator) -> Iterable[str]:
 
 
 def _swatch(colour: str) -> str:
-    """A slot's colour where the terminal shows colours."""
+    """Return a block of a slot's colour, or spaces where the terminal shows no colours."""
     if not sys.stdout.isatty():
         return "    "
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))

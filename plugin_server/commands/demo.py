@@ -1,18 +1,41 @@
-"""One clip from start to end: a daemon in a process of its own, a client that talks OSC with it, a picture."""
+"""`clipsonic demo`: one clip from start to end, by a daemon in a process of its own and a client that talks OSC."""
 
+import argparse
 import os
 import sys
 import time
 from pathlib import Path
 
-from plugin_server.audio.formats.files import read_clip
-from plugin_server.client import Client, number_of
-from plugin_server.commands.daemon_process import start_daemon
-from plugin_server.commands.terminal import ProgressBar, draw_spectrogram
+from plugin_server.commands.flags import Commands, settings_of
+from plugin_server.commands.terminal import ProgressBar
+from plugin_server.daemon_process import start_daemon
 from plugin_server.errors import ClipsonicError
+from plugin_server.settings import bundle_folders
 
 SILENCE_S = 60.0
-"""How long a daemon may say nothing."""
+"""Longest time between two messages of the daemon, in seconds."""
+
+
+def add_parser(commands: Commands) -> None:
+    """Add the command `demo` to the parser of `clipsonic`."""
+    parser = commands.add_parser("demo", help="start a daemon, send it one prompt over OSC, show the clip")
+    parser.add_argument("prompt", nargs="*", help="words for the sound (default: sea waves)")
+    parser.add_argument("--seconds", type=float, help="length of the clip")
+    parser.add_argument("--folder", type=Path, metavar="DIR", help="sample folder")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Make and show one clip. Raises BadSettings, UnknownModel, BundleDamaged, or ClipsonicError without a clip."""
+    from plugin_server.commands.generate import read_words
+    from plugin_server.engine.bundles.registry import BundleRegistry
+
+    model = settings_of(options).model
+    prompt, seconds = " ".join(options.prompt) or "sea waves", options.seconds
+    if options.prompt and seconds is None:
+        registry = BundleRegistry(bundle_folders())
+        prompt, seconds = read_words(options.prompt, lambda: registry.find(model).card.lengths)
+    run_demo(prompt, seconds, options.folder)
 
 
 def run_demo(prompt: str, seconds: float | None, folder: Path | None) -> None:
@@ -20,6 +43,9 @@ def run_demo(prompt: str, seconds: float | None, folder: Path | None) -> None:
 
     The last line printed is 'clip: ' and the path. Raises ClipsonicError when there is no clip.
     """
+    from plugin_server.audio.formats.files import read_clip
+    from plugin_server.audio.text_spectrogram import draw_spectrogram
+
     flags = ["--folder", str(folder)] if folder else []
     with start_daemon(flags, lambda line: print(line, flush=True)) as daemon:
         port = daemon.port()
@@ -45,6 +71,8 @@ def _ask(port: int, prompt: str, seconds: float | None) -> Path:
 
 
 def _follow(port: int, prompt: str, seconds: float | None, bar: ProgressBar) -> Path:
+    from plugin_server.client import Client, number_of
+
     path = None
     with Client(port) as client:
         for message in client.generate(prompt, seconds, timeout_s=SILENCE_S):

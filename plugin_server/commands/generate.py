@@ -1,33 +1,85 @@
-"""The commands `clipsonic generate` and `clipsonic models`."""
+"""`clipsonic generate`: clips without a daemon."""
 
+from __future__ import annotations
+
+import argparse
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from plugin_server.commands.flags import Commands, add_settings, settings_of
 from plugin_server.commands.terminal import ProgressBar
-from plugin_server.engine.bundles.card import Lengths
-from plugin_server.engine.bundles.registry import BundleRegistry, verify_bundle
 from plugin_server.errors import BadArgument
-from plugin_server.server import open_studio
-from plugin_server.settings import Settings
-from plugin_server.studio.jobs import ClipMade
-from plugin_server.studio.planning import check
-from plugin_server.studio.requests import Generate, split_length
-from plugin_server.studio.reuse import request_like
+from plugin_server.studio.attributes import Attribute, Flag, Kind
+from plugin_server.studio.requests import ATTRIBUTES, Generate, split_length
+
+if TYPE_CHECKING:
+    from plugin_server.engine.bundles.card import Lengths
+    from plugin_server.settings import Settings
+    from plugin_server.studio.jobs import ClipMade
 
 DEFAULT_BPM = 120.0
 """Beats a minute of `--bars` without `--bpm`."""
 NUMBER = re.compile(r"-?\d+(\.\d+)?")
+VALUE_TYPES: dict[Kind, type] = {Kind.NUMBER: float, Kind.WHOLE_NUMBER: int, Kind.PATHS: Path}
+"""How a flag's value is read; others are text."""
+
+
+def add_parser(commands: Commands) -> None:
+    """Add the command `generate` to the parser of `clipsonic`."""
+    parser = commands.add_parser("generate", help="make clips without a daemon")
+    parser.add_argument(
+        "prompt", nargs="*", help='words for the sound, and perhaps its length, as in "sea waves" 5; kick 808 are words'
+    )
+    for row in sorted((row for row in ATTRIBUTES if row.flag), key=_flag_order):
+        _add_flag(parser, row)
+    parser.add_argument("--like", type=Path, metavar="FILE", help="make the clip in FILE again; other flags change it")
+    add_settings(parser)
+    parser.set_defaults(run=run)
+
+
+def _flag_order(row: Attribute) -> int:
+    return row.flag.order if row.flag else 0
+
+
+def _add_flag(parser: argparse.ArgumentParser, row: Attribute) -> None:
+    """Add the flag of one attribute; None says that it was not given."""
+    flag = row.flag or Flag(0)
+    details: dict[str, Any] = {"dest": row.field, "help": row.help}
+    if row.kind is Kind.SWITCH:
+        details |= {"action": "store_const", "const": True}
+    elif row.choices:
+        details |= {"choices": row.choices}
+    else:
+        details |= {"type": VALUE_TYPES.get(row.kind, str), "metavar": flag.metavar}
+    if row.kind is Kind.PATHS:
+        details |= {"action": "append"}
+    parser.add_argument(*(flag.options or (f"--{row.name}",)), **details)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Make clips without a daemon. Raises BadSettings, and what `generate_clips` raises."""
+    # The model is a setting, too; its flag is that of the settings.
+    rows = [row for row in ATTRIBUTES if row.flag or row.field == "model"]
+    values = {row.field: getattr(options, row.field) for row in rows}
+    given = {name: value for name, value in values.items() if value is not None}
+    if options.images:
+        # Without `..`, but called as it was named: a link's name is the clip's.
+        given["images"] = tuple(str(image.parent.resolve() / image.name) for image in options.images)
+    generate_clips(settings_of(options), options.prompt, options.like, given)
 
 
 def generate_clips(settings: Settings, words: Sequence[str], like: Path | None, given: Mapping[str, Any]) -> None:
     """Make clips here and now and print a line for each: the daemon's studio and engine, without its sockets.
 
     `words` are the prompt and perhaps its length, `given` holds fields of Generate; with `like` both change the
-    request that a file was made by.
+    request that a file was made by. Raises BadArgument, and what planning and the engine raise.
     """
+    from plugin_server.server import open_studio
+    from plugin_server.studio.planning import check
+
     with open_studio(settings) as (studio, engine):
         model = str(given.get("model", ""))
         given = {**_words_as_fields(words, given, lambda: studio.card(model).lengths), **given}
@@ -47,7 +99,7 @@ def _print_clip(bar: ProgressBar, clip: ClipMade) -> None:
 
 
 def read_words(words: Sequence[str], lengths: Callable[[], Lengths]) -> tuple[str, float | None]:
-    """Return the prompt and the length in seconds of words as a shell gives them, None where they give no length.
+    """Return the prompt and the length in seconds, or None, of words as a shell gives them.
 
     They are read as `/generate` reads its arguments.
     """
@@ -69,6 +121,9 @@ def _words_as_fields(words: Sequence[str], given: Mapping[str, Any], lengths: Ca
 
 
 def _build_request(like: Path | None, given: Mapping[str, Any]) -> tuple[Generate, str]:
+    """Return the request, and the checksum of the bundle that made the clip in `like`, or an empty text."""
+    from plugin_server.studio.reuse import request_like
+
     if like is not None:
         request, checksum = request_like(like, given.get("images", ()))
         if "model" in given:
@@ -88,20 +143,3 @@ def _with_length(request: Generate, given: Mapping[str, Any]) -> dict[str, Any]:
     elif "seconds" in given:
         values = {"bars": None} | values
     return values
-
-
-def print_models(folders: Iterable[Path], *, verify: bool) -> None:
-    """Print a line for each bundle; with `verify` raise BundleDamaged at the first that is not what its card says."""
-    bundles = BundleRegistry(folders).bundles()
-    for name, bundle in sorted(bundles.items()):
-        card = bundle.card
-        size = sum((bundle.folder / file).stat().st_size for file in card.files if (bundle.folder / file).exists())
-        lengths = f"{card.lengths.minimum:g} to {card.lengths.maximum:g} s"
-        print(f"{name} {card.version}  {card.family}, {lengths}, {card.mel.sample_rate} Hz, {size / 2**20:.1f} MiB")
-        print(f"    {card.description}")
-        print(f"    licence {card.licence}; checksum {bundle.checksum()}; {bundle.folder}")
-        if verify:
-            verify_bundle(bundle)
-            print("    every file is as it should be")
-    if not bundles:
-        print("no bundles are installed")

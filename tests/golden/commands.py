@@ -13,7 +13,9 @@ def _clipsonic(*lines: str, **environ: str) -> list[Command]:
 
 HELP = [
     *_clipsonic("--help", "--version"),
-    *_clipsonic(*(f"{name} --help" for name in ("serve", "generate", "clips", "banks", "demo", "models", "doctor"))),
+    *_clipsonic(
+        *(f"{name} --help" for name in ("serve", "generate", "clips", "banks", "demo", "models", "doctor", "clients"))
+    ),
     *_clipsonic(
         *(
             f"clips {name} --help"
@@ -22,6 +24,7 @@ HELP = [
     ),
     *_clipsonic(*(f"banks {name} --help" for name in ("show", "check", "render", "export"))),
     *_clipsonic(*(f"models {name} --help" for name in ("install", "import", "remove"))),
+    *_clipsonic(*(f"clients {name} --help" for name in ("install", "reveal"))),
     ("onnx_export", ["--help"], {}),
     *(
         ("onnx_export", [name, "--help"], {})
@@ -58,6 +61,7 @@ REFUSED = [
         "models install",
         "models import",
         "doctor now",
+        "clients install",
     ),
     ("onnx_export", [], {}),
     ("onnx_export", ["train", "nothing"], {}),
@@ -206,6 +210,14 @@ BANKS = [
     ),
     *_clipsonic("banks show broken", CLIPSONIC_BANK_FOLDER="{tmp}/broken-banks"),
 ]
+CLIENTS = _clipsonic(
+    "clients",
+    "clients install {tmp}/patches",
+    "clients install {tmp}/patches reaper max max",
+    "clients install {tmp}/patches reaper cubase",
+    "clients install {tmp}/no-picture.png max",
+    "clients reveal",
+)
 WHOLE = [
     *_clipsonic("doctor", CLIPSONIC_OSC_PORT="{taken}"),
     *_clipsonic(
@@ -216,4 +228,4 @@ WHOLE = [
     ),
     *_clipsonic("demo red rain 0.5"),
 ]
-COMMANDS: list[Command] = [*HELP, *REFUSED, *MODELS, *MADE, *BAD, *SETTINGS, *CLIPS, *BANKS, *WHOLE]
+COMMANDS: list[Command] = [*HELP, *REFUSED, *MODELS, *MADE, *BAD, *SETTINGS, *CLIPS, *BANKS, *CLIENTS, *WHOLE]

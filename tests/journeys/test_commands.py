@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 from plugin_server.commands import demo
-from plugin_server.commands.daemon_process import start_daemon
+from plugin_server.daemon_process import start_daemon
 from plugin_server.errors import ClipsonicError
 from tests.journeys.conftest import environment
 from tests.support.toys import write_toy
@@ -25,7 +25,7 @@ def run(tmp_path: Path, *arguments: str, status: int = 0, **more: str) -> subpro
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["serve"], ["generate"], ["demo"], ["clips"], ["banks"], ["models"], ["doctor"]]
+    "command", [[], ["serve"], ["generate"], ["demo"], ["clips"], ["banks"], ["models"], ["doctor"], ["clients"]]
 )
 def test_help_is_everywhere(tmp_path, command):
     assert "usage: clipsonic" in run(tmp_path, *command, "--help").stdout

@@ -1,37 +1,15 @@
+"""Progress bars and the cells of tables that commands print."""
+
 import io
 
-import numpy as np
+import pytest
 
-from plugin_server.audio.clip import Clip
-from plugin_server.commands.terminal import RAMP, SHADES, ProgressBar, draw_spectrogram
+from plugin_server.commands.terminal import ProgressBar, cells_of, fit, plain, table_lines
 
 
 class Terminal(io.StringIO):
     def isatty(self):
         return True
-
-
-def test_a_tone_is_drawn_as_one_line_at_its_height():
-    tone = Clip.mono(np.sin(2 * np.pi * 440 * np.arange(48000) / 48000), 48000)
-    lines = draw_spectrogram(tone, columns=40, rows=12, colour=False).splitlines()
-    assert len(lines) == 13
-    assert lines[-1].startswith("0 s") and "1 s" in lines[-1]
-    light = [sum(SHADES.index(c) for c in line) / 40 for line in lines[:-1]]
-    assert max(light) > 8
-    assert light.index(max(light)) in (9, 10, 11)
-    assert sorted(light)[-3] < 5
-
-
-def test_colours_show_two_bands_in_a_character():
-    noise = Clip.mono(np.random.default_rng(0).standard_normal(24000) * 0.1, 48000)
-    lines = draw_spectrogram(noise, columns=30, rows=6).splitlines()
-    assert all(line.count("▀") == 30 and line.endswith("\x1b[0m") for line in lines[:-1])
-    assert f"38;5;{RAMP[-1]}" in "".join(lines)
-
-
-def test_silence_and_very_short_clips_can_be_drawn():
-    for n in (1, 10, 5000):
-        assert draw_spectrogram(Clip.mono(np.zeros(n), 48000), colour=False).count("\n") == 12
 
 
 def test_the_bar_is_one_line_in_a_terminal_and_few_lines_in_a_file():
@@ -44,3 +22,30 @@ def test_the_bar_is_one_line_in_a_terminal_and_few_lines_in_a_file():
     assert "\n" not in terminal.getvalue()
     assert "100 %" in terminal.getvalue()
     assert file.getvalue().count("\n") == 5
+
+
+@pytest.mark.parametrize(
+    ("text", "width", "cell"),
+    [
+        ("sea", 5, "sea  "),
+        ("sea", 3, "sea"),
+        ("sea waves", 5, "sea …"),
+        ("雨の音", 6, "雨の音"),
+        ("雨の音", 5, "雨の…"),
+        ("雨の音", 4, "雨…"),
+        ("e\u0301te\u0301", 3, "e\u0301te\u0301"),
+    ],
+)
+def test_a_cell_is_as_wide_as_the_terminal_shows_it(text, width, cell):
+    assert fit(text, width) == cell
+    assert cells_of(cell) <= width
+
+
+def test_what_steers_a_terminal_is_left_out():
+    assert plain("a\x1b[2Jb\r\nc\u202ed") == "a [2Jb c d"
+
+
+def test_columns_stand_below_each_other(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "30")
+    lines = table_lines([("1", "雨", "x"), ("22", "sea waves", "a long text that is cut at the end of a line")])
+    assert lines == ["1   雨         x", "22  sea waves  a long text that is…"]

@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 
 import pytest
 
-from plugin_server.commands.flags import add_generate
+from plugin_server.commands.generate import add_parser
 from plugin_server.engine.bundles.card import Lengths
 from plugin_server.engine.messages import GenerationParams
 from plugin_server.errors import BadArgument, BadFile
@@ -168,7 +168,7 @@ def test_its_flag_sets_its_field(row):
     if row.flag is None:
         return
     parser = argparse.ArgumentParser()
-    add_generate(parser.add_subparsers())
+    add_parser(parser.add_subparsers())
     value = example(row)
     texts = [] if row.kind is Kind.SWITCH else list(value) if row.kind is Kind.PATHS else [str(value)]
     for option in row.flag.options or (f"--{row.name}",):
