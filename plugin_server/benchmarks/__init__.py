@@ -1,1 +1,1 @@
-"""Benchmarks that anyone can run: `python -m plugin_server.benchmarks.NAME`."""
+"""Benchmarks of generation, library and playback: `python -m plugin_server.benchmarks NAME`."""

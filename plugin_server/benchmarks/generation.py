@@ -1,10 +1,9 @@
-"""`python -m plugin_server.benchmarks.generation`: how fast it is here, and where the time goes.
+"""How fast it is here, and where the time goes.
 
 All figures of one run are taken on one machine, one after another. Compare runs by ratios only.
 """
 
 import argparse
-import json
 import os
 import platform
 import statistics
@@ -13,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +22,7 @@ from PIL import Image
 from plugin_server.audio.clip import Clip
 from plugin_server.audio.finish import FinishSettings, finish
 from plugin_server.audio.formats.files import read_clip, write_clip
+from plugin_server.benchmarks.report import Benchmarks, add_benchmark, median_time
 from plugin_server.client import Client, number_of
 from plugin_server.daemon_process import start_daemon
 from plugin_server.engine.bundles.registry import BundleRegistry
@@ -39,12 +39,12 @@ PROMPTS = (
     "sea waves", "rain", "crackling fire", "birds singing", "church bells", "dog barking", "thunder", "helicopter",
     "kick drum", "wind", "clock ticking", "train", "piano", "footsteps", "glass breaking", "stream",
 )  # fmt: skip
-"""Of the bank, and of loops whose seams are measured."""
+"""Prompts of the bank, and of the loops whose seams are measured."""
 
 
 @dataclass(slots=True)
-class Figures:
-    """All times in seconds, medians."""
+class GenerationFigures:
+    """Figures of generation; all times are medians, in seconds."""
 
     machine: dict[str, str] = field(default_factory=dict)
     daemon_ready: float = 0.0
@@ -58,16 +58,16 @@ class Figures:
     bank: dict[str, float] = field(default_factory=dict)
     """A bank of 16 slots of 5 s: all of it, and the longest time without a word of progress; nothing to make."""
     seams: dict[str, float] = field(default_factory=dict)
-    """Of two bars at 128 bpm, by prompt: the step from the last sample to the first; 1 is the largest step inside."""
+    """Loops of two bars at 128 bpm, by prompt: the step from the last sample to the first, 1 for the largest inside."""
     stages: dict[str, float] = field(default_factory=dict)
-    """Parts of a clip of 10 s with the model's own settings."""
+    """Stages of a clip of 10 s with the model's own settings."""
     peak_memory_mib: float = 0.0
     """Daemon and engine together, after all of the above."""
     eager: dict[str, float] = field(default_factory=dict)
     """One call of the denoiser, batch of two at 10 s: onnxruntime and, where torch is installed, eager PyTorch."""
 
     def table(self) -> str:
-        """Markdown."""
+        """Return the figures as Markdown."""
         lines = [f"{key}: {value}" for key, value in self.machine.items()]
         lines += [
             f"daemon answers /status after {self.daemon_ready:.2f} s, model loaded after {self.model_ready:.2f} s"
@@ -101,29 +101,23 @@ class Figures:
         return "\n".join(lines)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure and print a table; `--json FILE` keeps the figures. 1 with one sentence when it cannot."""
-    parser = argparse.ArgumentParser(prog="python -m plugin_server.benchmarks.generation", description=__doc__)
-    parser.add_argument("--json", type=Path, help="also write the figures here")
+def add_parser(benchmarks: Benchmarks) -> None:
+    """Add the benchmark `generation` to the parser of all."""
+    parser = add_benchmark(benchmarks, "generation", __doc__ or "", run)
     parser.add_argument("--rounds", type=int, default=3, help="runs of which the median is taken (default: 3)")
     parser.add_argument("--lengths", type=float, nargs="+", default=LENGTHS, help="seconds (default: 1 5 10 30)")
     parser.add_argument("--steps", type=int, nargs="+", default=[4], help="steps beside the model's own (default: 4)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "coreml"))
-    options = parser.parse_args(arguments)
-    try:
-        figures = measure(load_settings({"device": options.device}), options.lengths, options.steps, options.rounds)
-    except (ClipsonicError, TimeoutError) as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 1
-    print(figures.table())
-    if options.json:
-        options.json.write_text(json.dumps(asdict(figures), indent=1) + "\n", "utf-8")
-    return 0
 
 
-def measure(settings: Settings, lengths: Sequence[float], steps: Sequence[int], rounds: int) -> Figures:
-    """All figures of this machine."""
-    figures = Figures(machine=_machine(settings))
+def run(options: argparse.Namespace) -> GenerationFigures:
+    """Measure with the options of the command line. Raises BadSettings, and what `measure` raises."""
+    return measure(load_settings({"device": options.device}), options.lengths, options.steps, options.rounds)
+
+
+def measure(settings: Settings, lengths: Sequence[float], steps: Sequence[int], rounds: int) -> GenerationFigures:
+    """Return all figures of this machine. Raises ClipsonicError and TimeoutError when the daemon fails."""
+    figures = GenerationFigures(machine=_machine(settings))
     card = BundleRegistry(bundle_folders()).find(settings.model).card
     with tempfile.TemporaryDirectory() as folder:
         _measure_daemon(figures, settings, Path(folder), lengths, [card.sampling.steps, *steps], rounds)
@@ -141,9 +135,14 @@ def _machine(settings: Settings) -> dict[str, str]:
 
 
 def _measure_daemon(
-    figures: Figures, settings: Settings, folder: Path, lengths: Sequence[float], steps: Sequence[int], rounds: int
+    figures: GenerationFigures,
+    settings: Settings,
+    folder: Path,
+    lengths: Sequence[float],
+    steps: Sequence[int],
+    rounds: int,
 ) -> None:
-    """A daemon in its own process, asked by a client over UDP, as a musician's patch would."""
+    """Time a daemon in its own process, asked by a client over UDP, as a musician's patch would."""
     flags = ["--folder", str(folder), "--device", settings.device, "--model", settings.model]
     began = time.perf_counter()
     variables = {"CLIPSONIC_INDEX_FOLDER": str(folder / "library"), "CLIPSONIC_BANK_FOLDER": str(folder / "banks")}
@@ -164,7 +163,7 @@ def _measure_daemon(
 
 
 def _time_pictures(client: Client, folder: Path, rounds: int) -> dict[str, float]:
-    """Of a small picture, and of one as phones take them."""
+    """Time clips from a small picture, and from one as phones take them."""
     times = {}
     for name, size in (("a picture of 320 x 240", (320, 240)), ("a photo of 12 megapixels", (4000, 3000))):
         path = folder / f"{size[0]}.jpg"
@@ -188,7 +187,7 @@ def _time_bank(client: Client, folder: Path) -> dict[str, float]:
 
 
 def _render_bank(client: Client) -> tuple[float, float]:
-    """Time to /done, and the longest between two messages."""
+    """Return the time to /done, and the longest between two messages."""
     began = last = time.perf_counter()
     pause = 0.0
     client.send("/bank/render")
@@ -225,7 +224,7 @@ def _time_clip(client: Client, seconds: float, steps: int, rounds: int) -> dict[
 def _ask_once(
     client: Client, seconds: float, steps: int | None, prompt: str = "sea waves", **asked: str
 ) -> tuple[float, float]:
-    """Time from the packet to /done, and what the model itself took of it, as the daemon says."""
+    """Return the time from the packet to /done, and the model's own part of it, as the daemon says."""
     before = number_of(client.ask("/status", reply="/status.reply")[13])
     began = time.perf_counter()
     attributes: dict[str, str | int] = {"seed": 1, **asked}
@@ -239,7 +238,7 @@ def _ask_once(
 
 
 def _peak_memory_mib(pid: int) -> float:
-    """Highest resident memory of a process and its children, where the system tells (Linux)."""
+    """Return the highest resident memory of a process and its children, where the system tells (Linux)."""
     total = 0.0
     for status in Path("/proc").glob("[0-9]*/status"):
         try:
@@ -251,7 +250,7 @@ def _peak_memory_mib(pid: int) -> float:
     return total
 
 
-def _measure_stages(figures: Figures, settings: Settings, folder: Path, rounds: int) -> None:
+def _measure_stages(figures: GenerationFigures, settings: Settings, folder: Path, rounds: int) -> None:
     bundle = BundleRegistry(bundle_folders()).find(settings.model)
     model = load(bundle, SessionOptions(choose_provider(settings.device), settings.threads))
     card, stop = bundle.card, Cancellation()
@@ -272,12 +271,12 @@ def _measure_stages(figures: Figures, settings: Settings, folder: Path, rounds: 
         "finishing": lambda: finish(samples, order.seconds, FinishSettings(settings.sample_rate)),
         "writing": lambda: write_clip(folder / f"bench{next(names)}.wav", clip, None, {"seed": 1}),
     }
-    figures.stages = {name: _median(stage, rounds) for name, stage in stages.items()}
+    figures.stages = {name: median_time(stage, rounds) for name, stage in stages.items()}
     figures.eager = _compare_eager(model, mel.shape[1], rounds)
 
 
 def _compare_eager(model: Clipsonic, n_frames: int, rounds: int) -> dict[str, float]:
-    """The same weights in onnxruntime and in eager PyTorch; only onnxruntime where the train extra is missing."""
+    """Time the same weights in onnxruntime and in eager PyTorch; only in onnxruntime without the extra `train`."""
     card = model.card
     feeds = {
         "noised": np.zeros((2, card.mel.n_mels, n_frames // card.frame_multiple * card.frame_multiple), np.float32),
@@ -288,24 +287,10 @@ def _compare_eager(model: Clipsonic, n_frames: int, rounds: int) -> dict[str, fl
     }
     # Older bundles have no guidance among their inputs.
     feeds = {tensor.name: feeds[tensor.name] for tensor in card.graphs["denoiser"].inputs}
-    times = {"onnxruntime": _median(lambda: model.denoiser.run(feeds, Cancellation()), rounds)}
+    times = {"onnxruntime": median_time(lambda: model.denoiser.run(feeds, Cancellation()), rounds)}
     # The training package knows how to run its own networks; serving never imports it.
     probe = [sys.executable, "-m", "onnx_export.profiling.eager", str(n_frames), str(rounds)]
     found = subprocess.run(probe, capture_output=True, text=True)
     if found.returncode == 0:
         times["eager PyTorch"] = float(found.stdout)
     return times
-
-
-def _median(work: Callable[[], object], rounds: int) -> float:
-    work()
-    times = []
-    for _ in range(rounds):
-        began = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - began)
-    return statistics.median(times)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -1,21 +1,18 @@
-"""`python -m plugin_server.benchmarks.library`: how fast the library answers when it is large.
+"""How fast the library answers when it is large.
 
 Real files in a temporary folder, an index of them made by a scan, and a real daemon asked over UDP. Compare runs of
 one machine only.
 """
 
 import argparse
-import json
 import random
-import statistics
-import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -24,9 +21,10 @@ import numpy as np
 from plugin_server.audio.clip import Clip
 from plugin_server.audio.formats.files import write_clip
 from plugin_server.audio.formats.metadata import ClipMetadata
+from plugin_server.benchmarks.report import Benchmarks, add_benchmark, percentiles, time_call
 from plugin_server.client import Client
 from plugin_server.daemon_process import start_daemon
-from plugin_server.errors import ClipsonicError
+from plugin_server.errors import BadArgument
 from plugin_server.settings import load_settings
 from plugin_server.studio.library.library import Library
 
@@ -43,8 +41,8 @@ Command = Callable[[int], tuple[str, *tuple[str | int, ...]]]
 
 
 @dataclass(slots=True)
-class Figures:
-    """Milliseconds, but for `clips`, `rebuild_s` and `rescan_s`."""
+class LibraryFigures:
+    """Figures of the library, in milliseconds, but for `clips`, `rebuild_s` and `rescan_s`."""
 
     clips: int
     rebuild_s: float = 0.0
@@ -59,7 +57,7 @@ class Figures:
     """The same from the packet to the last reply, with a daemon."""
 
     def table(self) -> str:
-        """Markdown."""
+        """Return the figures as Markdown."""
         lines = [
             f"{self.clips} clips; index made from the files in {self.rebuild_s:.1f} s (longest pause of another thread "
             f"{self.rebuild_pause_ms:.0f} ms), compared with them in {self.rescan_s:.1f} s",
@@ -72,32 +70,25 @@ class Figures:
         return "\n".join(lines)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure and print a table; `--json FILE` keeps the figures. 1 with one sentence when it cannot."""
-    parser = argparse.ArgumentParser(prog="python -m plugin_server.benchmarks.library", description=__doc__)
-    parser.add_argument("--json", type=Path, help="also write the figures here")
+def add_parser(benchmarks: Benchmarks) -> None:
+    """Add the benchmark `library` to the parser of all."""
+    parser = add_benchmark(benchmarks, "library", __doc__ or "", run)
     parser.add_argument("--clips", type=int, default=100_000, help="files to make (default: 100000)")
     parser.add_argument("--rounds", type=int, default=500, help="calls of each kind (default: 500)")
-    options = parser.parse_args(arguments)
+
+
+def run(options: argparse.Namespace) -> LibraryFigures:
+    """Measure with the options of the command line. Raises BadArgument, and what `measure` raises."""
     if options.clips < 1000 or options.rounds < 10:
-        print("bench: expected at least 1000 clips and 10 rounds", file=sys.stderr)
-        return 1
-    try:
-        figures = measure(options.clips, options.rounds)
-    except (ClipsonicError, TimeoutError) as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 1
-    print(figures.table())
-    if options.json:
-        options.json.write_text(json.dumps(asdict(figures), indent=1) + "\n", "utf-8")
-    return 0
+        raise BadArgument("expected at least 1000 clips and 10 rounds")
+    return measure(options.clips, options.rounds)
 
 
-def measure(n_clips: int, rounds: int) -> Figures:
-    """All figures of this machine."""
-    figures = Figures(n_clips)
-    with tempfile.TemporaryDirectory() as place:
-        folder, indexes = Path(place, "clips"), Path(place, "library")
+def measure(n_clips: int, rounds: int) -> LibraryFigures:
+    """Return all figures of this machine. Raises ClipsonicError and TimeoutError when the daemon fails."""
+    figures = LibraryFigures(n_clips)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder, indexes = Path(temporary, "clips"), Path(temporary, "library")
         settings = load_settings({"folder": folder, "index_folder": indexes})
         folder.mkdir()
         _write_clips(folder, range(n_clips))
@@ -110,7 +101,7 @@ def measure(n_clips: int, rounds: int) -> Figures:
 
 
 def _write_clips(folder: Path, numbers: Sequence[int], first: str = "clip") -> list[Path]:
-    """Clips of a few samples. Several at a time, as each waits for the disk."""
+    """Write clips of a few samples and return their paths. Several at a time, as each waits for the disk."""
 
     def write(number: int) -> Path:
         words = random.Random(number).choices(vocabulary, k=6)
@@ -125,7 +116,7 @@ def _write_clips(folder: Path, numbers: Sequence[int], first: str = "clip") -> l
         return list(threads.map(write, numbers))
 
 
-def _measure_scans(figures: Figures, library: Library) -> None:
+def _measure_scans(figures: LibraryFigures, library: Library) -> None:
     pauses, stop = [0.0], threading.Event()
 
     def wake() -> None:
@@ -136,14 +127,14 @@ def _measure_scans(figures: Figures, library: Library) -> None:
 
     other = threading.Thread(target=wake)
     other.start()
-    figures.rebuild_s = _time(library.scan)
+    figures.rebuild_s = time_call(library.scan)
     stop.set()
     other.join()
     figures.rebuild_pause_ms = 1000 * max(pauses)
-    figures.rescan_s = _time(library.scan)
+    figures.rescan_s = time_call(library.scan)
 
 
-def _measure_calls(figures: Figures, library: Library, rounds: int) -> None:
+def _measure_calls(figures: LibraryFigures, library: Library, rounds: int) -> None:
     draw = random.Random(1)
     new = _write_clips(library.folder, range(figures.clips, figures.clips + rounds), "new")
 
@@ -162,11 +153,11 @@ def _measure_calls(figures: Figures, library: Library, rounds: int) -> None:
         "undo of a star": lambda i: library.undo(),
     }
     for name, call in calls.items():
-        figures.calls[name] = _spread([_time(partial(call, i)) for i in range(rounds)])
+        figures.calls[name] = _spread([time_call(partial(call, i)) for i in range(rounds)])
 
 
-def _measure_daemon(figures: Figures, folder: Path, indexes: Path, rounds: int) -> None:
-    """A daemon in its own process, asked as a patch asks; each command until its /done."""
+def _measure_daemon(figures: LibraryFigures, folder: Path, indexes: Path, rounds: int) -> None:
+    """Time a daemon in its own process, asked as a patch asks; each command until its /done."""
 
     def search(words: str) -> Command:
         return lambda i: ("/clip/search", words)
@@ -184,20 +175,11 @@ def _measure_daemon(figures: Figures, folder: Path, indexes: Path, rounds: int) 
             "undo of a star": lambda i: ("/clip/undo",),
         }
         for name, command in commands.items():
-            times = [_time(partial(client.ask, *command(i), reply="/done")) for i in range(rounds)]
+            times = [time_call(partial(client.ask, *command(i), reply="/done")) for i in range(rounds)]
             figures.osc[name] = _spread(times)
 
 
-def _time(work: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
-
-
 def _spread(times: Sequence[float]) -> tuple[float, float]:
-    """Median and 99th percentile in milliseconds."""
-    return 1000 * statistics.median(times), 1000 * float(np.percentile(times, 99))
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+    """Return the median and the 99th percentile of seconds, in milliseconds."""
+    median, high = percentiles(times, 99)
+    return 1000 * median, 1000 * high

@@ -1,4 +1,4 @@
-"""`python -m plugin_server.benchmarks.playback`: how soon a clip sounds, and whether the device ever waits.
+"""How soon a clip sounds, and whether the device ever waits.
 
 A real daemon in this process, a real engine beside it, and packets over UDP. Sounds go to a real device: the system's,
 or with `--silent` a PulseAudio of its own with a null sink (Debian's pulseaudio, pulseaudio-utils, libasound2-plugins).
@@ -6,29 +6,28 @@ Compare runs of one machine only.
 """
 
 import argparse
-import asyncio
-import json
 import os
 import random
-import sys
 import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from plugin_server import server
 from plugin_server.audio.playback.device import BLOCK_FRAMES, Output, PortAudioOutput
 from plugin_server.audio.playback.mixer import MAX_VOICES, Mixer, Voice
 from plugin_server.audio.playback.player import Player
+from plugin_server.benchmarks.daemon_thread import daemon_in_thread
+from plugin_server.benchmarks.report import Benchmarks, add_benchmark, percentiles
 from plugin_server.benchmarks.silent_device import silent_device
 from plugin_server.client import Client
 from plugin_server.errors import ClipsonicError
+from plugin_server.server import run_daemon
 from plugin_server.settings import Settings, load_settings
 
 BANK = """
@@ -49,13 +48,13 @@ Latency = tuple[float, float, float]
 
 
 @dataclass(slots=True)
-class Figures:
-    """Milliseconds, unless their name says otherwise."""
+class PlaybackFigures:
+    """Figures of live output, in milliseconds unless their name says otherwise."""
 
     device: str = ""
     sample_rate: int = 0
     block_ms: float = 0.0
-    """Of the longest pause between two blocks that cannot be avoided: how long one lasts."""
+    """How long a block lasts, which is the longest pause between two of them that cannot be avoided."""
     latency: dict[str, Latency] = field(default_factory=dict)
     """Median, 99th percentile and longest, from sending to the end of the callback with the first sample."""
     latency_own: dict[str, Latency] = field(default_factory=dict)
@@ -69,7 +68,7 @@ class Figures:
     """Median, 99.9th percentile and longest callback."""
 
     def table(self) -> str:
-        """Markdown."""
+        """Return the figures as Markdown."""
         lines = [
             f"{self.device}, {self.sample_rate} Hz, blocks of {BLOCK_FRAMES} frames ({self.block_ms:.1f} ms)",
             "",
@@ -95,53 +94,50 @@ class Probe(Mixer):
     def __init__(self, name: str, settings: Settings) -> None:
         self.output = PortAudioOutput(name, settings.sample_rate, settings.latency_ms / 1000)
         super().__init__(self.output.mixer.sample_rate)
-        self.heard = threading.Event()
-        self.heard_at = self.ready_at = 0.0
-        self.waiting = False
+        self.audible = threading.Event()
+        self.audible_at = self.ready_at = 0.0
+        self.is_waiting = False
         self.durations: list[float] = []
         # The stream runs already; from now on it asks this one.
         self.output.mixer = self
 
     def play(self, voice: Voice) -> None:
-        """Play at `voice.start_frame`, and note when the voice lay ready."""
+        """Play a voice from `voice.start_frame` on, and note when it lay ready."""
         super().play(voice)
         self.ready_at = time.perf_counter()
 
     def render(self, block: NDArray[np.float32]) -> None:
-        """Fill float32 (frames, 2), and note how long it took."""
+        """Fill a block, float32 (frames, 2), and note how long it took."""
         began = time.perf_counter()
         super().render(block)
         ended = time.perf_counter()
         self.durations.append(ended - began)
-        if self.waiting and block.any():
-            self.waiting, self.heard_at = False, ended
-            self.heard.set()
+        if self.is_waiting and block.any():
+            self.is_waiting, self.audible_at = False, ended
+            self.audible.set()
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure and print a table; `--json FILE` keeps the figures. 1 with one sentence when it cannot."""
-    parser = argparse.ArgumentParser(prog="python -m plugin_server.benchmarks.playback", description=__doc__)
-    parser.add_argument("--json", type=Path, help="also write the figures here")
+def add_parser(benchmarks: Benchmarks) -> None:
+    """Add the benchmark `playback` to the parser of all."""
+    parser = add_benchmark(benchmarks, "playback", __doc__ or "", run)
     parser.add_argument("--shots", type=int, default=1000, help="of each load (default: 1000)")
     parser.add_argument("--minutes", type=float, default=5.0, help="with all voices; 0 for none (default: 5)")
     parser.add_argument("--silent", action="store_true", help="play into a null sink of its own, at 48000 Hz")
-    options = parser.parse_args(arguments)
-    try:
-        with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-            if options.silent:
-                os.environ.update(stack.enter_context(silent_device(Path(folder), 48000)))
-            figures = measure(Path(folder), options.shots, options.minutes)
-    except (ClipsonicError, TimeoutError) as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 1
-    print(figures.table())
-    if options.json:
-        options.json.write_text(json.dumps(asdict(figures), indent=1) + "\n", "utf-8")
-    return 0
 
 
-def measure(folder: Path, n_shots: int, minutes: float) -> Figures:
-    """All figures of this machine."""
+def run(options: argparse.Namespace) -> PlaybackFigures:
+    """Measure with the options of the command line. Raises DeviceUnavailable, and what `measure` raises."""
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        if options.silent:
+            os.environ.update(stack.enter_context(silent_device(Path(folder), 48000)))
+        return measure(Path(folder), options.shots, options.minutes)
+
+
+def measure(folder: Path, n_shots: int, minutes: float) -> PlaybackFigures:
+    """Return all figures of this machine, from a daemon whose files lie in `folder`.
+
+    Raises ClipsonicError and TimeoutError when the daemon fails.
+    """
     (folder / "banks").mkdir()
     (folder / "banks" / "bench.toml").write_text(BANK)
     settings = replace(
@@ -154,7 +150,7 @@ def measure(folder: Path, n_shots: int, minutes: float) -> Figures:
         bank_folder=folder / "banks",
         index_folder=folder / "library",
     )
-    figures = Figures()
+    figures = PlaybackFigures()
     with _running(settings) as (port, probes), Client(port) as client:
         client.ask("/bank/render", reply="/done", timeout_s=120)
         _shoot(client, 1)
@@ -170,50 +166,17 @@ def measure(folder: Path, n_shots: int, minutes: float) -> Figures:
     return figures
 
 
-@dataclass(slots=True)
-class _Begun:
-    """What came of starting the daemon in its thread."""
-
-    port: int = 0
-    error: ClipsonicError | None = None
-
-
 @contextmanager
 def _running(settings: Settings) -> Iterator[tuple[int, list[Probe]]]:
-    """A daemon in a thread, and the outputs that its player opened."""
+    """Run a daemon in a thread, and give its port and the outputs that its player opens."""
     probes: list[Probe] = []
-    begun, stop = _Begun(), asyncio.Event()
-    ready, loop = threading.Event(), asyncio.new_event_loop()
 
     def open_output(name: str) -> Output:
         probes.append(Probe(name, settings))
         return probes[-1].output
 
-    async def run() -> None:
-        async with server.run_daemon(settings, Player(open_output)) as daemon:
-            begun.port = daemon.endpoints.port
-            ready.set()
-            await stop.wait()
-
-    def body() -> None:
-        try:
-            loop.run_until_complete(run())
-        except ClipsonicError as error:
-            begun.error = error
-            ready.set()
-
-    thread = threading.Thread(target=body)
-    thread.start()
-    ready.wait()
-    if begun.error:
-        thread.join()
-        raise begun.error
-    try:
-        yield begun.port, probes
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join()
-        loop.close()
+    with daemon_in_thread(lambda: run_daemon(settings, Player(open_output))) as daemon:
+        yield daemon.endpoints.port, probes
 
 
 @contextmanager
@@ -248,25 +211,25 @@ def _busy(port: int) -> Iterator[None]:
 
 
 def _time_shots(client: Client, probe: Probe, n_shots: int) -> tuple[Latency, Latency]:
-    own, heard = [], []
+    ready_ms, audible_ms = [], []
     for _ in range(n_shots):
-        # At any place within a block, and after the last shot has faded.
+        # At any point within a block, and after the last shot has faded.
         time.sleep(random.uniform(0.02, 0.04))
-        probe.heard.clear()
-        probe.waiting = True
+        probe.audible.clear()
+        probe.is_waiting = True
         began = time.perf_counter()
         client.send("/bank/fire", 0)
-        if not probe.heard.wait(5):
+        if not probe.audible.wait(5):
             raise TimeoutError("a shot was not heard within 5 s")
-        own.append(1000 * (probe.ready_at - began))
-        heard.append(1000 * (probe.heard_at - began))
+        ready_ms.append(1000 * (probe.ready_at - began))
+        audible_ms.append(1000 * (probe.audible_at - began))
         _until_done(client, "/bank/fire")
         client.send("/stop", "all")
         _until_done(client, "/stop")
-    return _spread(own, 99), _spread(heard, 99)
+    return _spread(ready_ms, 99), _spread(audible_ms, 99)
 
 
-def _hold_voices(figures: Figures, client: Client, probe: Probe, minutes: float) -> None:
+def _hold_voices(figures: PlaybackFigures, client: Client, probe: Probe, minutes: float) -> None:
     """All voices at once, each at a rate of its own, so that each is interpolated."""
     path = str(client.ask("/bank/fire", 1, reply="/done")[3])
     for i in range(MAX_VOICES):
@@ -299,8 +262,4 @@ def _until_done(client: Client, address: str) -> None:
 
 
 def _spread(values: Sequence[float], percentile: float) -> Latency:
-    return float(np.median(values)), float(np.percentile(values, percentile)), max(values)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+    return (*percentiles(values, percentile), max(values))

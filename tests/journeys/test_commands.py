@@ -166,7 +166,8 @@ def test_the_benchmark_measures_every_part(tmp_path):
     command = [
         sys.executable,
         "-m",
-        "plugin_server.benchmarks.generation",
+        "plugin_server.benchmarks",
+        "generation",
         "--rounds",
         "1",
         "--lengths",
@@ -174,10 +175,12 @@ def test_the_benchmark_measures_every_part(tmp_path):
         "--steps",
         "2",
     ]
-    kept = tmp_path / "figures.json"
-    ended = subprocess.run([*command, "--json", str(kept)], capture_output=True, text=True, env=environment(tmp_path))
+    written = tmp_path / "figures.json"
+    ended = subprocess.run(
+        [*command, "--json", str(written)], capture_output=True, text=True, env=environment(tmp_path)
+    )
     assert ended.returncode == 0, ended.stderr
-    figures = json.loads(kept.read_text())
+    figures = json.loads(written.read_text())
     assert [row["steps"] for row in figures["clips"]] == [figures["clips"][0]["steps"], 2]
     assert set(figures["stages"]) >= {"text", "vocoder", "finishing", "writing"}
     assert all(row["total"] > row["model"] > 0 for row in figures["clips"])

@@ -122,7 +122,7 @@ def test_a_daemon_survives_an_index_that_is_damaged_and_one_that_cannot_be(tmp_p
 
 
 def test_the_library_s_benchmark_measures_every_part(tmp_path):
-    command = [sys.executable, "-m", "plugin_server.benchmarks.library", "--clips", "1000", "--rounds", "10"]
+    command = [sys.executable, "-m", "plugin_server.benchmarks", "library", "--clips", "1000", "--rounds", "10"]
     kept = tmp_path / "figures.json"
     ended = subprocess.run([*command, "--json", str(kept)], capture_output=True, text=True, env=environment(tmp_path))
     assert ended.returncode == 0, ended.stderr
