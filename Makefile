@@ -12,16 +12,26 @@ DEBIAN_PACKAGES := puredata-core liblo-tools nodejs supercollider-language super
   pulseaudio pulseaudio-utils libasound2-plugins libportaudio2 sndfile-programs ffmpeg mediainfo flac
 CLIENTS := pd oscsend node sclang scsynth jackd lua5.4 pulseaudio sndfile-info ffprobe mediainfo flac
 
-.PHONY: demo test clients clean
+# What `make fast` leaves out: programs of others, daemons as processes, training.
+SLOW := tests/clients tests/journeys tests/golden tests/onnx_export
+
+.PHONY: demo test lint types fast clients clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/clipsonic demo
 
-test: $(VENV)/.installed-test clients
+test: lint types clients
+	$(BIN)/python -m pytest --cov
+
+lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: $(VENV)/.installed-test
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+
+fast: $(VENV)/.installed-test
+	$(BIN)/python -m pytest $(SLOW:%=--ignore=%)
 
 $(VENV)/.installed: pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -31,7 +41,7 @@ $(VENV)/.installed: pyproject.toml
 
 $(VENV)/.installed-test: pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[test,train]"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev,test,train]"
 	@touch $@ $(VENV)/.installed
 
 clients:
