@@ -1,3 +1,5 @@
+"""`python -m plugin_server` is the command `clipsonic`."""
+
 from plugin_server.cli import main
 
 if __name__ == "__main__":

@@ -10,14 +10,14 @@ from plugin_server.protocol.packets import Atom, Message, decode_packet, encode_
 
 
 class Client:
-    """Talks OSC over UDP with a daemon on this machine; use it in a `with` block."""
+    """A client that talks OSC over UDP with a daemon; use it in a `with` block."""
 
     def __init__(self, port: int = 9460, host: str = "127.0.0.1") -> None:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind((host, 0))
         self._server = (host, port)
         self.port = self._socket.getsockname()[1]
-        """Port that replies come to."""
+        """Port of this client, which replies come to."""
 
     def __enter__(self) -> "Client":
         return self
@@ -26,19 +26,19 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Give the port back."""
+        """Close the socket, so that its port is free again."""
         self._socket.close()
 
     def send(self, address: str, *arguments: str | int | float) -> None:
-        """Send one message."""
+        """Send one message; `arguments` become its s, i and f."""
         self.send_packet(encode_message(address, *arguments))
 
     def send_packet(self, packet: bytes) -> None:
-        """Send bytes as they are."""
+        """Send the bytes of a packet as they are."""
         self._socket.sendto(packet, self._server)
 
     def receive(self, timeout_s: float = 5.0) -> Message:
-        """The next message. Raises TimeoutError when none comes in time."""
+        """Return the next message. Raises TimeoutError when none comes in time."""
         until = time.monotonic() + timeout_s
         while True:
             self._socket.settimeout(max(until - time.monotonic(), 1e-3))
@@ -49,7 +49,10 @@ class Client:
                 continue
 
     def ask(self, address: str, *arguments: str | int | float, reply: str, timeout_s: float = 5.0) -> tuple[Atom, ...]:
-        """Arguments of the first message with address `reply`. Raises ClipsonicError for a /fail, or TimeoutError."""
+        """Send a message and return the arguments of the first one that comes with the address `reply`.
+
+        Raises ClipsonicError with the sentence of a /fail, or TimeoutError.
+        """
         self.send(address, *arguments)
         until = time.monotonic() + timeout_s
         while True:

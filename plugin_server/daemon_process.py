@@ -1,4 +1,4 @@
-"""A daemon in a process of its own, as the demo and the benchmark use it."""
+"""A daemon in a process of its own, as the demo and the benchmarks use it."""
 
 import os
 import re
@@ -11,14 +11,14 @@ from plugin_server.errors import ClipsonicError
 
 
 class DaemonProcess:
-    """What `clipsonic serve` says on its way to being ready."""
+    """The process of `clipsonic serve`, whose lines say how far it is."""
 
-    def __init__(self, process: subprocess.Popen[str], hear: Callable[[str], None]) -> None:
-        self._process, self._hear = process, hear
+    def __init__(self, process: subprocess.Popen[str], on_line: Callable[[str], None]) -> None:
+        self._process, self._on_line = process, on_line
         self.pid = process.pid
 
     def port(self) -> int:
-        """Wait until it listens; its port. Raises ClipsonicError when it ends before."""
+        """Wait until it listens, and return its port. Raises ClipsonicError when it ends before."""
         return int(self._wait_for(r"listens for OSC on \S+:(\d+)")[1])
 
     def wait_until_ready(self) -> None:
@@ -27,18 +27,23 @@ class DaemonProcess:
 
     def _wait_for(self, pattern: str) -> re.Match[str]:
         for line in self._process.stdout or ():
-            self._hear(line.rstrip("\n"))
-            if found := re.search(pattern, line):
-                return found
+            self._on_line(line.rstrip("\n"))
+            if match := re.search(pattern, line):
+                return match
         raise ClipsonicError("the daemon ended before it was ready")
 
 
 @contextmanager
 def start_daemon(
-    flags: Sequence[str], hear: Callable[[str], None], variables: Mapping[str, str] | None = None
+    flags: Sequence[str], on_line: Callable[[str], None], variables: Mapping[str, str] | None = None
 ) -> Iterator[DaemonProcess]:
-    """A daemon on a free port until the block ends; `hear` gets each line it says until it is ready. `variables` are
-    added to the environment."""
+    """Run a daemon on a free port until the block ends.
+
+    Args:
+        flags: Flags of `clipsonic serve`.
+        on_line: Called with each line that it prints until it is ready.
+        variables: Added to the environment.
+    """
     # Nobody shall find it, nor shall it take the ports of one that stays.
     own = ["--osc-port", "0", "--http-port", "0", "--no-advertise"]
     command = [sys.executable, "-m", "plugin_server", "serve", *own, *flags]
@@ -46,6 +51,6 @@ def start_daemon(
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1", **(variables or {})}
     with subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8", env=environment) as process:
         try:
-            yield DaemonProcess(process, hear)
+            yield DaemonProcess(process, on_line)
         finally:
             process.terminate()

@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import platformdirs
 
@@ -22,7 +22,7 @@ PRESETS = (Path(__file__).parent / "presets", Path(__file__).parent.parent / "pr
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the daemon is told once, at its start."""
+    """The settings of a daemon, which hold from its start to its end. Raises BadSettings for one out of range."""
 
     osc_port: int = 9460
     """UDP and TCP port; 0 takes a free one."""
@@ -33,11 +33,11 @@ class Settings:
     model: str = "clipsonic-mini"
     """Name of the bundle that answers when a request names none."""
     bank: str = "mixed"
-    """Prompt bank that is under the pads until another one is loaded."""
+    """Name of the prompt bank that is under the pads until another one is loaded."""
     bank_folder: Path | None = None
     """Your own prompt banks; None means `default_bank_folder()`."""
     latency_ms: float = 15.0
-    """How far ahead the live output is rendered, 5 to 500: more where /levels tells of underruns."""
+    """How far ahead the live output is rendered, 5 to 500 ms: more where /levels tells of underruns."""
     midi: str = ""
     """MIDI input that fires slots: its name or a part of it, 'virtual' for a port of our own, or '' for none."""
     device: str = "auto"
@@ -47,10 +47,11 @@ class Settings:
     bits: int = 24
     """Bits of a sample in a clip's file: 16 or 24."""
     loudness_lufs: float = -18.0
+    """Loudness of a clip, -60 to -6 LUFS."""
     queue_size: int = 64
-    """Jobs that may wait."""
+    """How many jobs may wait, 1 to 10000."""
     threads: int = 0
-    """Threads of the engine; 0 takes one for every core."""
+    """Threads of the engine, at most 256; 0 takes one for every core."""
     index_folder: Path | None = None
     """Where the library keeps the index of a sample folder; None means `default_index_folder()`."""
     lan: bool = False
@@ -61,17 +62,17 @@ class Settings:
     """Tell zeroconf browsers where the daemon is: on this machine, with `lan` on the network."""
 
     def __post_init__(self) -> None:
-        _between("osc_port", self.osc_port, 0, 65535)
-        _between("http_port", self.http_port, 0, 65535)
-        _one_of("device", self.device, ("auto", "cuda", "coreml", "cpu"))
-        _one_of("sample_rate", self.sample_rate, (44100, 48000))
-        _one_of("bits", self.bits, (16, 24))
-        _between("loudness_lufs", self.loudness_lufs, -60, -6)
-        _between("latency_ms", self.latency_ms, 5, 500)
-        _between("queue_size", self.queue_size, 1, 10_000)
-        _between("threads", self.threads, 0, 256)
+        _check_range("osc_port", self.osc_port, 0, 65535)
+        _check_range("http_port", self.http_port, 0, 65535)
+        _check_choice("device", self.device, ("auto", "cuda", "coreml", "cpu"))
+        _check_choice("sample_rate", self.sample_rate, (44100, 48000))
+        _check_choice("bits", self.bits, (16, 24))
+        _check_range("loudness_lufs", self.loudness_lufs, -60, -6)
+        _check_range("latency_ms", self.latency_ms, 5, 500)
+        _check_range("queue_size", self.queue_size, 1, 10_000)
+        _check_range("threads", self.threads, 0, 256)
         for entry in self.allow:
-            _network("allow", entry)
+            _check_network("allow", entry)
         if self.lan and not self.allow:
             raise BadSettings(
                 "allow: got no hosts, expected those that may ask, as in --lan --allow 192.168.1.20,192.168.1.21 "
@@ -80,62 +81,69 @@ class Settings:
 
     @property
     def clip_folder(self) -> Path:
-        """Where clips go, absolute."""
+        """The absolute path of the folder that clips go to."""
         return (self.folder or default_folder()).expanduser().absolute()
 
     @property
     def bank_folders(self) -> tuple[Path, Path]:
-        """Folders of prompt banks, the own one first: its banks win over shipped ones of the same name."""
+        """The folders of prompt banks, the own one first: its banks win over shipped ones of the same name."""
         return ((self.bank_folder or default_bank_folder()).expanduser().absolute(), shipped_presets("banks"))
 
     @property
     def index_path(self) -> Path:
-        """The index of the sample folder: one for each, named by the folder and a hash of where it lies."""
+        """The path of the sample folder's index: one for each, named by the folder and a hash of where it lies."""
         folder = os.path.normcase(os.path.realpath(self.clip_folder))
         name = re.sub(r"\W+", "-", self.clip_folder.name)[:40]
-        mark = hashlib.blake2s(os.fsencode(folder), digest_size=4).hexdigest()
-        place = (self.index_folder or default_index_folder()).expanduser().absolute()
-        return place / f"{name}-{mark}.sqlite3"
+        checksum = hashlib.blake2s(os.fsencode(folder), digest_size=4).hexdigest()
+        parent = (self.index_folder or default_index_folder()).expanduser().absolute()
+        return parent / f"{name}-{checksum}.sqlite3"
 
 
-def _between(name: str, value: float, low: float, high: float) -> None:
+def _check_range(name: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:
         raise BadSettings(f"{name}: got {value}, expected {low} to {high}")
 
 
-def _one_of(name: str, value: object, allowed: tuple[object, ...]) -> None:
+def _check_choice(name: str, value: object, allowed: tuple[object, ...]) -> None:
     if value not in allowed:
         raise BadSettings(f"{name}: got {value!r}, expected one of {', '.join(map(str, allowed))}")
 
 
-def _network(name: str, entry: str) -> None:
+def _check_network(name: str, entry: str) -> None:
     try:
         ipaddress.IPv4Network(entry, strict=False)
     except ValueError as error:
-        wanted = "an IPv4 address or network, as 192.168.1.20 or 192.168.1.0/24"
-        raise BadSettings(f"{name}: got {entry!r}, expected {wanted}") from error
+        expected = "an IPv4 address or network, as 192.168.1.20 or 192.168.1.0/24"
+        raise BadSettings(f"{name}: got {entry!r}, expected {expected}") from error
 
 
 def load_settings(flags: Mapping[str, object] | None = None, environ: Mapping[str, str] | None = None) -> Settings:
-    """Settings from `settings.toml`, `CLIPSONIC_*` variables and `flags` (None values are skipped), later ones winning.
+    """Return the settings of this user; later sources win over earlier ones.
 
-    Raises BadSettings with the name of the setting; a file that cannot be read is named too.
+    Args:
+        flags: The last source: values by the names of settings; None leaves what came before.
+        environ: Variables, those of the process by default. The first source is the settings file, which
+            `CLIPSONIC_SETTINGS` may name, the second are the variables `CLIPSONIC_*`.
+
+    Raises:
+        BadSettings: A setting is unknown or cannot be understood, which the sentence names, or the file cannot be read.
     """
     environ = os.environ if environ is None else environ
     path = Path(environ.get("CLIPSONIC_SETTINGS") or default_settings_path())
-    values = _from_file(path)
+    values = _read_file(path)
     values |= {f.name: environ[_variable(f.name)] for f in fields(Settings) if environ.get(_variable(f.name))}
     values |= {name: value for name, value in (flags or {}).items() if value is not None}
-    # Each reader gives what its setting is declared as.
-    read: dict[str, Any] = {name: _READ.get(name, _typed)(name, value) for name, value in values.items()}
-    return Settings(**read)
+    types = get_type_hints(Settings)
+    # Each value is read as its setting is declared.
+    typed: dict[str, Any] = {name: _read_value(types[name], name, value) for name, value in values.items()}
+    return Settings(**typed)
 
 
 def _variable(name: str) -> str:
     return f"CLIPSONIC_{name.upper()}"
 
 
-def _from_file(path: Path) -> dict[str, object]:
+def _read_file(path: Path) -> dict[str, object]:
     if not path.is_file():
         return {}
     try:
@@ -149,27 +157,22 @@ def _from_file(path: Path) -> dict[str, object]:
     return values
 
 
-def _typed(name: str, value: object) -> object:
-    kinds = {
-        "folder": Path,
-        "index_folder": Path,
-        "bank_folder": Path,
-        "model": str,
-        "bank": str,
-        "midi": str,
-        "device": str,
-        "loudness_lufs": float,
-        "latency_ms": float,
-    }
-    kind = kinds.get(name, int)
+def _read_value(declared: Any, name: str, value: object) -> object:
+    """Return a value as its setting is declared. Raises BadSettings."""
+    if declared is bool:
+        return _read_switch(name, value)
+    if get_origin(declared) is tuple:
+        return _read_list(name, value)
+    # `Path | None` is a path where it is given.
+    kind = declared if isinstance(declared, type) else get_args(declared)[0]
     try:
         return kind(value)
     except (TypeError, ValueError) as error:
-        words = {int: "a whole number", float: "a number"}.get(kind, "text")
-        raise BadSettings(f"{name}: got {value!r}, expected {words}") from error
+        expected = {int: "a whole number", float: "a number"}.get(kind, "text")
+        raise BadSettings(f"{name}: got {value!r}, expected {expected}") from error
 
 
-def _switch(name: str, value: object) -> bool:
+def _read_switch(name: str, value: object) -> bool:
     switches = {"1": True, "true": True, "0": False, "false": False}
     try:
         return switches[str(value).lower()]
@@ -177,25 +180,21 @@ def _switch(name: str, value: object) -> bool:
         raise BadSettings(f"{name}: got {value!r}, expected true or false") from error
 
 
-def _list(name: str, value: object) -> tuple[str, ...]:
-    """Of a list of texts, or of one text with commas."""
+def _read_list(name: str, value: object) -> tuple[str, ...]:
+    """Return the texts of a list, or of one text with commas. Raises BadSettings."""
     parts = value.split(",") if isinstance(value, str) else value
     if not isinstance(parts, list | tuple) or not all(isinstance(part, str) for part in parts):
         raise BadSettings(f"{name}: got {value!r}, expected a list of texts")
     return tuple(part.strip() for part in parts if part.strip())
 
 
-_READ = {"lan": _switch, "advertise": _switch, "allow": _list}
-"""Settings that are neither text nor a number."""
-
-
 def default_settings_path() -> Path:
-    """The settings file of this user."""
+    """Return the path of this user's settings file."""
     return platformdirs.user_config_path(APP, appauthor=False) / "settings.toml"
 
 
 def default_folder(home: Path | None = None) -> Path:
-    """Samples/Clipsonic in Ableton's User Library where there is one, else Clipsonic in the music folder.
+    """Return Samples/Clipsonic in Ableton's User Library where there is one, else Clipsonic in the music folder.
 
     Live watches its User Library, so new clips appear in its browser by themselves.
     """
@@ -207,12 +206,12 @@ def default_folder(home: Path | None = None) -> Path:
 
 
 def default_index_folder() -> Path:
-    """The libraries' indexes of this user."""
+    """Return the folder of this user's indexes of sample folders."""
     return platformdirs.user_data_path(APP, appauthor=False) / "library"
 
 
 def bundle_folders() -> tuple[Path, ...]:
-    """Folders of bundles, own ones first: they win over shipped ones of the same name."""
+    """Return the folders of bundles, own ones first: they win over shipped ones of the same name."""
     return (platformdirs.user_data_path(APP, appauthor=False) / "bundles", SHIPPED_BUNDLES)
 
 
@@ -222,5 +221,5 @@ def shipped_presets(kind: Literal["banks", "clients"]) -> Path:
 
 
 def default_bank_folder() -> Path:
-    """This user's own prompt banks."""
+    """Return the folder of this user's own prompt banks."""
     return platformdirs.user_config_path(APP, appauthor=False) / "banks"

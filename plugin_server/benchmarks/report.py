@@ -1,4 +1,4 @@
-"""What the benchmarks have in common: their figures, and how those are printed and written."""
+"""Parts of every benchmark: its figures, how they are written, and how calls are timed."""
 
 import argparse
 import json

@@ -23,7 +23,10 @@ START_S = 10.0
 
 @contextmanager
 def silent_device(folder: Path, sample_rate: int = 44100) -> Iterator[dict[str, str]]:
-    """The environment of programs that shall play on it. Raises DeviceUnavailable when a program is missing."""
+    """Run the device until the block ends, and give the environment of programs that shall play on it.
+
+    Raises DeviceUnavailable when a program is missing.
+    """
     missing = [program for program in PROGRAMS if not shutil.which(program)]
     if missing:
         raise DeviceUnavailable(f"{', '.join(missing)}: not installed (Debian packages pulseaudio, pulseaudio-utils)")
@@ -50,7 +53,7 @@ def silent_device(folder: Path, sample_rate: int = 44100) -> Iterator[dict[str, 
 
 @contextmanager
 def recorded(env: dict[str, str], path: Path, sample_rate: int = 44100) -> Iterator[None]:
-    """What is played meanwhile goes to a file of float32, two channels, without a header."""
+    """Record what is played meanwhile into a file of float32, two channels, without a header."""
     # Left to itself the null sink wakes up every two seconds, and drops some of what came in between.
     command = ["parec", "--latency-msec=20", "-d", "null.monitor", "--raw", "--format=float32le"]
     with open(path, "wb") as file:

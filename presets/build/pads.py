@@ -24,7 +24,7 @@ PICTURES = (FOLDER / "touchosc" / "clipsonic-pads.svg", FOLDER / "open-stage-con
 
 COLUMNS = 4
 WIDTH, HEIGHT, GAP, STRIP = 1024, 768, 12, 96
-"""Of the TouchOSC page, in points; the strip at its foot has progress and status."""
+"""Sizes of the TouchOSC page, in points; the strip at its foot has progress and status."""
 COMMAND_WIDTH = 108
 
 
@@ -86,20 +86,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def picture_of(bank: Bank) -> str:
-    """The layout as SVG, drawn from the same frames; both programs show it so, each in its own manner."""
+    """Return the layout as SVG, drawn from the same frames; both programs show it so, each in its own manner."""
     pads = [(frame, slot.colour, slot.name) for slot, frame in zip(bank.slots, _frames(len(bank.slots)), strict=True)]
     commands = [(frame, "#505050", label) for frame, (_, label, _, _) in zip(_command_frames(), COMMANDS, strict=True)]
     bar, line = _progress_frames()
-    parts = [_drawn(*one) for one in [*pads, *commands, (bar, "#1d2a36", "")]]
+    parts = [_draw_frame(*one) for one in [*pads, *commands, (bar, "#1d2a36", "")]]
     done = (bar[0], bar[1], bar[2] * 0.4, bar[3])
-    parts += [_drawn(done, BAR, ""), _drawn(line, "#000000", bank.name)]
+    parts += [_draw_frame(done, BAR, ""), _draw_frame(line, "#000000", bank.name)]
     size = f'viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH // 2}" height="{HEIGHT // 2}"'
     head = f'<svg xmlns="http://www.w3.org/2000/svg" {size}'
     ground = '<rect width="100%" height="100%" fill="#000000"/>'
     return "\n".join([f'{head} font-family="Arial, Helvetica, sans-serif">', ground, *parts, "</svg>", ""])
 
 
-def _drawn(frame: tuple[float, float, float, float], colour: str, label: str) -> str:
+def _draw_frame(frame: tuple[float, float, float, float], colour: str, label: str) -> str:
     x, y, width, height = frame
     box = f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" rx="6" fill="{colour}"/>'
     centre = f'x="{x + width / 2:g}" y="{y + height / 2 + 8:g}" text-anchor="middle" font-size="22" fill="#ffffff"'
@@ -107,7 +107,7 @@ def _drawn(frame: tuple[float, float, float, float], colour: str, label: str) ->
 
 
 def touchosc_layout(bank: Bank) -> bytes:
-    """A `.tosc` file: zlib-compressed XML."""
+    """Return a `.tosc` file: zlib-compressed XML."""
     root = ET.Element("lexml", version="3")
     page = _node(root, "GROUP", "clipsonic", (0, 0, WIDTH, HEIGHT), "#000000", script=SCRIPT)
     children = ET.SubElement(page, "children")
@@ -123,7 +123,7 @@ def touchosc_layout(bank: Bank) -> bytes:
 
 
 def _frames(n_pads: int) -> Iterable[tuple[int, int, int, int]]:
-    """x, y, width and height of each pad, row by row."""
+    """Return x, y, width and height of each pad, row by row."""
     n_rows = -(-n_pads // COLUMNS)
     width = (WIDTH - GAP * (COLUMNS + 1)) // COLUMNS
     height = (HEIGHT - STRIP - GAP * (n_rows + 1)) // n_rows
@@ -138,7 +138,7 @@ def _command_frames() -> Iterable[tuple[int, int, int, int]]:
 
 
 def _progress_frames() -> tuple[tuple[int, int, int, int], tuple[int, int, int, int]]:
-    """Of the bar and of the line below it."""
+    """Return the frames of the bar and of the line below it."""
     left, top = GAP + len(COMMANDS) * (COMMAND_WIDTH + GAP), HEIGHT - STRIP
     width, half = WIDTH - left - GAP, (STRIP - 3 * GAP) // 2
     return (left, top, width, half), (left, top + half + GAP, width, half + GAP)
@@ -216,7 +216,7 @@ def _parts(element: ET.Element, parts: dict[str, str]) -> None:
 
 
 def _values(node: ET.Element, **defaults: str) -> None:
-    """What a control starts with."""
+    """Add the values that a control starts with."""
     holder = ET.SubElement(node, "values")
     for key, default in defaults.items():
         parts = {"key": key, "locked": "0", "lockedDefaultCurrent": "0", "default": default, "defaultPull": "0"}
@@ -224,7 +224,7 @@ def _values(node: ET.Element, **defaults: str) -> None:
 
 
 def open_stage_control_session(bank: Bank) -> str:
-    """A session file: JSON of nested widgets. What it leaves out has the program's defaults."""
+    """Return a session file: JSON of nested widgets. What it leaves out has the program's defaults."""
     buttons = [_tap(number, slot) for number, slot in enumerate(bank.slots)]
     grid = {"type": "panel", "id": "pads", "expand": True, "layout": "grid", "gridTemplate": COLUMNS}
     content = {
@@ -232,7 +232,7 @@ def open_stage_control_session(bank: Bank) -> str:
         "id": "root",
         "layout": "vertical",
         "onCreate": "send('/bank/load')",
-        "widgets": [grid | {"widgets": buttons}, _strip(bank), *_ears()],
+        "widgets": [grid | {"widgets": buttons}, _strip(bank), *_listeners()],
     }
     session = {"createdWith": "Open Stage Control", "version": "1.29.2", "type": "session", "content": content}
     return json.dumps(session, indent=1, ensure_ascii=False) + "\n"
@@ -265,8 +265,11 @@ def _strip(bank: Bank) -> dict[str, object]:
     return {"type": "panel", "id": "strip", "layout": "horizontal", "height": 80, "widgets": [*commands, bar, line]}
 
 
-def _ears() -> list[dict[str, object]]:
-    """Invisible widgets that hear the daemon. A message of several arguments is an array in their scripts."""
+def _listeners() -> list[dict[str, object]]:
+    """Return invisible widgets that listen to the daemon.
+
+    A message of several arguments is an array in their scripts.
+    """
     scripts = {
         "queued": "set('bar', 0); set('line', 'waiting')",
         "progress": "set('bar', value[1]); set('line', value[2])",

@@ -10,10 +10,11 @@ from PIL import Image
 from presets.build.drawings.pen import Pen, Point, around
 
 Stroke = tuple[float, list[Point]]
-"""Its width, and where it goes."""
+"""Width of a line, and the points that it goes through."""
 
 
 def dog() -> Pen:
+    """Return the drawing of a dog."""
     pen = Pen("#a8d0e6", "#7fb069")
     pen.curve("#2a2624", (30, 62), (26, 104), (74, 104), (70, 62), (50, 52))
     pen.curve("#2a2624", (31, 30), (30, 46), (37, 56), (40, 72), (60, 72), (63, 56), (70, 46), (69, 30), (50, 18))
@@ -37,6 +38,7 @@ def dog() -> Pen:
 
 
 def cat() -> Pen:
+    """Return the drawing of a cat."""
     pen = Pen("#e8d5c4", "#b89a7a")
     pen.curve("#7d7f85", (30, 62), (24, 92), (76, 92), (70, 62))
     for side in (-1, 1):
@@ -59,6 +61,7 @@ def cat() -> Pen:
 
 
 def sea_waves() -> Pen:
+    """Return the drawing of sea waves."""
     pen = Pen("#7fbce8", "#d5edf8")
     for row, colour in enumerate(("#1f6fa8", "#2a7fb6", "#3a93c3", "#53a8cf", "#74bfd9")):
         pen.shape(colour, (-5, 38 + 6 * row), (105, 38 + 6 * row), (105, 105), (-5, 105))
@@ -78,6 +81,7 @@ def sea_waves() -> Pen:
 
 
 def rain() -> Pen:
+    """Return the drawing of rain."""
     drops, pen = random.Random(3), Pen("#4b5763", "#8794a0")
     pen.curve("#39434d", (-10, 22), (10, 8), (30, 16), (52, 4), (76, 14), (110, 6), (110, -20), (-10, -20))
     pen.soften(2)
@@ -92,6 +96,7 @@ def rain() -> Pen:
 
 
 def fire() -> Pen:
+    """Return the drawing of a fire."""
     pen = Pen("#120b12", "#2b1414")
     for across, colour in ((90, "#3a1a12"), (66, "#5a2412"), (48, "#7a300f")):
         pen.oval(colour, 50, 62, across)
@@ -118,6 +123,7 @@ def fire() -> Pen:
 
 
 def bird() -> Pen:
+    """Return the drawing of a bird."""
     pen = Pen("#bfe3f2", "#e9f5dc")
     pen.line("#6b4a2b", 5, (-5, 80), (105, 70))
     for x, y in ((10, 72), (24, 84), (82, 64), (92, 78)):
@@ -136,6 +142,7 @@ def bird() -> Pen:
 
 
 def bell() -> Pen:
+    """Return the drawing of a bell."""
     pen = Pen("#8fb6d9", "#dfe9f2")
     pen.box("#6d4c2f", 10, 8, 80, 8, 1)
     pen.box("#4e3620", 44, 14, 12, 8, 2)
@@ -148,6 +155,7 @@ def bell() -> Pen:
 
 
 def drums() -> Pen:
+    """Return the drawing of drums."""
     pen = Pen("#59626e", "#3a3f47")
     pen.shape("#2b2f35", (-5, 84), (105, 84), (105, 105), (-5, 105))
     for x, y, lean in ((14, 26, -4), (86, 24, 4)):
@@ -170,6 +178,7 @@ def drums() -> Pen:
 
 
 def guitar() -> Pen:
+    """Return the drawing of a guitar."""
     pen = Pen("#f0e4d0", "#d8c3a0")
     pen.shape("#5a3a1f", (60, 34), (88, 4), (94, 10), (66, 40))
     pen.shape("#3c2512", (84, 4), (92, -1), (99, 6), (94, 14))
@@ -184,6 +193,7 @@ def guitar() -> Pen:
 
 
 def car() -> Pen:
+    """Return the drawing of a car."""
     pen = Pen("#bcdcf0", "#dfeaf0")
     pen.shape("#5b5f66", (-5, 70), (105, 70), (105, 105), (-5, 105))
     for x in (4, 38, 72):
@@ -205,6 +215,7 @@ def car() -> Pen:
 
 
 def train() -> Pen:
+    """Return the drawing of a train."""
     pen = Pen("#cfe3ef", "#e6ead8")
     pen.shape("#8aa05c", (-5, 74), (105, 74), (105, 105), (-5, 105))
     pen.shape("#8f8778", (-5, 84), (105, 84), (105, 94), (-5, 94))
@@ -230,6 +241,7 @@ def train() -> Pen:
 
 
 def airplane() -> Pen:
+    """Return the drawing of an airplane."""
     pen = Pen("#4f93d2", "#c6e2f6")
     for x, y, across in ((14, 78, 22), (28, 74, 26), (44, 80, 20), (78, 22, 20), (90, 26, 18)):
         pen.oval("#ffffff", x, y, across, across * 0.5)
@@ -248,6 +260,7 @@ def airplane() -> Pen:
 
 
 def clock() -> Pen:
+    """Return the drawing of a clock."""
     pen = Pen("#d9cbb3", "#c2ae8d")
     pen.oval("#5b3a1e", 50, 50, 88)
     pen.oval("#8a5c30", 50, 50, 82)
@@ -265,6 +278,7 @@ def clock() -> Pen:
 
 
 def thunderstorm() -> Pen:
+    """Return the drawing of a thunderstorm."""
     pen = Pen("#141833", "#4a4478")
     pen.grain(14, 14, 2)
     pen.grain(9, 5, 2)
@@ -292,6 +306,7 @@ def _bolt(dice: random.Random, x: float, y: float, width: float, turn: float = 0
 
 
 def piano() -> Pen:
+    """Return the drawing of a piano."""
     pen = Pen("#efe6da", "#cdbda6")
     pen.curve("#15151a", (12, 46), (14, 18), (40, 4), (62, 14), (72, 30), (92, 36), (92, 48))
     pen.line("#4a3218", 1.6, (70, 48), (60, 18))
@@ -308,6 +323,7 @@ def piano() -> Pen:
 
 
 def horse() -> Pen:
+    """Return the drawing of a horse."""
     pen = Pen("#b9dcf0", "#eaf1d8")
     pen.shape("#7fa650", (-5, 76), (105, 74), (105, 105), (-5, 105))
     pen.curve("#3d2415", (20, 42), (10, 52), (8, 74), (13, 78), (17, 60), (24, 50))
@@ -329,15 +345,15 @@ PICTURES: dict[str, Callable[[], Pen]] = {
     "thunderstorm": thunderstorm, "fire": fire, "bell": bell, "clock": clock, "drums": drums, "guitar": guitar,
     "piano": piano, "car": car, "train": train, "airplane": airplane,
 }  # fmt: skip
-"""By the name of its file."""
+"""Functions that draw the pictures, by the names of the files."""
 
 
 def main() -> None:
-    """Write all of them into the folder of the bank's pictures."""
+    """Draw all pictures and write them into the folder of the bank."""
     folder = Path(__file__).parents[2] / "banks" / "pictures"
     for name, picture in PICTURES.items():
-        drawn = picture().finish().quantize(96, dither=Image.Dither.NONE)
-        drawn.save(folder / f"{name}.png", optimize=True)
+        image = picture().finish().quantize(96, dither=Image.Dither.NONE)
+        image.save(folder / f"{name}.png", optimize=True)
 
 
 if __name__ == "__main__":

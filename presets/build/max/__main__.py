@@ -19,7 +19,7 @@ MAX, LIVE, NODE = CLIENTS / "max", CLIENTS / "max-for-live", CLIENTS / "node-for
 
 
 def build_all() -> dict[Path, bytes]:
-    """Every file that is built, with its bytes."""
+    """Return every file that is built, with its bytes."""
     built: dict[Path, bytes] = {}
     bpatcher, player, node = build_bpatcher(MAX), build_patch(MAX), build_node_patch(NODE)
     for folder, name, patch in (
@@ -35,7 +35,7 @@ def build_all() -> dict[Path, bytes]:
 
 
 def build_live() -> dict[Path, bytes]:
-    """The device, frozen with its scripts, and its picture."""
+    """Return the device, frozen with its scripts, and its picture."""
     patch = build_device(MAX, LIVE)
     own = Frozen(DEVICE, patch.to_text().encode() + b"\0")
     device = write_device(Device(AUDIO_EFFECT, FROZEN, (own, *_scripts())))
@@ -43,7 +43,7 @@ def build_live() -> dict[Path, bytes]:
 
 
 def build_unfrozen(folder: Path) -> dict[Path, bytes]:
-    """The device and its scripts side by side in `folder`."""
+    """Return the device and its scripts side by side in `folder`."""
     patch = build_device(MAX, LIVE).to_text().encode() + b"\0"
     return {folder / DEVICE: write_unfrozen(AUDIO_EFFECT, patch)} | {folder / name: code for name, code in _scripts()}
 
@@ -57,14 +57,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing")
     parser.add_argument("--unfrozen", type=Path, metavar="DIR", help="only the device, to be edited in Max")
-    given = parser.parse_args()
-    built = build_unfrozen(given.unfrozen) if given.unfrozen else build_all()
+    options = parser.parse_args()
+    built = build_unfrozen(options.unfrozen) if options.unfrozen else build_all()
     stale = [path for path, content in built.items() if not path.exists() or path.read_bytes() != content]
     for path in stale:
-        if not given.check:
+        if not options.check:
             path.write_bytes(built[path])
-        print(f"{'differs' if given.check else 'built'}: {path}")
-    return int(given.check and bool(stale))
+        print(f"{'differs' if options.check else 'built'}: {path}")
+    return int(options.check and bool(stale))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ DEVICE_FLAG = 0x11
 MARK = b"mx@c"
 HEADER = 16
 KINDS = {".js": b"TEXT", ".maxpat": b"JSON", ".amxd": b"JSON"}
-WHEN = 0xE0000000
+DATE = 0xE0000000
 """Date of every frozen file, in seconds since 1904: January 2023, always, so that equal sources give equal bytes."""
 
 
@@ -25,7 +25,7 @@ class Frozen(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """What an .amxd holds. The first file is the device's own patch."""
+    """The content of an .amxd. The first file is the device's own patch."""
 
     kind: bytes
     meta: int
@@ -33,13 +33,13 @@ class Device:
 
 
 def write_device(device: Device) -> bytes:
-    """The bytes of a frozen .amxd."""
+    """Return the bytes of a frozen .amxd."""
     payload = _freeze(device.files)
     return _chunk(b"ampf", device.kind) + _chunk(b"meta", struct.pack("<I", device.meta)) + _chunk(b"ptch", payload)
 
 
 def write_unfrozen(kind: bytes, patch: bytes) -> bytes:
-    """The bytes of an .amxd whose files lie beside it, as Max saves one that is being edited."""
+    """Return the bytes of an .amxd whose files lie beside it, as Max saves one that is being edited."""
     return _chunk(b"ampf", kind) + _chunk(b"meta", struct.pack("<I", UNFROZEN)) + _chunk(b"ptch", patch)
 
 
@@ -48,10 +48,13 @@ def _chunk(tag: bytes, data: bytes) -> bytes:
 
 
 def _freeze(files: tuple[Frozen, ...]) -> bytes:
-    """Header, the files one after another, then a directory. Numbers inside are big-endian, sizes count headers."""
+    """Return a header, the files one after another, then a directory.
+
+    Numbers inside are big-endian, sizes count headers.
+    """
     body, entries = b"", b""
-    for place, file in enumerate(files):
-        entries += _entry(file, HEADER + len(body), DEVICE_FLAG if place == 0 else 0)
+    for index, file in enumerate(files):
+        entries += _entry(file, HEADER + len(body), DEVICE_FLAG if index == 0 else 0)
         body += file.content
     header = MARK + struct.pack(">IQ", HEADER, HEADER + len(body))
     return header + body + _field(b"dlst", entries)
@@ -61,7 +64,7 @@ def _entry(file: Frozen, offset: int, flag: int) -> bytes:
     name = file.name.encode("ascii")
     padded = name + b"\0" * (4 - len(name) % 4)
     kind = KINDS[file.name[file.name.rindex(".") :]]
-    numbers = (b"sz32", len(file.content)), (b"of32", offset), (b"vers", 0), (b"flag", flag), (b"mdat", WHEN)
+    numbers = (b"sz32", len(file.content)), (b"of32", offset), (b"vers", 0), (b"flag", flag), (b"mdat", DATE)
     fields = _field(b"type", kind) + _field(b"fnam", padded)
     fields += b"".join(_field(tag, struct.pack(">I", number)) for tag, number in numbers)
     return _field(b"dire", fields)
@@ -72,7 +75,7 @@ def _field(tag: bytes, data: bytes) -> bytes:
 
 
 def read_device(content: bytes) -> Device:
-    """What a frozen .amxd holds. Raises ValueError when it is none."""
+    """Return the content of a frozen .amxd. Raises ValueError when it is none."""
     chunks = dict(_chunks(content))
     if list(chunks) != [b"ampf", b"meta", b"ptch"] or not chunks[b"ptch"].startswith(MARK):
         raise ValueError(f"device: got the chunks {list(chunks)}, expected ampf, meta and a frozen ptch")
@@ -87,18 +90,18 @@ def read_device(content: bytes) -> Device:
 
 
 def _chunks(content: bytes) -> list[tuple[bytes, bytes]]:
-    chunks, place = [], 0
-    while place < len(content):
-        (size,) = struct.unpack("<I", content[place + 4 : place + 8])
-        chunks.append((content[place : place + 4], content[place + 8 : place + 8 + size]))
-        place += 8 + size
+    chunks, offset = [], 0
+    while offset < len(content):
+        (size,) = struct.unpack("<I", content[offset + 4 : offset + 8])
+        chunks.append((content[offset : offset + 4], content[offset + 8 : offset + 8 + size]))
+        offset += 8 + size
     return chunks
 
 
 def _fields(data: bytes) -> list[tuple[bytes, bytes]]:
-    fields, place = [], 0
-    while place < len(data):
-        (size,) = struct.unpack(">I", data[place + 4 : place + 8])
-        fields.append((data[place : place + 4], data[place + 8 : place + size]))
-        place += size
+    fields, offset = [], 0
+    while offset < len(data):
+        (size,) = struct.unpack(">I", data[offset + 4 : offset + 8])
+        fields.append((data[offset : offset + 4], data[offset + 8 : offset + size]))
+        offset += size
     return fields

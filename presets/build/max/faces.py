@@ -50,14 +50,16 @@ def label(patch: Patch, text: str, at: Rect, face: Rect, **attributes: Value) ->
     return patch.box("comment", at, face, text, **(look | attributes))
 
 
-def number(patch: Patch, maxclass: str, at: Rect, face: Rect, least: float, most: float) -> Box:
+def number(patch: Patch, maxclass: str, at: Rect, face: Rect, minimum: float, maximum: float) -> Box:
     """A number box of plain Max: `number` or `flonum`."""
-    return patch.box(maxclass, at, face, minimum=least, maximum=most, parameter_enable=0)
+    return patch.box(maxclass, at, face, minimum=minimum, maximum=maximum, parameter_enable=0)
 
 
 def drop(patch: Patch, at: Rect, face: Rect, **attributes: Value) -> tuple[Box, Box]:
-    """A field that files are dropped on, and the [t b s] below it: the path goes out at the right, then a bang at the
-    left, for the words that stand beside the picture."""
+    """Add a field that files are dropped on, and the [t b s] below it.
+
+    The path goes out at the right, then a bang at the left, for the words that stand beside the picture.
+    """
     hint = "Drop a picture or a video here to hear what is seen in it, with the prompt's words where there are any."
     look: dict[str, Value] = {"bgcolor": FIELD} | attributes
     patch.box("panel", (at[0] + at[2], at[1], 22, 22), face, "", mode=0, rounded=4, ignoreclick=1, **look)

@@ -12,7 +12,7 @@ N_PADS = 16
 AMXD_TYPE = int.from_bytes(b"aaaa")
 CLIENT, INSERT = "clipsonic-client.js", "clipsonic-insert.js"
 BUFFER = "---clipsonic"
-"""Max for Live puts a name of its own, for each device, in place of the three dashes."""
+"""Max for Live puts a name of its own, for each device, in index of the three dashes."""
 
 _LABEL = {"saved_attribute_attributes": faces.theme(textcolor="live_control_fg")}
 _FIELD = {"saved_attribute_attributes": faces.theme(bgcolor="live_lcd_bg", textcolor="live_lcd_control_fg")}
@@ -28,10 +28,10 @@ def build_device(*folders: Path) -> Patch:
     patch.attributes = _device_attributes()
     client = faces.script(patch, CLIENT, 40, 290, 1000)
     insert = faces.script(patch, INSERT, 1140, 440)
-    ear = patch.object("udpreceive 7461 @quiet 1", 1028, 250)
-    patch.chain(patch.object("r ---ear", 1028, 215), ear)
+    receiver = patch.object("udpreceive 7461 @quiet 1", 1028, 250)
+    patch.chain(patch.object("r ---ear", 1028, 215), receiver)
     patch.chain(patch.object("r ---ask", 790, 200), client)
-    patch.join(ear, 0, client, 1)
+    patch.join(receiver, 0, client, 1)
     patch.join(client, 0, patch.object("udpsend 127.0.0.1 9460", 40, 340))
     patch.join(client, 1, patch.object("s ---ear", 369, 340))
     kinds = patch.object("route progress status takes banks pad", 699, 360, 300)
@@ -40,7 +40,7 @@ def build_device(*folders: Path) -> Patch:
     patch.chain(insert, patch.object("s ---show", 1140, 480))
     patch.join(insert, 1, patch.object("s ---ask", 1270, 480))
     _start(patch, client)
-    _wishes(patch, client, insert)
+    _add_request(patch, client, insert)
     _progress(patch, kinds)
     _pads(patch, kinds)
     _takes(patch, client, insert, kinds)
@@ -79,7 +79,7 @@ def _device_attributes() -> dict[str, Value]:
 
 
 def _value_of(box: Box) -> dict[str, Value]:
-    """What Live is told of a box's parameter; nothing where the box is none."""
+    """Return the values of a box's parameter for Live, or nothing where the box has none."""
     attributes = box.attributes.get("saved_attribute_attributes")
     return attributes.get("valueof", {}) if isinstance(attributes, dict) else {}
 
@@ -101,8 +101,8 @@ def _start(patch: Patch, client: Box) -> None:
     patch.chain(patch.object("freebang", 715, 160), patch.message("leave", 715, 200), client)
 
 
-def _wishes(patch: Patch, client: Box, insert: Box) -> None:
-    """What the person asks for."""
+def _add_request(patch: Patch, client: Box, insert: Box) -> None:
+    """Add the boxes of a request: prompt, lengths, takes, Make and Stop."""
     prompt = faces.prompt_box(patch, (40, 56, 170, 40), (8, 8, 200, 42), varname="prompt", fontsize=12.0, **_FIELD)
     patch.object("pattr prompt_text @bindto prompt", 560, 56, 0.0, **stored("Prompt"))
     text = patch.object("route text", 40, 110)
@@ -155,13 +155,13 @@ def _pads(patch: Patch, kinds: Box) -> None:
     numbers = patch.object("route " + " ".join(str(number) for number in range(1, N_PADS + 1)), 40, 560, 1146)
     patch.join(kinds, 4, patch.object("s ---pads", 1000, 410))
     patch.chain(patch.object("r ---pads", 40, 526), numbers)
-    for place in range(N_PADS):
-        column, row = place % 4, place // 4
+    for index in range(N_PADS):
+        column, row = index % 4, index // 4
         face = (218 + 61 * column, 32 + 33 * row, 57, 30)
-        at = (40 + 71 * place, 610, 62, 30)
-        pad = button(patch, str(place + 1), at, face, "Make this pad's clip.", name=f"Pad {place + 1}")
-        patch.join(numbers, place, pad)
-        patch.chain(pad, patch.message(f"fire {place + 1}", 40 + 71 * place, 656), asked)
+        at = (40 + 71 * index, 610, 62, 30)
+        pad = button(patch, str(index + 1), at, face, "Make this pad's clip.", name=f"Pad {index + 1}")
+        patch.join(numbers, index, pad)
+        patch.chain(pad, patch.message(f"fire {index + 1}", 40 + 71 * index, 656), asked)
 
 
 def _takes(patch: Patch, client: Box, insert: Box, kinds: Box) -> None:

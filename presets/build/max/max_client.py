@@ -15,10 +15,10 @@ def build_bpatcher(folder: Path) -> Patch:
     patch = Patch("Clipsonic: words into sound", (80, 100, 1000, 540), folder)
     faces.ground(patch, (900, 20, 30, 22), (0, 0, FACE_WIDTH, FACE_HEIGHT))
     script = faces.script(patch, f"{SCRIPT} #1", 20, 240, 820)
-    ear = patch.object("udpreceive 7461 @quiet 1", 828, 200)
-    patch.chain(patch.object("r #0-ear", 828, 165), ear)
+    receiver = patch.object("udpreceive 7461 @quiet 1", 828, 200)
+    patch.chain(patch.object("r #0-ear", 828, 165), receiver)
     patch.note("replies come to a port of this patch's own", 240, 318, 260)
-    patch.join(ear, 0, script, 1)
+    patch.join(receiver, 0, script, 1)
     words = "generate, image, blend, seconds, variations, stop, fire, /any/osc"
     inlet = patch.box("inlet", (785, 142, 30, 30), comment=words)
     patch.chain(inlet, script)
@@ -26,7 +26,7 @@ def build_bpatcher(folder: Path) -> Patch:
     patch.chain(script, patch.object("udpsend 127.0.0.1 9460", 20, 290))
     patch.join(script, 1, patch.object("s #0-ear", 289, 290))
     _start(patch, script)
-    prompt = _wishes(patch, script)
+    prompt = _add_request(patch, script)
     _face(patch, script)
     _drop(patch, script, prompt)
     path = patch.object("route clip", 828, 290)
@@ -34,7 +34,7 @@ def build_bpatcher(folder: Path) -> Patch:
     clips = patch.box("outlet", (828, 350, 30, 30), comment="path of every new or chosen clip")
     replies = patch.box("outlet", (920, 350, 30, 30), comment="everything the daemon says")
     patch.join(path, 0, clips)
-    patch.join(ear, 0, replies)
+    patch.join(receiver, 0, replies)
     return patch
 
 
@@ -43,8 +43,8 @@ def _start(patch: Patch, script: Box) -> None:
     patch.chain(patch.object("freebang", 648, 110), patch.message("leave", 648, 150), script)
 
 
-def _wishes(patch: Patch, script: Box) -> Box:
-    """What the person asks for; the field for the prompt."""
+def _add_request(patch: Patch, script: Box) -> Box:
+    """Add the boxes of a request, and return the field for the prompt."""
     prompt = faces.prompt_box(patch, (20, 56, 200, 40), (8, 8, 344, 44))
     make = button(patch, "Make", (20, 20, 70, 22), (216, 58, 64, 22), "Make a clip.", HIDDEN)
     make.attributes |= faces.LOUD
@@ -75,7 +75,7 @@ def _drop(patch: Patch, script: Box, prompt: Box) -> None:
 
 
 def _face(patch: Patch, script: Box) -> None:
-    """What the person sees."""
+    """Add the boxes that show progress, status and takes."""
     kinds = patch.object("route progress status takes", 559, 290, 220)
     patch.join(script, 2, kinds)
     status = patch.object("prepend set", 628, 330)

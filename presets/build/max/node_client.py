@@ -33,7 +33,7 @@ def build_node_patch(folder: Path) -> Patch:
         patch.chain(patch.message(text, x, 140), script)
     kinds = patch.object("route clip progress done fail status", 20, 250, 520)
     patch.chain(script, kinds)
-    for place, (name, note) in enumerate(
+    for index, (name, note) in enumerate(
         (
             ("clip", "path, clip id, seconds, take, seed"),
             ("progress", "0 to 1, stage"),
@@ -42,7 +42,7 @@ def build_node_patch(folder: Path) -> Patch:
             ("status", "what /status.reply says"),
         )
     ):
-        printer = patch.object(f"print {name}", 20 + 102 * place, 300 + 30 * (place % 2))
-        patch.join(kinds, place, printer)
-        patch.note(f"{name}: {note}", 20, 380 + 20 * place)
+        printer = patch.object(f"print {name}", 20 + 102 * index, 300 + 30 * (index % 2))
+        patch.join(kinds, index, printer)
+        patch.note(f"{name}: {note}", 20, 380 + 20 * index)
     return patch

@@ -30,15 +30,15 @@ def switch(patch: Patch, text: str, at: Rect, face: Rect, hint: str) -> Box:
 
 
 def number(patch: Patch, name: str, at: Rect, face: Rect, limits: tuple[int, float, float, float], hint: str) -> Box:
-    """A number box; `limits` are 1 for floats or 0 for whole numbers, least, most and at first."""
-    is_float, least, most, first = limits
+    """A number box; `limits` are 1 for floats or 0 for whole numbers, then minimum, maximum and first value."""
+    is_float, minimum, maximum, first = limits
     parameter = _valueof(
         name,
         SHOWN,
         parameter_type=0 if is_float else 1,
         parameter_unitstyle=1 if is_float else 0,
-        parameter_mmin=least,
-        parameter_mmax=most,
+        parameter_mmin=minimum,
+        parameter_mmax=maximum,
         parameter_initial=[first],
         parameter_initial_enable=1,
     )

@@ -34,7 +34,7 @@ class Box:
     attributes: dict[str, Value] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Value]:
-        """As Max writes it."""
+        """Return the box as Max writes it."""
         box: dict[str, Value] = {
             "id": self.id,
             "maxclass": self.maxclass,

@@ -20,8 +20,10 @@ ROUND = {"live.text": 3, "umenu": 4, "textedit": 4, "multislider": 2}
 
 
 def draw_face(patch: dict, **inner: dict) -> str:
-    """SVG of the presentation view, on the dark ground of Live's default theme; `inner` are the patches of its
-    bpatchers, by the middle part of their names."""
+    """Return the presentation view as SVG, on the dark ground of Live's default theme.
+
+    `inner` are the patches of its bpatchers, by the middle part of their names.
+    """
     boxes = [box for box in _boxes(patch) if box.get("presentation")]
     rects = [box["presentation_rect"] for box in boxes]
     width, height = _extent([*rects, patch["patcher"].get("openrect", rects[0])], margin=0)
@@ -143,7 +145,7 @@ def _draw_number(box: dict, rect: Rect) -> str:
 
 
 def _first_value(box: dict) -> str:
-    """What Live shows at first, or the patch when it opens."""
+    """Return the value that Live shows at first, or the patch when it opens."""
     if "shown" in box:
         return f"{float(box['shown']):g}"
     value: dict = box.get("saved_attribute_attributes", {}).get("valueof", {})
@@ -180,7 +182,7 @@ def _draw_gain(box: dict, rect: Rect) -> str:
 
 
 def _draw_port(box: dict, rect: Rect) -> str:
-    """An [inlet] or an [outlet]."""
+    """Return the drawing of an [inlet] or an [outlet]."""
     x, y = rect[0] + rect[2] / 2, rect[1] + rect[3] / 2
     return _plate(rect, OBJECT, 2, OBJECT_EDGE) + f'<path d="M{x - 7:g} {y - 4:g}h14l-7 9z" fill="{CABLE}"/>'
 
@@ -227,6 +229,6 @@ def _cable(line: dict, boxes: dict[str, dict]) -> str:
     return f'<path d="{path}" fill="none" stroke="{ink}" stroke-width="1.3"/>'
 
 
-def _port(rect: Rect, place: int, count: int) -> float:
-    """Ports lie from the left edge to the right edge."""
-    return rect[0] + 6 + (rect[2] - 12) * (place / (count - 1) if count > 1 else 0)
+def _port(rect: Rect, index: int, count: int) -> float:
+    """Return the x of a port; ports lie from the left edge to the right edge."""
+    return rect[0] + 6 + (rect[2] - 12) * (index / (count - 1) if count > 1 else 0)
