@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import signal
 import sys
+from collections.abc import Coroutine
 
 from plugin_server.commands.flags import Commands, add_settings, settings_of
 from plugin_server.errors import BadSettings
@@ -50,9 +51,29 @@ def run(options: argparse.Namespace) -> None:
     settings = settings_of(options)
     if options.allow and not settings.lan:
         raise BadSettings(f"allow: got {options.allow} without --lan, expected both, or none for this machine alone")
-    # A service manager's request to stop is handled as Ctrl-C: waiting clients are told, and nothing is left half done.
-    signal.signal(signal.SIGTERM, lambda number, frame: signal.raise_signal(signal.SIGINT))
     # Windows' own kind of loop goes deaf on UDP once a reply went to a port that was closed meanwhile.
     factory = asyncio.SelectorEventLoop if sys.platform == "win32" else None
     with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(serve(settings, lambda line: print(line, flush=True)))
+        try:
+            runner.run(_until_terminated(serve(settings, lambda line: print(line, flush=True))))
+        except asyncio.CancelledError:
+            raise KeyboardInterrupt from None
+        finally:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+async def _until_terminated(serving: Coroutine[None, None, None]) -> None:
+    """Await `serving`, and cancel it at the first SIGTERM, as Ctrl-C does.
+
+    A service manager's request to stop has to reach waiting clients, and leave nothing half done. It cannot be passed
+    on as SIGINT, which is ignored by what a script starts in the background.
+    """
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+
+    def stop() -> None:
+        # A second request must not interrupt what the first one has begun.
+        if task and not task.cancelling():
+            task.cancel()
+
+    signal.signal(signal.SIGTERM, lambda number, frame: loop.call_soon_threadsafe(stop))
+    await serving

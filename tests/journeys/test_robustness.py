@@ -150,3 +150,15 @@ def test_whoever_waits_is_told_when_the_daemon_is_stopped(tmp_path, number):
         assert process.wait(10) == 130
         assert time.monotonic() - began < 5
         assert not list(process.folder.iterdir())
+
+
+def test_a_daemon_that_a_script_starts_in_the_background_stops_when_told(tmp_path):
+    # A shell without job control starts it with Ctrl-C ignored.
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with serving(tmp_path) as process:
+            signal.signal(signal.SIGINT, before)
+            os.kill(process.pid, signal.SIGTERM)
+            assert process.wait(10) == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
