@@ -1,1 +1,1 @@
-"""Faces of the daemon: they parse, submit and answer; they never compute."""
+"""The protocol of the daemon: it parses, submits and answers, and never computes."""

@@ -1,4 +1,4 @@
-"""Whom the daemon answers: this machine, and with `--lan` the hosts that were listed.
+"""The hosts that the daemon answers: this machine, and with `--lan` those that were listed.
 
 Everyone else is ignored and counted.
 """

@@ -26,7 +26,7 @@ Atom = str | int | float | bytes | bool | None | list["Atom"]
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One OSC message."""
+    """One OSC message: an address and its arguments."""
 
     address: str
     arguments: tuple[Atom, ...]

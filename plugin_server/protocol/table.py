@@ -67,7 +67,7 @@ class Argument:
 
     name: str
     tag: Tag = "s"
-    """Text unless something else is said: numbers are understood as text, too."""
+    """OSC type; text by default: numbers are understood as text, too."""
     range: Range | LiveRange | None = None
     optional: bool = False
     words: tuple[str, ...] = ()
@@ -102,7 +102,7 @@ class Row:
     arguments: tuple[Argument, ...] = ()
     """Positional ones; those that are optional come last."""
     attributes: tuple[Argument, ...] = ()
-    """Named ones, in Max's style, `@seed 42`; all are optional. OSC's type tags cannot say them."""
+    """Named ones, in Max's style, `@seed 42`; all are optional. OSC's type tags cannot express them."""
     replies: tuple[str, ...] = ("/done",)
     """Addresses that it is answered with, besides /fail."""
 

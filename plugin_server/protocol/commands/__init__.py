@@ -1,1 +1,1 @@
-"""What each OSC address does."""
+"""The commands: rows of the address table, and their handlers, a subject a file."""

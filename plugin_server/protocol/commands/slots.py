@@ -21,7 +21,8 @@ from plugin_server.studio.banks.loaded import LoadedBank
 from plugin_server.studio.jobs import ClipMade, Done, Event, Failed, Job
 from plugin_server.studio.requests import RenderSlot
 
-VELOCITIES = Range(0, 127)
+FULL_VELOCITY = 127
+VELOCITIES = Range(0, FULL_VELOCITY)
 ROWS = (
     Row(
         "/bank/fire",
@@ -33,7 +34,6 @@ ROWS = (
 """Rows of the address table that this file answers."""
 
 ADDRESS = "/bank/fire"
-FULL_VELOCITY = 127
 
 Play = Callable[[Cue], Awaitable[None]]
 """Gives a clip to the player at once; raises BadFile or DeviceUnavailable when awaited."""

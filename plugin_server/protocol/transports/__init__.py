@@ -1,1 +1,1 @@
-"""What opens a socket: OSC over UDP and TCP, HTTP, WebSocket, zeroconf, MIDI."""
+"""The transports, which open sockets: OSC over UDP and TCP, HTTP, WebSocket, zeroconf, MIDI."""

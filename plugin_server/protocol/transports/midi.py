@@ -33,14 +33,14 @@ class MidiTarget(Protocol):
         """Load the bank at this index of the list, from 0."""
 
     def silence(self) -> None:
-        """Fade everything out."""
+        """Fade out everything that sounds."""
 
 
 class MidiIn:
     """One MIDI input, on all channels."""
 
     def __init__(self, name: str, pads: MidiTarget, on_loop: Callable[[Callable[[], None]], None]) -> None:
-        """Open the input.
+        """Open the MIDI input.
 
         Args:
             name: Name of the input, a part of it that no other has, or 'virtual'.

@@ -99,7 +99,7 @@ class _Tcp(asyncio.Protocol):
             # After the reply, which goes by way of the loop too.
             asyncio.get_running_loop().call_soon(peer.transport.close)
 
-    def connection_lost(self, error: Exception | None) -> None:
+    def connection_lost(self, _error: Exception | None) -> None:
         if self._peer is None:
             return
         self._peers.discard(self._peer)

@@ -76,5 +76,5 @@ def test_bad_arguments_are_named(arguments, sentence):
 
 def test_numbers_are_those_that_were_meant_before_they_had_32_bits():
     bpm = struct.unpack("f", struct.pack("f", 93.7))[0]
-    request = parse_generate(["rain", "@bars", 2, "@bpm", bpm], lambda model: Lengths())
+    request = parse_generate(["rain", "@bars", 2, "@bpm", bpm], lambda _model: Lengths())
     assert bpm != 93.7 and request.bpm == 93.7

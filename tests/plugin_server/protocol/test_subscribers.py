@@ -10,7 +10,7 @@ class Peer:
     host: str
     port: int
 
-    def send(self, packet):
+    def send(self, _packet):
         raise AssertionError("the table sends nothing")
 
 

@@ -68,7 +68,7 @@ def test_listed_hosts_are_answered(lan, host):
     assert refused(lan) == before
 
 
-def test_others_are_ignored_and_counted(lan, caplog):
+def test_others_are_ignored_and_counted(lan):
     before = refused(lan)
     with Client(lan.port, FOREIGN) as client:
         client.send("/generate", "rain", 0.25)

@@ -105,11 +105,11 @@ def test_host_info_needs_no_path():
     assert supported == {name for name, is_supported in body["EXTENSIONS"].items() if is_supported} - {"LISTEN"}
 
 
-def test_replies_have_the_types_of_the_table(daemon, monkeypatch):
+def test_replies_have_the_types_of_the_table(daemon):
     types_by_address: dict[str, set[str]] = {}
 
     class Spy(Client):
-        def receive(self, timeout_s: float = 5.0) -> Atom:
+        def receive(self, _timeout_s: float = 5.0) -> Atom:
             packet = self._socket.recv(65536)
             types = packet[packet.index(b",") :].split(b"\0", 1)[0].decode()
             types_by_address.setdefault(address_of(packet), set()).add(types.removeprefix(","))

@@ -53,7 +53,7 @@ def wait_until_received(socket: ClientConnection) -> None:
     assert receive(socket).address == "/version.reply"
 
 
-def test_the_tree_is_served(daemon, port):
+def test_the_tree_is_served(port):
     status, body = get(port, "/")
     tree = json.loads(body)
     assert status == 200
@@ -139,7 +139,7 @@ def test_a_listener_gets_replies_to_others(daemon, port):
         assert receive(websocket).address == "/version.reply"
 
 
-def test_commands_are_answered_over_the_websocket_once_each(daemon, port):
+def test_commands_are_answered_over_the_websocket_once_each(port):
     with open_websocket(port) as websocket:
         command(websocket, "LISTEN", "/done")
         websocket.send(encode_message("/generate", "wind", 0.25))
@@ -172,7 +172,7 @@ def test_bad_frames_are_answered_and_the_connection_goes_on(port, frame, code, s
         wait_until_received(websocket)
 
 
-def test_a_frame_beyond_any_packet_ends_the_connection(daemon, port):
+def test_a_frame_beyond_any_packet_ends_the_connection(port):
     with open_websocket(port) as websocket:
         websocket.send(b"/" * 200_000)
         with pytest.raises(ConnectionClosed):
@@ -257,7 +257,7 @@ def test_a_taken_http_port_costs_nothing_but_the_number(toys, tmp_path, caplog):
 
 
 def test_http_that_cannot_work_leaves_osc_alone(toys, tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr("plugin_server.protocol.transports.web._build_server", lambda app, access: 1 / 0)
+    monkeypatch.setattr("plugin_server.protocol.transports.web._build_server", lambda _app, _access: 1 / 0)
     settings = Settings(osc_port=0, http_port=0, folder=tmp_path, model="toy", device="cpu", threads=1)
     with running_daemon(settings, toys) as running, running.client() as client:
         until = time.monotonic() + 5

@@ -59,7 +59,7 @@ async def until(true: Callable[[], bool], seconds: float = 20) -> None:
 
 
 async def advertised(
-    body: Callable[[Advertiser], Awaitable[None]], osc_port: int, http_port: int, is_enabled: bool = True
+    body: Callable[[Advertiser], Awaitable[None]], osc_port: int, http_port: int, *, is_enabled: bool = True
 ) -> Advertiser:
     advertiser = Advertiser(AccessPolicy(), is_enabled=is_enabled)
     advertiser.start(osc_port, http_port)
@@ -92,7 +92,8 @@ def test_both_ports_are_found_and_forgotten(seen):
     asyncio.run(body())
 
 
-def test_a_second_daemon_gets_a_number(seen):
+@pytest.mark.usefixtures("seen")
+def test_a_second_daemon_gets_a_number():
     async def second(first: Advertiser) -> None:
         async def compare(advertiser: Advertiser) -> None:
             assert advertiser.state.startswith("Clipsonic Live-") and advertiser.state != first.state
@@ -156,7 +157,7 @@ def test_nothing_is_advertised_when_it_is_off(seen):
 
 
 def test_zeroconf_that_fails_leaves_the_daemon_alone(toys, tmp_path, monkeypatch, caplog):
-    def refuse(lan: bool) -> None:
+    def refuse(**_options: bool) -> None:
         raise OSError("Network is unreachable")
 
     monkeypatch.setattr(advertise, "_open", refuse)
