@@ -57,7 +57,7 @@ def classify(model: Clipsonic, cache: SoundDataset, labels: Sequence[str], test:
         raise ValueError(f"split: {test.split} has no clip of {test.seconds:g} s of the known labels")
     rng = np.random.default_rng(0)
     drawn = rng.choice(indices, min(test.n_clips, len(indices)), replace=False)
-    embeddings = np.concatenate([model.embed(label, Cancellation()) for label in labels])
+    embeddings = np.concatenate([model.embed_text(label, Cancellation()) for label in labels])
     ranks = []
     for i in drawn:
         errors = _errors(model, cache.mel(int(i))[:frames].astype(np.float32).T, embeddings, test.sigma, rng)

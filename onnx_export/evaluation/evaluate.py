@@ -136,11 +136,11 @@ def text_tower_accuracy(model: Clipsonic, labels: Sequence[str]) -> Metrics:
 
     Paraphrases of labels that the corpus lacks are left out; the result is empty when none is left.
     """
-    anchors = np.concatenate([model.embed(label, Cancellation()) for label in labels])
+    anchors = np.concatenate([model.embed_text(label, Cancellation()) for label in labels])
     ranks = []
     for prompt, label in read_paraphrases():
         if label in labels:
-            similarity = anchors @ model.embed(prompt, Cancellation())[0]
+            similarity = anchors @ model.embed_text(prompt, Cancellation())[0]
             ranks.append(int((similarity > similarity[labels.index(label)]).sum()))
     return {f"top-{k}": bootstrap_mean([rank < k for rank in ranks]) for k in TOP_K} if ranks else {}
 

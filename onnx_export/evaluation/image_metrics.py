@@ -27,7 +27,7 @@ FIRST_SEED = 500
 def embed_pictures(model: Clipsonic, pictures: Sequence[Picture]) -> np.ndarray:
     """Return the image tower's embeddings of pictures, float32 (n, size)."""
     parts = [
-        model.look([read_rgb(picture.path) for picture in pictures[i : i + IMAGE_BATCH]], Cancellation())
+        model.embed_images([read_rgb(picture.path) for picture in pictures[i : i + IMAGE_BATCH]], Cancellation())
         for i in range(0, len(pictures), IMAGE_BATCH)
     ]
     return np.concatenate(parts)
@@ -35,7 +35,7 @@ def embed_pictures(model: Clipsonic, pictures: Sequence[Picture]) -> np.ndarray:
 
 def embed_texts(model: Clipsonic, texts: Sequence[str]) -> np.ndarray:
     """Return the text tower's embeddings of texts in lower case, float32 (n, size)."""
-    return np.concatenate([model.embed(text.lower(), Cancellation()) for text in texts])
+    return np.concatenate([model.embed_text(text.lower(), Cancellation()) for text in texts])
 
 
 def image_tower_metrics(

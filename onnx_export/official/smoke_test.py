@@ -26,9 +26,11 @@ def run_smoke_test(bundle: Bundle) -> None:
     priors = {name: replace(prior, steps=min(STEPS, prior.steps)) for name, prior in card.priors.items()}
     model = replace(load(bundle, SessionOptions()), card=replace(card, priors=priors))
     cancellation = Cancellation()
-    outputs = {conditioning: model.words(PROMPT, conditioning, 0, cancellation) for conditioning in card.conditionings}
+    outputs = {
+        conditioning: model.embed_prompt(PROMPT, conditioning, 0, cancellation) for conditioning in card.conditionings
+    }
     if card.image:
-        outputs["image_tower"] = model.look([np.full((60, 80, 3), 128, np.uint8)], cancellation)
+        outputs["image_tower"] = model.embed_images([np.full((60, 80, 3), 128, np.uint8)], cancellation)
     params = GenerationParams(
         PROMPT, "", card.lengths.minimum, 0, STEPS, card.sampling.guidance, conditioning=card.default_conditioning
     )

@@ -257,13 +257,13 @@ def _measure_stages(figures: GenerationFigures, settings: Settings, folder: Path
     order = GenerationParams(
         "sea waves", "", min(10.0, card.lengths.maximum), 1, card.sampling.steps, card.sampling.guidance
     )
-    embedding = model.embed(order.prompt, stop)
+    embedding = model.embed_text(order.prompt, stop)
     (mel,) = model.sample(order, embedding, None, lambda fraction, stage: None, stop)
     samples = Clip.mono(model.vocode(mel, stop), model.sample_rate)
     clip = finish(samples, order.seconds, FinishSettings(settings.sample_rate))
     names = iter(range(1_000_000))
     stages: dict[str, Callable[[], object]] = {
-        "text": lambda: model.embed(order.prompt, stop),
+        "text": lambda: model.embed_text(order.prompt, stop),
         f"denoiser, {order.steps} steps": lambda: model.sample(
             order, embedding, None, lambda fraction, stage: None, stop
         ),

@@ -1,4 +1,4 @@
-"""onnxruntime in one place: providers, sessions checked against the card, cancelling, errors in our own words."""
+"""onnxruntime in one module: providers, sessions checked against the card, cancelling, errors in our own words."""
 
 import ctypes
 import logging
@@ -19,12 +19,12 @@ log = logging.getLogger(__name__)
 
 CPU, CUDA, COREML = "CPUExecutionProvider", "CUDAExecutionProvider", "CoreMLExecutionProvider"
 FATAL_ONLY = 4
-MACHINE_WORDS = ("out of memory", "allocate", "bad_alloc", "cuda failure", "cudnn failure", "cublas failure")
-"""In onnxruntime's sentences when the machine, and not the file, is why a graph cannot be opened."""
+MACHINE_ERRORS = ("out of memory", "allocate", "bad_alloc", "cuda failure", "cudnn failure", "cublas failure")
+"""Parts of onnxruntime's sentences when the machine, and not the file, is why a graph cannot be opened."""
 
 
 def choose_provider(device: str) -> str:
-    """Name of the provider for 'auto', 'cpu', 'cuda' or 'coreml'.
+    """Return the name of the provider for 'auto', 'cpu', 'cuda' or 'coreml'.
 
     Raises EngineFailed when one that was asked for by name is not there; 'auto' takes CUDA, then CoreML, then the CPU.
     """
@@ -40,7 +40,7 @@ def choose_provider(device: str) -> str:
 
 
 def check_provider(device: str, wanted: str, got: str) -> None:
-    """Compare what was to run a model with what does: onnxruntime takes the CPU where a library is missing.
+    """Check that the wanted provider runs the model: onnxruntime takes the CPU where a library is missing.
 
     Raises EngineFailed when the device was asked for by name; for 'auto' it is a warning.
     """
@@ -53,8 +53,11 @@ def check_provider(device: str, wanted: str, got: str) -> None:
 
 
 def count_cuda_devices() -> int:
-    """GPUs that NVIDIA's driver lists; 0 without a driver. Asked of the driver itself, since onnxruntime's GPU
-    build offers CUDA on every machine and complains at length when a session then fails."""
+    """Return the number of GPUs that NVIDIA's driver lists; 0 without a driver.
+
+    The driver itself is asked, since onnxruntime's GPU build offers CUDA on every machine and complains at length when
+    a session then fails.
+    """
     try:
         driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
         count = ctypes.c_int(0)
@@ -66,27 +69,27 @@ def count_cuda_devices() -> int:
 
 
 class Cancellation:
-    """Stops one run: between steps by a flag, inside a long graph by onnxruntime's terminate."""
+    """A switch that stops one run: between steps by a flag, inside a long graph by onnxruntime's terminate."""
 
     def __init__(self) -> None:
-        self._wanted = threading.Event()
+        self._requested = threading.Event()
         self.run_options = ort.RunOptions()
         self.run_options.log_severity_level = FATAL_ONLY
 
     def cancel(self) -> None:
-        """Ask the run to stop; from any thread, as often as one likes."""
-        self._wanted.set()
+        """Ask the run to stop; from any thread, any number of times."""
+        self._requested.set()
         self.run_options.terminate = True
 
     def check(self) -> None:
-        """Raises Cancelled once it was asked for."""
-        if self._wanted.is_set():
+        """Check whether the run may go on. Raises Cancelled once `cancel` was called."""
+        if self._requested.is_set():
             raise Cancelled("the job was cancelled")
 
 
 @dataclass(frozen=True, slots=True)
 class SessionOptions:
-    """How sessions are opened."""
+    """The options that sessions are opened with."""
 
     provider: str = CPU
     threads: int = 0
@@ -94,11 +97,14 @@ class SessionOptions:
 
 
 class GraphSession:
-    """One graph, open and known to be what its card says."""
+    """A graph that is open and verified to be what its card says."""
 
     def __init__(self, path: Path, spec: GraphSpec, options: SessionOptions) -> None:
-        """Raises BundleDamaged when the file cannot be opened or its inputs or outputs differ from `spec`, and
-        EngineFailed when the machine has no room for it."""
+        """Open the file at `path`.
+
+        Raises BundleDamaged when it cannot be opened or its inputs or outputs differ from `spec`, and EngineFailed when
+        the machine has no room for it.
+        """
         self._session = _open(path, options)
         self.provider: str = self._session.get_providers()[0]
         self._outputs = [tensor.name for tensor in spec.outputs]
@@ -113,7 +119,10 @@ class GraphSession:
                 raise BundleDamaged(f"{path}: {side} are {has}, the card says {wants}")
 
     def run(self, feeds: Mapping[str, NDArray[Any]], cancellation: Cancellation) -> list[NDArray[Any]]:
-        """Outputs in the card's order. Raises Cancelled, or EngineFailed with onnxruntime's sentence."""
+        """Run the graph and return its outputs in the card's order.
+
+        Raises Cancelled, or EngineFailed with onnxruntime's sentence.
+        """
         cancellation.check()
         try:
             outputs: list[NDArray[Any]] = self._session.run(self._outputs, dict(feeds), cancellation.run_options)
@@ -137,13 +146,13 @@ def _open(path: Path, options: SessionOptions) -> ort.InferenceSession:
     try:
         return ort.InferenceSession(str(path), settings, providers=providers)
     except Exception as error:  # as above
-        if any(word in str(error).lower() for word in MACHINE_WORDS):
+        if any(word in str(error).lower() for word in MACHINE_ERRORS):
             raise EngineFailed(f"onnxruntime: {_first_line(error)}") from error
         raise BundleDamaged(f"{path} cannot be opened: {_first_line(error)}") from error
 
 
 def _shape(shape: Sequence[int | str | None]) -> tuple[int | str, ...]:
-    """Free sizes count as equal, however they are named."""
+    """Return a shape in which free sizes are equal, however they are named."""
     return tuple(size if isinstance(size, int) else "free" for size in shape)
 
 

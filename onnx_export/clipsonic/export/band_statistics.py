@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from onnx_export.data.sounds import SoundDataset
-from plugin_server.engine.sampling.band_statistics import BandStatisticsDistribution, measure_colour
+from plugin_server.engine.sampling.band_statistics import BandStatisticsDistribution, compute_band_statistics
 
 N_AXES = 24
 """Nine tenths and more of what differs between recordings of one sound."""
@@ -34,7 +34,7 @@ def _recordings(cache: SoundDataset) -> dict[str, np.ndarray]:
     pieces: dict[str, dict[str, list[np.ndarray]]] = defaultdict(lambda: defaultdict(list))
     for i in cache.indices("train"):
         sound, mel = cache.sounds[i], cache.mel(i)[:MOST_FRAMES].astype(np.float32)
-        colour = measure_colour(mel.T)
+        colour = compute_band_statistics(mel.T)
         pieces[sound.label][sound.recording_id].append(np.concatenate([colour.mean, colour.deviation])[:, 0])
     return {
         label: np.stack([np.mean(rows, axis=0) for rows in by_recording.values()])

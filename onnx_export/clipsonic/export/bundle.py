@@ -181,7 +181,7 @@ def write_known(
     anchors /= np.linalg.norm(anchors, axis=1, keepdims=True)
     near = np.quantile((placed * anchors[:, None]).sum(axis=2), 0.1)
     far = np.median((embed(list(GIBBERISH)) @ anchors.T).max(axis=1))
-    arrays = {"anchors": anchors} | ({"colours": colours.usual, "colour_axes": colours.axes} if colours else {})
+    arrays = {"anchors": anchors} | ({"colours": colours.centres, "colour_axes": colours.axes} if colours else {})
     halves = {name: array.astype(np.float16) for name, array in arrays.items()}
     np.savez(folder / KNOWN_FILE, names=np.array(labels), **halves)
     return LabelAnchorSpec(

@@ -1,4 +1,4 @@
-"""Put bundles into the user's folder of bundles, and take them away: whole or not at all."""
+"""Install bundles into the user's folder of bundles and remove them: whole or not at all."""
 
 import hashlib
 import os
@@ -18,7 +18,7 @@ from plugin_server.errors import BadArgument, BadFile, BundleDamaged, FolderNotW
 
 Files = Mapping[str, Callable[[], IO[bytes]]]
 """Names without folders, and how each file is opened."""
-PIECE = 1 << 20
+CHUNK_BYTES = 1 << 20
 DOCUMENTS = (".md", ".txt")
 """Files beside those of the card that are worth keeping: the model's card, licences, attributions."""
 
@@ -50,13 +50,12 @@ def remove_bundle(name: str, home: Path, shipped: Iterable[Path]) -> None:
     Raises BadArgument for one that came with the program and lies in a folder of `shipped`, UnknownModel,
     FolderNotWritable.
     """
-    place = home / name
     if not _is_bundle(home, name):
         if any(_is_bundle(folder, name) for folder in shipped):
             raise BadArgument(f"model: got {shown(name)}, which came with the program and cannot be removed")
         raise UnknownModel(f"model: got {shown(name)}, expected the name of a bundle in {home}")
     with staging(home) as stage:
-        place.rename(stage / "old")
+        (home / name).rename(stage / "old")
 
 
 def _is_bundle(folder: Path, name: str) -> bool:
@@ -66,8 +65,10 @@ def _is_bundle(folder: Path, name: str) -> bool:
 
 @contextmanager
 def staging(home: Path) -> Iterator[Path]:
-    """A hidden folder in `home`, on the same disk, so that what is in it lands by being renamed. Raises
-    FolderNotWritable."""
+    """Make a hidden folder in `home`, on the same disk, so that its content is installed by a rename.
+
+    Raises FolderNotWritable.
+    """
     try:
         home.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".clipsonic-", dir=home, ignore_cleanup_errors=True) as stage:
@@ -95,7 +96,7 @@ def _open_bytes(path: Path) -> IO[bytes]:
 
 
 def _members(archive: zipfile.ZipFile) -> Files:
-    """Files beside the card, which lies at the top or one folder down; all others are passed over."""
+    """Return the files beside the card, which lies at the top or one folder down; all others are skipped."""
     cards = [info for info in archive.infolist() if PurePosixPath(info.filename).name == CARD_NAME]
     tops = sorted({PurePosixPath(info.filename).parent for info in cards}, key=lambda top: len(top.parts))
     if not tops:
@@ -108,7 +109,7 @@ def _members(archive: zipfile.ZipFile) -> Files:
 
 
 def _is_plain(member: str) -> bool:
-    """False where a name would be a path on this system, as one with a backslash is on Windows."""
+    """Return False where a name would be a path on this system, as one with a backslash is on Windows."""
     name = PurePosixPath(member).name
     return Path(name).name == name
 
@@ -123,26 +124,26 @@ def _stage_card(source: Path, files: Files, fresh: Path) -> Card:
 
 
 def _copy(source: Path, files: Files, name: str, fresh: Path) -> str:
-    """Copy one file, flushed to the disk; its sha256. Raises BundleDamaged when there is no such file."""
+    """Copy one file, flushed to the disk, and return its sha256. Raises BundleDamaged when there is no such file."""
     if name not in files:
         raise BundleDamaged(f"{source} lacks {name}")
     digest = hashlib.sha256()
     with files[name]() as read, open(fresh / name, "xb") as write:
-        while piece := read.read(PIECE):
-            digest.update(piece)
-            write.write(piece)
+        while chunk := read.read(CHUNK_BYTES):
+            digest.update(chunk)
+            write.write(chunk)
         write.flush()
         os.fsync(write.fileno())
     return digest.hexdigest()
 
 
-def _replace(place: Path, fresh: Path, old: Path) -> None:
-    """Put `fresh` where `place` is, and `place`, should there be one, to `old`."""
-    if place.exists():
-        place.rename(old)
+def _replace(target: Path, fresh: Path, old: Path) -> None:
+    """Rename `fresh` to `target`, and `target`, where there is one, to `old`."""
+    if target.exists():
+        target.rename(old)
     try:
-        fresh.rename(place)
+        fresh.rename(target)
     except OSError:
         if old.exists():
-            old.rename(place)
+            old.rename(target)
         raise

@@ -1,4 +1,4 @@
-"""One file a model family, all with the same face, listed by the name that cards use."""
+"""The model families: one file each, all with the same face, listed by the name that cards use."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -10,20 +10,20 @@ from plugin_server.engine.sessions import Cancellation, SessionOptions
 
 
 class Model(Protocol):
-    """A loaded bundle."""
+    """A bundle that is loaded and ready to run."""
 
     @property
     def provider(self) -> str:
-        """Of onnxruntime, which runs the heaviest graph."""
+        """Return the name of onnxruntime's provider that runs the heaviest graph."""
         ...
 
     @property
     def sample_rate(self) -> int:
-        """Hertz of what `run` gives."""
+        """Return the sample rate of what `run` gives, in hertz."""
         ...
 
-    def run(self, order: GenerationParams, report: ProgressCallback, cancellation: Cancellation) -> ModelOutput:
-        """The sound of an order. Raises Cancelled or EngineFailed."""
+    def run(self, params: GenerationParams, report: ProgressCallback, cancellation: Cancellation) -> ModelOutput:
+        """Return the model's output for its parameters. Raises Cancelled or EngineFailed."""
         ...
 
 

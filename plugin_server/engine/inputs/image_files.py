@@ -1,4 +1,4 @@
-"""Files that others name, opened so that nobody waits for them."""
+"""Open files that requests name, so that nobody waits for them."""
 
 import os
 import stat
@@ -14,24 +14,27 @@ FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 
 @contextmanager
 def open_image(path: Path) -> Iterator[BinaryIO]:
-    """A picture's or a video's file, open to be read. Raises BadFile that names `image` for all but a file of bytes:
-    pipes and devices would wait, never end, or do something when they are opened."""
+    """Open the file of a picture or a video to be read.
+
+    Raises BadFile that names `image` for all but a regular file: pipes and devices would wait, never end, or do
+    something when they are opened.
+    """
     try:
-        _need_bytes(path, path.stat())
-        number = os.open(path, FLAGS)
+        _check_regular_file(path, path.stat())
+        descriptor = os.open(path, FLAGS)
     except FileNotFoundError as error:
         raise BadFile(f"image: {path} is not there, expected a picture or a video") from error
     except OSError as error:
         raise BadFile(f"image: {path} cannot be read: {error.strerror}") from error
-    with open(number, "rb") as file:
+    with open(descriptor, "rb") as file:
         # Again, since another file may have its name by now.
-        _need_bytes(path, os.fstat(number))
+        _check_regular_file(path, os.fstat(descriptor))
         yield file
 
 
-def _need_bytes(path: Path, found: os.stat_result) -> None:
-    if not stat.S_ISREG(found.st_mode):
+def _check_regular_file(path: Path, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
         raise BadFile(f"image: {path} is no file, expected a picture or a video")
     # So is what the kernel makes up, as below /proc.
-    if not found.st_size:
+    if not status.st_size:
         raise BadFile(f"image: {path} is empty, expected a picture or a video")

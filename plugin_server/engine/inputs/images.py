@@ -25,20 +25,20 @@ if TYPE_CHECKING:
     from av.container import InputContainer
 
 JPEG, PNG, WEBP, AVIF, HEIF = "JPEG", "PNG", "WEBP", "AVIF", "HEIF"
-"""As Pillow calls its formats; HEIC is one kind of HEIF, and read where pillow-heif is installed."""
+"""Pillow's names of its formats; HEIC is one kind of HEIF, and read where pillow-heif is installed."""
 HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"hevm", b"hevs", b"mif1", b"msf1")
 AVIF_BRANDS = (b"avif", b"avis")
 RESAMPLING = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 """By the names that cards use."""
-NEITHER = "is neither a picture nor a video that can be read"
-EXTRA = 'pip install "clipsonic-live[pictures]"'
+UNREADABLE = "is neither a picture nor a video that can be read"
+INSTALL_HINT = 'pip install "clipsonic-live[pictures]"'
 MAX_PIXELS = 80_000_000
 """Cameras make 50 million; a hundred times that fits into a small file that was made to harm."""
 MAX_PICTURE_BYTES = 200_000_000
 MAX_FRAME_PIXELS = 4096 * 2304
 MAX_VIDEO_S = 5.0
 """Time that the frames of one video may take."""
-READ_ON_S = 3.0
+MAX_READ_ON_S = 3.0
 """The next frame of a video that is no further away is reached by reading on: most key frames lie further apart."""
 LARGEST_SIDE = 1024
 """Pictures are made smaller at once; no tower looks at more."""
@@ -46,8 +46,8 @@ CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,
 """Kinds of video files. Playlists and lists of files are none: they could name other files, or the network."""
 
 
-def read_pictures(path: Path, n_frames: int = 1) -> list[NDArray[np.uint8]]:
-    """A picture, or `n_frames` frames of a video, uint8 (height, width, 3) each, at most 1024 pixels a side.
+def read_images(path: Path, n_frames: int = 1) -> list[NDArray[np.uint8]]:
+    """Read a picture, or `n_frames` frames of a video: uint8 (height, width, 3) each, at most 1024 pixels a side.
 
     JPEG, PNG, WebP, AVIF, HEIC with pillow-heif, and videos with PyAV: the first frame, or several spread over its
     length. Where those cannot be reached within 5 s, frames before them are taken. Raises BadFile that names `image`.
@@ -63,7 +63,7 @@ def read_pictures(path: Path, n_frames: int = 1) -> list[NDArray[np.uint8]]:
 
 
 def fit(pixels: NDArray[np.uint8], spec: ImageSpec) -> NDArray[np.uint8]:
-    """Pixels uint8 (height, width, 3) as the image tower takes them, uint8 (size, size, 3)."""
+    """Return pixels uint8 (height, width, 3) in the size that the image tower takes, uint8 (size, size, 3)."""
     picture, size = Image.fromarray(pixels), spec.size
     resampling = RESAMPLING[spec.filter]
     if spec.fit == "squash":
@@ -76,14 +76,14 @@ def fit(pixels: NDArray[np.uint8], spec: ImageSpec) -> NDArray[np.uint8]:
 
 
 def normalise(pictures: list[NDArray[np.uint8]], spec: ImageSpec) -> NDArray[np.float32]:
-    """The image tower's input, float32 (n, 3, size, size)."""
+    """Return the image tower's input, float32 (n, 3, size, size)."""
     pixels = np.stack([fit(picture, spec) for picture in pictures]).astype(np.float32) / np.float32(255)
     mean, std = np.array(spec.mean, np.float32), np.array(spec.std, np.float32)
     return ((pixels - mean) / std).transpose(0, 3, 1, 2)
 
 
 def _picture_format(head: bytes) -> str | None:
-    """Of a file that begins so; None for what may be a video."""
+    """Return the format of a file that begins with `head`; None for what may be a video."""
     if head.startswith(b"\xff\xd8\xff"):
         return JPEG
     if head.startswith(b"\x89PNG\r\n\x1a\n"):
@@ -91,7 +91,7 @@ def _picture_format(head: bytes) -> str | None:
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return WEBP
     if head[4:8] == b"ftyp" and head[8:12] in (*HEIF_BRANDS, *AVIF_BRANDS):
-        # Of a brand that both have, the others that the file names tell.
+        # Some brands belong to both: then the other brands that the file lists decide.
         return AVIF if head[8:12] in AVIF_BRANDS or any(brand in head[16:] for brand in AVIF_BRANDS) else HEIF
     return None
 
@@ -108,7 +108,7 @@ def _read_picture(path: Path, file: BinaryIO, format_: str) -> NDArray[np.uint8]
     data = io.BytesIO(file.read(MAX_PICTURE_BYTES))
     try:
         with warnings.catch_warnings():
-            # Pillow's own bound is told as a warning; ours is asked below.
+            # Pillow's own bound is a warning; ours is checked below.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(data, formats=[format_]) as picture:
                 return _decode(path, picture)
@@ -138,12 +138,12 @@ def _decode(path: Path, picture: Image.Image) -> NDArray[np.uint8]:
 
 
 def _on_white(picture: Image.Image) -> Image.Image:
-    """Three channels; what is see-through lies on white."""
+    """Return the picture in three channels, what is transparent in front of white."""
     if not picture.has_transparency_data:
         return picture.convert("RGB")
-    clear = picture.convert("RGBA")
-    white = Image.new("RGB", clear.size, "white")
-    white.paste(clear, mask=clear.getchannel("A"))
+    overlay = picture.convert("RGBA")
+    white = Image.new("RGB", overlay.size, "white")
+    white.paste(overlay, mask=overlay.getchannel("A"))
     return white
 
 
@@ -151,12 +151,12 @@ def _register_heif(path: Path) -> None:
     try:
         import pillow_heif
     except ImportError as error:
-        raise BadFile(f"image: {path} is HEIC, which needs pillow-heif: {EXTRA}") from error
+        raise BadFile(f"image: {path} is HEIC, which needs pillow-heif: {INSTALL_HINT}") from error
     pillow_heif.register_heif_opener()
 
 
-class _Timed:
-    """A file for FFmpeg, whose reading ends when time is up, whatever the file makes it look for."""
+class _TimedFile:
+    """A file for FFmpeg that cannot be read any more when time is up, whatever the file makes it look for."""
 
     def __init__(self, file: BinaryIO, until: float) -> None:
         self._file, self._until = file, until
@@ -173,11 +173,11 @@ def _read_video(path: Path, file: BinaryIO, n_frames: int) -> list[NDArray[np.ui
         import av
     except ImportError as error:
         kinds = "JPEG, PNG, WebP or HEIC"
-        raise BadFile(f"image: {path} is not {kinds}; videos need PyAV: {EXTRA}") from error
+        raise BadFile(f"image: {path} is not {kinds}; videos need PyAV: {INSTALL_HINT}") from error
     until = time.monotonic() + MAX_VIDEO_S
     options = {"format_whitelist": CONTAINERS, "protocol_whitelist": "none", "max_pixels": str(MAX_FRAME_PIXELS)}
     try:
-        with av.open(_Timed(file, until), "r", options=options, io_open=_open_nothing) as container:
+        with av.open(_TimedFile(file, until), "r", options=options, io_open=_open_nothing) as container:
             frames = list(_frames(path, container, n_frames, until))
     except BadFile:
         raise
@@ -185,7 +185,7 @@ def _read_video(path: Path, file: BinaryIO, n_frames: int) -> list[NDArray[np.ui
         frames = []
     # PyAV has many kinds of errors of its own, and raises those of Python as well.
     except Exception as error:
-        raise BadFile(f"image: {path} {NEITHER}") from error
+        raise BadFile(f"image: {path} {UNREADABLE}") from error
     if not frames:
         raise BadFile(f"image: {path} has no frame that can be read within {MAX_VIDEO_S:g} s")
     return frames
@@ -203,36 +203,36 @@ def _frames(path: Path, container: "InputContainer", n_frames: int, until: float
         raise BadFile(f"image: {path} has no picture in it")
     # FFmpeg forgets sizes above its bound.
     if not 0 < stream.width * stream.height <= MAX_FRAME_PIXELS:
-        said = (
+        size = (
             f"is {stream.width} x {stream.height} pixels"
             if stream.width
             else "does not say its size, or too large a one"
         )
-        raise BadFile(f"image: {path} {said}, expected at most 4096 x 2304")
+        raise BadFile(f"image: {path} {size}, expected at most 4096 x 2304")
     # A frame may be larger than its stream says.
     stream.codec_context.options = {"max_pixels": str(MAX_FRAME_PIXELS)}
     start_s = float(stream.start_time * stream.time_base) if stream.start_time and stream.time_base else 0.0
     length_s = (container.duration or 0) / av.time_base
     if n_frames == 1 or not length_s:
-        places = [-np.inf]
+        times_s = [-np.inf]
     else:
         # In the middle of each part: the very beginning and end may be black.
-        places = [start_s + (i + 0.5) / n_frames * length_s for i in range(n_frames)]
-    coming = _decoded(container, stream)
-    for number, place in enumerate(places):
-        if length_s / n_frames > READ_ON_S and number:
-            container.seek(int(place * av.time_base))
-            coming = _decoded(container, stream)
+        times_s = [start_s + (i + 0.5) / n_frames * length_s for i in range(n_frames)]
+    frames = _decode_video(container, stream)
+    for number, time_s in enumerate(times_s):
+        if length_s / n_frames > MAX_READ_ON_S and number:
+            container.seek(int(time_s * av.time_base))
+            frames = _decode_video(container, stream)
         # What is left of the time is shared by the frames that are left.
         now = time.monotonic()
-        frame = _frame_at(coming, place, now + (until - now) / (len(places) - number))
+        frame = _frame_at(frames, time_s, now + (until - now) / (len(times_s) - number))
         if frame is None:
             return
         yield _upright(frame)
 
 
-def _decoded(container: "InputContainer", stream: "VideoStream") -> Iterator["VideoFrame"]:
-    """Frames from here on; packets that are damaged are passed over, and the end comes when time is up."""
+def _decode_video(container: "InputContainer", stream: "VideoStream") -> Iterator["VideoFrame"]:
+    """Yield the frames from here on; damaged packets are skipped, and the end comes when time is up."""
     import av
 
     try:
@@ -245,13 +245,16 @@ def _decoded(container: "InputContainer", stream: "VideoStream") -> Iterator["Vi
         return
 
 
-def _frame_at(frames: Iterator["VideoFrame"], place_s: float, until: float) -> "VideoFrame | None":
-    """The first frame from `place_s` on; the last before it when time is up or the video ends; None without any."""
-    found = None
-    for found in frames:
-        if found.time is None or found.time >= place_s or time.monotonic() > until:
+def _frame_at(frames: Iterator["VideoFrame"], time_s: float, until: float) -> "VideoFrame | None":
+    """Return the first frame from `time_s` on, or the last before it when time is up or the video ends.
+
+    None where no frame can be read.
+    """
+    frame = None
+    for frame in frames:
+        if frame.time is None or frame.time >= time_s or time.monotonic() > until:
             break
-    return found
+    return frame
 
 
 def _upright(frame: "VideoFrame") -> NDArray[np.uint8]:

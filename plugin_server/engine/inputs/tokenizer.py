@@ -22,10 +22,10 @@ _PIECES = re.compile(r"'s|'t|'re|'ve|'m|'ll|'d|[^\W\d_]+|\d|(?:[^\s\w]|_)+", re.
 
 
 class Tokenizer:
-    """Prompts to token ids."""
+    """A tokenizer: prompts to token ids."""
 
     def __init__(self, merges_path: Path, context_length: int) -> None:
-        """`merges_path` is CLIP's gzipped list of merges; raises BundleDamaged when it is not."""
+        """Read CLIP's gzipped list of merges at `merges_path`. Raises BundleDamaged when it is none."""
         self.context_length = context_length
         self._bytes = _byte_characters()
         merges = _read_merges(merges_path)
@@ -36,7 +36,10 @@ class Tokenizer:
         self._merge = lru_cache(maxsize=4096)(self._merge_word)
 
     def __call__(self, prompt: str) -> NDArray[np.int64]:
-        """Ids, int64 (1, context_length): start, tokens, end, zeros. What does not fit is cut before the end mark."""
+        """Return token ids, int64 (1, context_length): start, tokens, end, zeros.
+
+        What does not fit is cut before the end mark.
+        """
         ids = [self._ids[token] for piece in _pieces(prompt) for token in self._merge(self._spell(piece))]
         row = np.zeros((1, self.context_length), np.int64)
         whole = [self._ids[START], *ids[: self.context_length - 2], self._ids[END]]
@@ -75,7 +78,7 @@ def _join(parts: list[str], pair: tuple[str, str]) -> list[str]:
 
 
 def _byte_characters() -> dict[int, str]:
-    """A visible character for each byte, in the order that CLIP's vocabulary counts them."""
+    """Return a visible character for each byte, in the order that CLIP's vocabulary counts them."""
     visible = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
     hidden = [byte for byte in range(256) if byte not in visible]
     return {byte: chr(byte) for byte in visible} | {byte: chr(256 + i) for i, byte in enumerate(hidden)}

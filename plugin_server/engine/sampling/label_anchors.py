@@ -1,4 +1,4 @@
-"""The sounds that a model was taught, in its own joint embedding: how sure a prompt is, and where it had better go."""
+"""The labels that a model was trained on, in its joint embedding: how near a prompt is, and a pull towards them."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,18 +13,18 @@ from plugin_server.errors import BundleDamaged
 
 @dataclass(frozen=True, slots=True)
 class LabelAnchors:
-    """Names with their places among the embeddings."""
+    """Labels and their embeddings."""
 
     names: tuple[str, ...]
     anchors: NDArray[np.float32]
     """Float32 (n_names, size), unit length."""
-    settings: LabelAnchorSpec
-    colours: BandStatisticsDistribution | None = None
-    """Of each, in the same order."""
+    spec: LabelAnchorSpec
+    band_statistics: BandStatisticsDistribution | None = None
+    """The statistics of each label, in the same order."""
 
     @classmethod
-    def read(cls, path: Path, settings: LabelAnchorSpec, size: int) -> "LabelAnchors":
-        """From an .npz of `names`, `anchors` and perhaps `colours` with `colour_axes`. Raises BundleDamaged."""
+    def read(cls, path: Path, spec: LabelAnchorSpec, size: int) -> "LabelAnchors":
+        """Read an .npz of `names`, `anchors` and perhaps `colours` with `colour_axes`. Raises BundleDamaged."""
         try:
             with np.load(path, allow_pickle=False) as arrays:
                 names, anchors = arrays["names"], arrays["anchors"].astype(np.float32)
@@ -33,35 +33,40 @@ class LabelAnchors:
             raise BundleDamaged(f"{path} cannot be read: {error}") from error
         if anchors.shape != (len(names), size) or not len(names):
             raise BundleDamaged(f"{path}: anchors are {anchors.shape}, expected ({len(names)}, {size})")
-        colours = BandStatisticsDistribution(*parts) if parts else None
-        if colours and len(colours.usual) != len(names):
-            raise BundleDamaged(f"{path}: {len(colours.usual)} colours, expected {len(names)}")
-        return cls(tuple(str(name) for name in names), anchors, settings, colours)
+        statistics = BandStatisticsDistribution(*parts) if parts else None
+        if statistics and len(statistics.centres) != len(names):
+            raise BundleDamaged(f"{path}: {len(statistics.centres)} colours, expected {len(names)}")
+        return cls(tuple(str(name) for name in names), anchors, spec, statistics)
 
     def nearest(self, embedding: NDArray[np.float32]) -> tuple[str, float]:
-        """The known sound most like `embedding` (1, size), and the confidence in it, 0 to 1."""
-        likeness = self.anchors @ embedding[0]
-        best = int(likeness.argmax())
-        far, near = self.settings.confidence_floor, self.settings.confidence_ceiling
-        return self.names[best], float(np.clip((likeness[best] - far) / (near - far), 0.0, 1.0))
+        """Return the label most similar to `embedding` (1, size), and the confidence in it, 0 to 1."""
+        similarity = self.anchors @ embedding[0]
+        best = int(similarity.argmax())
+        floor, ceiling = self.spec.confidence_floor, self.spec.confidence_ceiling
+        return self.names[best], float(np.clip((similarity[best] - floor) / (ceiling - floor), 0.0, 1.0))
 
-    def draw_near(self, embedding: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The less sure `embedding` (1, size) is, the more of it is replaced by the known sounds it is most like
-        (ConSE, Norouzi et al. 2014): a prompt about nothing known becomes its nearest sound, never noise."""
-        _, sure = self.nearest(embedding)
-        drawn = self._likeness(embedding) @ self.anchors
-        drawn /= np.linalg.norm(drawn)
-        moved = sure * embedding[0] + (1 - sure) * drawn
-        near: NDArray[np.float32] = (moved / np.linalg.norm(moved))[None].astype(np.float32)
-        return near
+    def pull_to_anchors(self, embedding: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return `embedding` (1, size) moved towards the anchors, the further the less confidence there is in it.
 
-    def draw_colour(self, embedding: NDArray[np.float32], spread: float, seed: int) -> BandStatistics | None:
-        """A colour for `embedding` (1, size), between those of the sounds it is like; None where none are known."""
-        return self.colours.draw(self._likeness(embedding), spread, seed) if self.colours else None
+        It is replaced in part by the labels that it is most similar to (ConSE, Norouzi et al. 2014): a prompt about
+        nothing known becomes its nearest label, never noise.
+        """
+        _, confidence = self.nearest(embedding)
+        mixture = self._weights(embedding) @ self.anchors
+        mixture /= np.linalg.norm(mixture)
+        moved = confidence * embedding[0] + (1 - confidence) * mixture
+        unit: NDArray[np.float32] = (moved / np.linalg.norm(moved))[None].astype(np.float32)
+        return unit
 
-    def _likeness(self, embedding: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Shares (n_names,) of the known sounds in `embedding`: a soft-max over the cosines."""
-        logits = self.anchors @ embedding[0] / self.settings.temperature
+    def sample_band_statistics(self, embedding: NDArray[np.float32], spread: float, seed: int) -> BandStatistics | None:
+        """Return statistics for `embedding` (1, size), between those of similar labels; None where none are known."""
+        if self.band_statistics is None:
+            return None
+        return self.band_statistics.sample(self._weights(embedding), spread, seed)
+
+    def _weights(self, embedding: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the shares (n_names,) of the labels in `embedding`: a soft-max over the cosines."""
+        logits = self.anchors @ embedding[0] / self.spec.temperature
         weights: NDArray[np.float32] = np.exp(logits - logits.max())
         shares: NDArray[np.float32] = weights / weights.sum()
         return shares

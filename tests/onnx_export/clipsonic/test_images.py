@@ -201,11 +201,11 @@ class Seer:
     def __init__(self, mixed=False):
         self.names = ["rain", "hammer"][:: -1 if mixed else 1]
 
-    def look(self, pictures, cancellation):
+    def embed_images(self, pictures, cancellation):
         blue = np.array([p[..., 2].mean() > p[..., 0].mean() + 9 for p in pictures])
         return np.stack([blue, ~blue], axis=1).astype(np.float32)
 
-    def embed(self, text, cancellation):
+    def embed_text(self, text, cancellation):
         return np.array([[self.names[0] in text, self.names[1] in text]], np.float32)
 
 

@@ -161,7 +161,7 @@ def test_training_goes_on_where_it_stopped_and_the_bundle_runs(cache, tmp_path):
     assert bundle.card == written
     assert all(graph.parity < 0.01 for graph in written.graphs.values())
     model = load(bundle, SessionOptions())
-    hiss, hum = model.label_anchors.colours.usual
+    hiss, hum = model.label_anchors.band_statistics.centres
     # High bands are far stronger in a hiss.
     assert hiss[100:128].mean() > hum[100:128].mean() + 2
     order = GenerationParams("a hum", "", 0.7, 1, 2, 2.0)
@@ -281,7 +281,7 @@ def test_every_variant_becomes_a_bundle_that_the_server_runs(runs, tmp_path, var
     asked = [GenerationParams("a hum", "", 0.7, 1, 2, 2.0, conditioning=way) for way in card.conditionings]
     if card.image:
         asked.append(GenerationParams("", "", 0.7, 1, 2, 2.0, images=(str(picture),), blend=1.0))
-    conditions = [model.condition(order, Cancellation()) for order in asked]
+    conditions = [model.embed(order, Cancellation()) for order in asked]
     for condition in conditions:
         assert condition.shape == (1, 24) and np.linalg.norm(condition) == pytest.approx(1, abs=1e-5)
     assert all(np.abs(a - b).max() > 1e-3 for a, b in itertools.combinations(conditions, 2))

@@ -45,7 +45,7 @@ def test_the_text_tower_is_judged_by_the_rank_of_the_right_label():
     class Model:
         """Puts every paraphrase on its own label, but for one."""
 
-        def embed(self, text, cancellation):
+        def embed_text(self, text, cancellation):
             label = (dict(read_paraphrases()) | {"puppy barking": "rain"}).get(text, text)
             vector = np.random.default_rng(list(label.encode())).standard_normal(64)
             return (vector / np.linalg.norm(vector))[None]

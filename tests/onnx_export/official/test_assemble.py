@@ -126,7 +126,7 @@ def test_pictures_are_seen_as_open_clip_sees_them(model, sources):
     pixels = np.asarray(Image.fromarray(noise).resize((640, 480), Image.Resampling.BICUBIC))
     with torch.no_grad():
         wanted = towers.image(prepare(Image.fromarray(pixels))[None])[0].numpy()
-    assert model.look([pixels], Cancellation())[0] @ wanted > 0.9999
+    assert model.embed_images([pixels], Cancellation())[0] @ wanted > 0.9999
 
 
 def test_the_prior_draws_what_diffusers_draws_from_the_same_noise(model, sources, monkeypatch):
@@ -137,7 +137,7 @@ def test_the_prior_draws_what_diffusers_draws_from_the_same_noise(model, sources
     network, spec = prior.module.network, prior.spec
     seeded = lambda *_: np.random.Generator(np.random.PCG64(5))  # noqa: E731
     monkeypatch.setattr(np.random, "default_rng", seeded)
-    found = model.words("a dog barks", "pd", 0, Cancellation())[0]
+    found = model.embed_prompt("a dog barks", "pd", 0, Cancellation())[0]
     rng = seeded()
     monkeypatch.setattr(
         scheduling_unclip,

@@ -116,13 +116,13 @@ def test_a_negative_prompt_changes_the_sound(toy):
 
 def test_the_shipped_tower_places_words_sensibly(mini):
     def likeness(a, b):
-        one, two = (mini.embed(text, Cancellation())[0] for text in (a, b))
+        one, two = (mini.embed_text(text, Cancellation())[0] for text in (a, b))
         return float(one @ two)
 
     assert likeness("ocean surf", "sea waves") > likeness("ocean surf", "dog barking") + 0.2
     assert likeness("puppy barking", "dog barking") > likeness("puppy barking", "sea waves") + 0.2
     assert likeness("downpour", "rain") > likeness("downpour", "church bells") + 0.2
-    vector = mini.embed("an entirely new thing", Cancellation())
+    vector = mini.embed_text("an entirely new thing", Cancellation())
     assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-3)
 
 
@@ -155,7 +155,7 @@ def condition(toy):
 
     def condition(prompt="rain", conditioning="text", seed=3, **more):
         order = GenerationParams(prompt, "", 0.5, seed, 1, 1.0, conditioning=conditioning, **more)
-        return toy.condition(order, Cancellation())[0]
+        return toy.embed(order, Cancellation())[0]
 
     return condition
 
@@ -220,7 +220,7 @@ def test_a_prior_with_guidance_is_asked_about_two_rows_a_step(toy, monkeypatch, 
 
     monkeypatch.setattr(GraphSession, "run", count)
     card = replace(toy.card, priors={"pd": replace(toy.card.priors["pd"], guidance=guidance)})
-    replace(toy, card=card).words("rain", "pd", 3, Cancellation())
+    replace(toy, card=card).embed_prompt("rain", "pd", 3, Cancellation())
     assert sum(heard) == rows
 
 

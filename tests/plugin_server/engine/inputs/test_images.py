@@ -13,7 +13,7 @@ from PIL import Image
 
 from plugin_server.engine.bundles.card import ImageSpec
 from plugin_server.engine.inputs import images as pictures
-from plugin_server.engine.inputs.images import LARGEST_SIDE, fit, normalise, read_pictures
+from plugin_server.engine.inputs.images import LARGEST_SIDE, fit, normalise, read_images
 from plugin_server.errors import BadFile
 from tests.support.media import (
     BLUE,
@@ -30,7 +30,7 @@ from tests.support.media import (
 
 
 def read_one(path):
-    (pixels,) = read_pictures(path)
+    (pixels,) = read_images(path)
     assert pixels.dtype == np.uint8 and pixels.ndim == 3 and pixels.shape[2] == 3
     return pixels
 
@@ -39,7 +39,7 @@ def refusal(path) -> str:
     """What is said of a file that cannot be used, and at once."""
     began = time.monotonic()
     with pytest.raises(BadFile) as caught:
-        read_pictures(path)
+        read_images(path)
     assert time.monotonic() - began < 3
     assert str(caught.value).startswith(f"image: {path} ")
     return str(caught.value)
@@ -121,7 +121,7 @@ def test_other_modes_become_three_channels(tmp_path, mode):
 def test_of_a_moving_picture_the_first_one_counts(tmp_path, ending):
     first, *others = [Image.new("RGB", (30, 20), colour) for colour in COLOURS]
     first.save(tmp_path / f"a.{ending}", save_all=True, append_images=others, lossless=True)
-    assert [colour_of(pixels) for pixels in read_pictures(tmp_path / f"a.{ending}", 3)] == [RED]
+    assert [colour_of(pixels) for pixels in read_images(tmp_path / f"a.{ending}", 3)] == [RED]
 
 
 def test_large_pictures_are_made_smaller(tmp_path):
@@ -216,8 +216,8 @@ def test_what_the_kernel_makes_up_is_not_read(tmp_path):
 )
 def test_frames_are_spread_over_a_video(tmp_path, name, more):
     path = write_video(tmp_path / name, **more)
-    assert [colour_of(pixels) for pixels in read_pictures(path)] == [RED]
-    frames = read_pictures(path, 6)
+    assert [colour_of(pixels) for pixels in read_images(path)] == [RED]
+    frames = read_images(path, 6)
     assert [colour_of(pixels) for pixels in frames] == [RED, RED, GREEN, GREEN, BLUE, BLUE]
     assert frames[0].shape == (48, 64, 3)
 
@@ -226,12 +226,12 @@ def test_frames_are_spread_over_a_video(tmp_path, name, more):
 def test_places_of_a_long_video_are_sought(tmp_path, ending):
     path = write_video(tmp_path / f"a.{ending}", COLOURS * 8, codec="mpeg2video", rate=25)
     # Seconds 4, 12 and 20 of red, green and blue in turn.
-    assert [colour_of(pixels) for pixels in read_pictures(path, 3)] == [GREEN, RED, BLUE]
+    assert [colour_of(pixels) for pixels in read_images(path, 3)] == [GREEN, RED, BLUE]
 
 
 def test_more_frames_than_there_are(tmp_path):
     path = write_video(tmp_path / "a.mp4", [RED], rate=2)
-    assert {colour_of(pixels) for pixels in read_pictures(path, 32)} == {RED}
+    assert {colour_of(pixels) for pixels in read_images(path, 32)} == {RED}
 
 
 def test_a_video_that_was_taken_upright_is_upright(tmp_path):
@@ -254,7 +254,7 @@ def test_a_broken_video_is_told_and_a_damaged_one_is_read_around(tmp_path):
     for place in rng.integers(1000, len(data) - 1000, 40):
         data[place] = rng.integers(256)
     (tmp_path / "damaged.mkv").write_bytes(data)
-    assert len(read_pictures(tmp_path / "damaged.mkv", 3)) >= 1
+    assert len(read_images(tmp_path / "damaged.mkv", 3)) >= 1
 
 
 def test_a_sound_alone_has_no_picture(tmp_path):
@@ -292,7 +292,7 @@ def test_a_video_that_names_another_file_does_not_get_it(tmp_path, monkeypatch):
         data = data[:place] + size.to_bytes(4, "big") + data[place + 4 :]
     (tmp_path / "other.mov").write_bytes(data)
     try:
-        read_pictures(tmp_path / "other.mov")
+        read_images(tmp_path / "other.mov")
     except BadFile as error:
         assert "root:" not in str(error)
     assert [url for url in opened if "passwd" in url] == opened
@@ -316,7 +316,7 @@ def test_a_video_takes_no_longer_than_it_may(tmp_path, monkeypatch):
     monkeypatch.undo()
     # Time is up after the first frame: the frames that are reached first are taken.
     monkeypatch.setattr(pictures.time, "monotonic", _Clock(step=0.2))
-    assert 1 <= len(read_pictures(path, 8)) <= 8
+    assert 1 <= len(read_images(path, 8)) <= 8
 
 
 class _Clock:
@@ -356,7 +356,7 @@ def test_pictures_are_cut_or_squashed_to_the_towers_size():
 
 def test_pictures_can_be_read_in_any_thread(tmp_path):
     path, found = write_video(tmp_path / "a.mp4"), []
-    thread = threading.Thread(target=lambda: found.extend(read_pictures(path, 3)))
+    thread = threading.Thread(target=lambda: found.extend(read_images(path, 3)))
     thread.start()
     thread.join(10)
     assert len(found) == 3

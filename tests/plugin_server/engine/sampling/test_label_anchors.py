@@ -9,7 +9,7 @@ SETTINGS = LabelAnchorSpec("known.npz", confidence_floor=0.2, confidence_ceiling
 
 
 @pytest.fixture
-def known() -> LabelAnchors:
+def anchors() -> LabelAnchors:
     return LabelAnchors(("rain", "dog"), np.eye(2, 3, dtype=np.float32), SETTINGS)
 
 
@@ -19,26 +19,26 @@ def towards(likeness: float) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("likeness", "confidence"), [(1.0, 1.0), (0.8, 1.0), (0.5, 0.5), (0.2, 0.0), (0.0, 0.0)])
-def test_confidence_rises_from_far_to_near(known, likeness, confidence):
-    name, sure = known.nearest(towards(likeness))
+def test_confidence_rises_from_far_to_near(anchors, likeness, confidence):
+    name, sure = anchors.nearest(towards(likeness))
     assert sure == pytest.approx(confidence, abs=1e-5)
     assert name == "rain" or likeness == 0
 
 
-def test_a_sure_prompt_stays_where_it_is_and_a_strange_one_becomes_its_nearest_sound(known):
-    np.testing.assert_allclose(known.draw_near(towards(0.9)), towards(0.9), atol=1e-6)
-    np.testing.assert_allclose(known.draw_near(towards(0.15)), [[1, 0, 0]], atol=0.02)
-    between = known.draw_near(towards(0.5))
+def test_a_sure_prompt_stays_where_it_is_and_a_strange_one_becomes_its_nearest_sound(anchors):
+    np.testing.assert_allclose(anchors.pull_to_anchors(towards(0.9)), towards(0.9), atol=1e-6)
+    np.testing.assert_allclose(anchors.pull_to_anchors(towards(0.15)), [[1, 0, 0]], atol=0.02)
+    between = anchors.pull_to_anchors(towards(0.5))
     assert np.linalg.norm(between) == pytest.approx(1, abs=1e-6)
     assert 0.5 < between[0, 0] < 1
 
 
-def test_the_file_is_read_and_checked(tmp_path, known):
+def test_the_file_is_read_and_checked(tmp_path, anchors):
     path = tmp_path / "known.npz"
-    np.savez(path, names=np.array(known.names), anchors=known.anchors.astype(np.float16))
+    np.savez(path, names=np.array(anchors.names), anchors=anchors.anchors.astype(np.float16))
     read = LabelAnchors.read(path, SETTINGS, 3)
-    assert read.names == known.names
-    np.testing.assert_array_equal(read.anchors, known.anchors)
+    assert read.names == anchors.names
+    np.testing.assert_array_equal(read.anchors, anchors.anchors)
     with pytest.raises(BundleDamaged, match=r"expected \(2, 4\)"):
         LabelAnchors.read(path, SETTINGS, 4)
     path.write_bytes(b"no archive")
@@ -46,12 +46,12 @@ def test_the_file_is_read_and_checked(tmp_path, known):
         LabelAnchors.read(path, SETTINGS, 3)
 
 
-def test_colours_come_with_the_sounds_or_not_at_all(tmp_path, known):
-    path, given = tmp_path / "known.npz", {"names": np.array(known.names), "anchors": known.anchors}
-    assert known.draw_colour(towards(0.9), 0.5, 1) is None
+def test_colours_come_with_the_sounds_or_not_at_all(tmp_path, anchors):
+    path, given = tmp_path / "known.npz", {"names": np.array(anchors.names), "anchors": anchors.anchors}
+    assert anchors.sample_band_statistics(towards(0.9), 0.5, 1) is None
     usual = np.array([[-2, -3, 1, 1], [-8, -9, 2, 2]], np.float32)
     np.savez(path, **given, colours=usual, colour_axes=np.zeros((1, 4)))
-    drawn = LabelAnchors.read(path, SETTINGS, 3).draw_colour(towards(0.9), 0.5, 1)
+    drawn = LabelAnchors.read(path, SETTINGS, 3).sample_band_statistics(towards(0.9), 0.5, 1)
     np.testing.assert_allclose(drawn.mean[:, 0], [-2, -3], atol=1e-3)
     for broken, why in (
         ({"colours": usual[:1], "colour_axes": np.zeros((1, 4))}, "1 colours, expected 2"),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from plugin_server.engine.bundles.card import PriorSpec
-from plugin_server.engine.sampling.prior import noise_levels, sample_prior
+from plugin_server.engine.sampling.prior import sample_prior, timesteps
 
 torch = pytest.importorskip("torch", reason="the train extra is not installed")
 
@@ -33,7 +33,7 @@ def wild(x: np.ndarray, level: float) -> np.ndarray:
 def test_levels_are_those_of_the_scheduler(scheduling, steps):
     scheduler = scheduling.UnCLIPScheduler(**KARLO)
     scheduler.set_timesteps(steps)
-    assert noise_levels(1000, steps).tolist() == scheduler.timesteps.tolist()
+    assert timesteps(1000, steps).tolist() == scheduler.timesteps.tolist()
 
 
 @pytest.mark.parametrize("steps", [2, 10, 25])
