@@ -28,7 +28,7 @@ class SpectrumModel:
         self.spectra = np.stack(spectra)
         self.denoiser = self
 
-    def embed(self, label, cancellation):
+    def embed_text(self, label, cancellation):
         return np.eye(len(LABELS), dtype=np.float32)[[LABELS.index(label)]]
 
     def run(self, feeds, cancellation):

@@ -33,11 +33,11 @@ class ColourModel:
     def __init__(self):
         self.batches = []
 
-    def look(self, images, cancellation):
+    def embed_images(self, images, cancellation):
         self.batches.append(len(images))
         return np.stack([image.reshape(-1, 3).mean(axis=0) / 255 for image in images]).astype(np.float32)
 
-    def embed(self, text, cancellation):
+    def embed_text(self, text, cancellation):
         assert text == text.lower()
         return np.array([[group in text for group in GROUPS]], np.float32)
 
