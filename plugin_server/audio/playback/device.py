@@ -116,7 +116,7 @@ class PortAudioOutput:
     def _callback(self, out: NDArray[np.float32], _n_frames: int, _time: object, status: "CallbackFlags") -> None:
         if status and status.output_underflow:
             self.n_underruns += 1
-        if not self._rendered[0]:
+        if not self.mixer.frame:
             _request_realtime_priority()
         self._rendered = (self.mixer.frame, time.monotonic())
         self.mixer.render(out)

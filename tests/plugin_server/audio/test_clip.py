@@ -21,7 +21,7 @@ def test_what_is_no_clip_is_refused(samples, rate):
         Clip(samples, rate)
 
 
-def test_length_is_told_in_frames_and_seconds():
+def test_length_is_given_in_frames_and_seconds():
     clip = Clip(np.zeros((24000, 2), np.float32), 48000)
     assert (clip.n_frames, clip.n_channels, clip.seconds) == (24000, 2, 0.5)
 

@@ -1,6 +1,7 @@
 """WAV, FLAC and AIFF as readers that are not ours see them."""
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -82,7 +83,7 @@ def test_odd_lengths_and_mono_in_both_depths(tmp_path, clip, suffix, bits):
 def test_libsndfile_reads_loop_tempo_and_origin(files):
     said = output_of("sndfile-info", str(files["wav"]))
     words = " ".join(said.split())
-    for told in (
+    for line in (
         "Beats : 8 Meter : 4/4 Tempo : 128.0",
         "Loop,RootNoteValid,StretchOn",
         "Midi Note : 54",
@@ -90,7 +91,7 @@ def test_libsndfile_reads_loop_tempo_and_origin(files):
         "labl : 2 : bar 2",
         "INAM : Kit of tins",
     ):
-        assert told in words, told
+        assert line in words, line
     # Nothing is wrong with it but a chunk that is ours.
     assert said.count("***") == 1 and "*** clps" in said
 
@@ -145,8 +146,8 @@ def test_a_shot_has_no_loop_and_says_so(tmp_path, clip):
     write_clip(path, clip, ClipMetadata("shot", software="s", bpm=100), {})
     content = path.read_bytes()
     assert b"smpl" not in content and b"cue " not in content
-    place = content.index(b"acid") + 8
-    assert int.from_bytes(content[place : place + 4], "little") == 1
+    offset = content.index(b"acid") + 8
+    assert int.from_bytes(content[offset : offset + 4], "little") == 1
 
 
 @pytest.mark.parametrize("suffix", ["flac", "aiff"])
@@ -185,3 +186,67 @@ def test_a_format_is_known_by_the_file_and_not_by_its_name(tmp_path, files):
 def test_an_unknown_ending_is_refused(tmp_path, clip):
     with pytest.raises(ValueError, match=r"expected one that ends with \.wav, \.flac, \.aiff"):
         write_clip(tmp_path / "x.mp3", clip)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("bits", [0, 8, 32, -16])
+def test_other_depths_are_refused(tmp_path, clip, suffix, bits):
+    with pytest.raises(ValueError, match=f"bits: got {bits}, expected 16 or 24"):
+        write_clip(tmp_path / f"x.{suffix}", clip, bits=bits)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("recipe", [{"x": float("nan")}, {"x": float("inf")}, {"x": b"bytes"}], ids=str)
+def test_a_recipe_that_is_no_json_is_refused(tmp_path, suffix, recipe):
+    with pytest.raises((ValueError, TypeError)):
+        write_clip(tmp_path / f"x.{suffix}", Clip.mono(np.zeros(10), RATE), recipe=recipe)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_comment_that_flac_cannot_hold_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"comments: got \d+ bytes, expected at most 16777215"):
+        write_clip(tmp_path / "x.flac", Clip.mono(np.zeros(10), RATE), ClipMetadata(comment="x" * 2**24))
+
+
+@pytest.mark.parametrize(
+    ("suffix", "content", "sentence"),
+    [
+        ("flac", b"fLaC", "cut off within its metadata"),
+        ("flac", b"fLaC\x84\x00\x00\x04\xff\xff\xff\xff", "its comments cannot be read"),
+        ("flac", b"fLaC\x80\x00\x00\x00", "holds no recipe"),
+        ("aiff", b"FORM\x00\x00\x00\x04JUNK", "not an AIFF file"),
+        ("aiff", b"FORM\x00\x00\x00\x04AIFF", "holds no recipe"),
+        ("aiff", b"FORM\x00\x00\x00\x10AIFFAPPL\x00\x00\x00\x09", "cut off: its chunk b'APPL' has 0 of 9 bytes"),
+        ("aiff", b"FORM\x00\x00\x00\x10AIFFAPPL\x00\x00\x00\x04none", "holds no recipe"),
+        ("aiff", b"FORM\x00\x00\x00\x10AIFFAPPL\x00\x00\x00\x06clps{]", "its recipe cannot be read"),
+        ("aiff", b"FORM\x00\x00\x00\x10AIFFAPPL\x00\x00\x00\x06clps[]", "holds no recipe"),
+        ("wav", b"RIFF\x04\x00\x00\x00WAVE", "holds no recipe"),
+        ("wav", b"", "not a WAV file"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_one_sentence_with_its_path(tmp_path, suffix, content, sentence):
+    path = tmp_path / f"x.{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(BadFile, match=re.escape(f"{path}: {sentence}")):
+        read_recipe(path)
+
+
+@pytest.mark.parametrize("read", [read_clip, read_rate, read_recipe])
+@pytest.mark.parametrize("name", ["none.wav", "none.flac", "nul\0.wav"])
+def test_a_file_that_is_not_there_is_named(tmp_path, read, name):
+    with pytest.raises(BadFile, match="cannot be read"):
+        read(tmp_path / name)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_many_channels_come_back_in_their_order(tmp_path, suffix):
+    n_channels = 8
+    samples = np.arange(80, dtype=np.float32).reshape(10, n_channels) / 128
+    write_clip(tmp_path / f"x.{suffix}", Clip(samples, RATE))
+    assert np.array_equal(read_clip(tmp_path / f"x.{suffix}").samples, samples)
+
+
+def test_metadata_that_is_empty_leaves_no_comments(tmp_path):
+    write_clip(tmp_path / "x.flac", Clip.mono(np.zeros(10), RATE))
+    assert read_comments(tmp_path / "x.flac") == {}

@@ -24,7 +24,7 @@ def test_a_key_is_written_one_way(text, key, short):
 
 
 @pytest.mark.parametrize("text", ["", "H", "C##", "minor", "C minor 7", "Cm maj"])
-def test_what_is_no_key_is_told(text):
+def test_what_is_no_key_is_an_error(text):
     with pytest.raises(BadArgument, match="key: got"):
         read_key(text)
 

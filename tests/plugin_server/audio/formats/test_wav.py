@@ -67,7 +67,7 @@ def test_a_taken_name_is_never_written_over(tmp_path, clip):
 
 @pytest.mark.parametrize("broken", ["fsync", "link"])
 def test_a_failing_write_leaves_nothing_behind(tmp_path, clip, monkeypatch, broken):
-    def fail(*arguments):
+    def fail(*_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(files.os, broken, fail)
@@ -78,7 +78,7 @@ def test_a_failing_write_leaves_nothing_behind(tmp_path, clip, monkeypatch, brok
 
 
 def test_file_systems_without_links_get_a_rename(tmp_path, clip, monkeypatch):
-    def no_links(*arguments):
+    def no_links(*_):
         raise OSError(95, "Operation not supported")
 
     monkeypatch.setattr(files.os, "link", no_links)
@@ -104,7 +104,7 @@ def test_files_of_others_are_read(tmp_path, clip, subtype, form):
     ("content", "word"),
     [(b"", "not a WAV"), (b"RIFF\0\0\0\0AVI ", "not a WAV"), (b"RIFF\4\0\0\0WAVE", "without format")],
 )
-def test_what_is_no_wav_is_told_with_its_path(tmp_path, content, word):
+def test_what_is_no_wav_is_an_error_with_its_path(tmp_path, content, word):
     path = tmp_path / "odd.wav"
     path.write_bytes(content)
     with pytest.raises(BadFile, match=word) as caught:
@@ -114,7 +114,7 @@ def test_what_is_no_wav_is_told_with_its_path(tmp_path, content, word):
         read_clip(tmp_path / "missing.wav")
 
 
-def test_a_file_without_our_recipe_is_told(tmp_path, clip):
+def test_a_file_without_our_recipe_is_an_error(tmp_path, clip):
     path = tmp_path / "x.wav"
     soundfile.write(path, clip.samples, 44100)
     with pytest.raises(BadFile, match="holds no recipe"):
@@ -147,9 +147,9 @@ def test_the_recipe_is_plain_json_in_a_chunk_of_its_own(tmp_path, clip):
     path = tmp_path / "x.wav"
     write_clip(path, clip, None, {"prompt": "rain"})
     content = path.read_bytes()
-    place = content.index(b"clps")
-    size = struct.unpack("<I", content[place + 4 : place + 8])[0]
-    assert json.loads(content[place + 8 : place + 8 + size]) == {"prompt": "rain"}
+    offset = content.index(b"clps")
+    size = struct.unpack("<I", content[offset + 4 : offset + 8])[0]
+    assert json.loads(content[offset + 8 : offset + 8 + size]) == {"prompt": "rain"}
 
 
 def test_overwriting_must_be_asked_for(tmp_path, clip):
@@ -167,7 +167,7 @@ def test_what_cannot_be_written_is_refused_and_leaves_nothing(tmp_path, clip, wr
     assert os.listdir(tmp_path) == []
 
 
-def test_a_file_cut_anywhere_is_told_with_its_path(tmp_path, clip):
+def test_a_file_cut_anywhere_is_an_error_with_its_path(tmp_path, clip):
     path = tmp_path / "cut.wav"
     write_clip(
         path,
@@ -202,6 +202,6 @@ def test_unknown_chunks_streamed_sizes_and_trailing_bytes_are_passed_over(tmp_pa
     assert np.array_equal(read_clip(path).samples, theirs)
 
 
-def test_a_path_no_system_takes_is_told():
+def test_a_path_no_system_takes_is_an_error():
     with pytest.raises(BadFile, match="cannot be read"):
         read_clip(Path("a\0b.wav"))

@@ -84,22 +84,22 @@ def test_what_is_played_is_what_the_device_gets(tmp_path):
     with pulse(tmp_path) as env:
         # A busy machine may leave gaps in a stream; a player that leaves gaps leaves them every time.
         for _attempt in range(4):
-            places = places_in(played, record_while_playing(env, tmp_path))
-            assert len(places), "nothing was heard"
-            assert places.min() >= 0, "something was heard that was not played"
-            assert (np.diff(places) > 0).all(), "the clip was heard twice or in another order"
-            if len(places) >= 0.98 * len(played):
+            frames = frames_in(played, record_while_playing(env, tmp_path))
+            assert len(frames), "nothing was heard"
+            assert frames.min() >= 0, "something was heard that was not played"
+            assert (np.diff(frames) > 0).all(), "the clip was heard twice or in another order"
+            if len(frames) >= 0.98 * len(played):
                 break
         else:
-            raise AssertionError(f"at most 98 % was heard, four times; the last time {len(places)} of {len(played)}")
+            raise AssertionError(f"at most 98 % was heard, four times; the last time {len(frames)} of {len(played)}")
 
 
-def test_places_in_a_clip_tell_gaps_and_what_is_foreign():
+def test_frames_in_a_clip_show_gaps_and_foreign_samples():
     played = noise(1000)
     gap = np.concatenate([np.zeros((7, 2), np.float32), played[:400], np.zeros((64, 2), np.float32), played[450:]])
-    assert places_in(played, gap).tolist() == [*range(400), *range(450, 1000)]
-    assert places_in(played, 0.5 * played).max() == -1
-    assert (np.diff(places_in(played, np.concatenate([played[500:], played[:500]]))) < 0).any()
+    assert frames_in(played, gap).tolist() == [*range(400), *range(450, 1000)]
+    assert frames_in(played, 0.5 * played).max() == -1
+    assert (np.diff(frames_in(played, np.concatenate([played[500:], played[:500]]))) < 0).any()
 
 
 def noise(n_frames: int) -> np.ndarray:
@@ -107,9 +107,9 @@ def noise(n_frames: int) -> np.ndarray:
     return np.random.default_rng(3).uniform(0.01, 0.5, (n_frames, 2)).astype(np.float32)
 
 
-def places_in(played: np.ndarray, heard: np.ndarray) -> np.ndarray:
+def frames_in(played: np.ndarray, heard: np.ndarray) -> np.ndarray:
     """Which frame of `played` each frame of `heard` is, bit for bit, silent ones left out; -1 where it is none."""
-    known = {frame.tobytes(): place for place, frame in enumerate(played)}
+    known = {frame.tobytes(): number for number, frame in enumerate(played)}
     assert len(known) == len(played), "the frames are not all different"
     return np.array([known.get(frame.tobytes(), -1) for frame in heard[heard.any(axis=1)]], np.int64)
 
@@ -123,10 +123,10 @@ def record_while_playing(env: dict[str, str], folder: Path) -> np.ndarray:
     return heard[: len(heard) // 2 * 2].reshape(-1, 2)
 
 
-def test_a_device_that_is_not_there_is_told():
+def test_a_device_that_is_not_there_is_an_error():
     pytest.importorskip("sounddevice", reason="PortAudio is not installed", exc_type=OSError)
-    told = subprocess.run([sys.executable, "-c", FAIL], capture_output=True, text=True, check=True, timeout=60)
-    assert "device: got 'moon', expected one of" in told.stdout
+    ended = subprocess.run([sys.executable, "-c", FAIL], capture_output=True, text=True, check=True, timeout=60)
+    assert "device: got 'moon', expected one of" in ended.stdout
 
 
 def test_without_the_configuration_of_alsa_the_process_lives(tmp_path):
@@ -134,9 +134,9 @@ def test_without_the_configuration_of_alsa_the_process_lives(tmp_path):
     (tmp_path / "empty.conf").write_text("")
     env = os.environ | {"ALSA_CONFIG_PATH": str(tmp_path / "empty.conf")}
     code = FAIL.replace('"moon"', '""')
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, timeout=60)
-    assert told.returncode == 0, told.stderr
-    assert told.stdout.startswith("device: ")
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, timeout=60)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.startswith("device: ")
 
 
 def test_a_device_that_asks_for_nothing_is_gone(tmp_path):

@@ -37,7 +37,7 @@ def other():
 def player(other):
     """A player that has joined it, with an output that is rendered by hand."""
     output = HandOutput(sample_rate=RATE)
-    player = Player(lambda name: output)
+    player = Player(lambda _: output)
     player.link(join=True)
     if not wait_for(lambda: other.n_peers == 1):
         player.close()
@@ -75,7 +75,7 @@ def test_a_clip_waits_for_the_sessions_bar(player, other, tmp_path):
     assert 0 < voice.start_frame <= 2 * RATE + 512
 
 
-def test_without_aalink_it_is_told(monkeypatch):
+def test_without_aalink_it_is_an_error(monkeypatch):
     monkeypatch.setitem(sys.modules, "aalink", None)
     with pytest.raises(LinkUnavailable, match="aalink is not installed"):
         LinkSession(120)

@@ -173,7 +173,7 @@ def test_voices_without_room_fade_quickly_and_make_no_step():
     assert mixer.n_voices == MAX_VOICES
 
 
-def test_a_release_of_its_own_is_kept_but_not_when_choked():
+def test_a_release_of_its_own_holds_but_not_when_choked():
     mixer = Mixer(RATE)
     held = np.full((2, RATE), 0.5, np.float32)
     mixer.play(Voice(held, tag="slow", release_s=0.1, choke="g"))

@@ -1,13 +1,16 @@
 """The player with an output that is rendered by hand."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from plugin_server.audio.clip import Clip
 from plugin_server.audio.formats.files import write_clip
 from plugin_server.audio.playback import player as player_module
-from plugin_server.audio.playback.player import Cue, Player, next_on_grid
-from plugin_server.errors import BadFile, DeviceUnavailable
+from plugin_server.audio.playback.mixer import Levels
+from plugin_server.audio.playback.player import Cue, Player, loop_points, next_on_grid
+from plugin_server.errors import BadArgument, BadFile, DeviceUnavailable
 from tests.support.outputs import HandOutput
 
 
@@ -46,7 +49,7 @@ def test_a_bar_begins_on_its_sample(player, outputs, path):
     assert sounding[sounding > 60000][0] == 92160
 
 
-def test_a_new_tempo_keeps_the_place_in_the_bar(player, outputs, path):
+def test_a_new_tempo_keeps_the_position_in_the_bar(player, outputs, path):
     player.set_tempo(120.0)
     player.play(Cue(path))
     outputs[0].render(36000)
@@ -61,11 +64,11 @@ def test_the_grid(frame, expected):
     assert next_on_grid(frame, 0.0, 100.0) == expected
 
 
-def test_a_clip_is_resampled_to_the_device(outputs, tmp_path):
+def test_a_clip_is_resampled_to_the_device(tmp_path):
     wave = 0.5 * np.sin(2 * np.pi * 1000 * np.arange(44100) / 44100)
     write_clip(tmp_path / "b.wav", Clip.mono(wave, 44100))
     output = HandOutput()
-    player = Player(lambda name: output)
+    player = Player(lambda _: output)
     player.play(Cue(tmp_path / "b.wav"))
     out = output.render(48000)[:, 0]
     player.close()
@@ -105,7 +108,7 @@ def test_a_device_that_went_is_opened_again_with_its_volume(player, outputs, pat
 def test_no_device_says_so_and_one_that_comes_is_played_on(path):
     devices = []
 
-    def open_output(name):
+    def open_output(_):
         if not devices:
             raise DeviceUnavailable("device: none")
         return devices[0]
@@ -123,3 +126,88 @@ def test_no_device_says_so_and_one_that_comes_is_played_on(path):
 def test_a_file_that_is_none_is_refused(player, tmp_path):
     with pytest.raises(BadFile, match=r"moon\.wav"):
         player.play(Cue(tmp_path / "moon.wav"))
+
+
+def test_a_clip_is_stopped_by_its_path_or_with_all_others(player, outputs, path, tmp_path):
+    other = tmp_path / "b.wav"
+    write_clip(other, Clip(np.full((48000, 1), 0.25, np.float32), 48000))
+    for cue in (Cue(path, loop=True), Cue(other)):
+        player.play(cue)
+    outputs[0].render(256)
+    player.stop(path)
+    # The fade takes 8 ms; then only the steady clip is heard.
+    assert np.allclose(outputs[0].render(4800)[1000:], 0.25)
+    player.stop()
+    assert not outputs[0].render(4800)[1000:].any()
+
+
+def test_a_clip_is_decoded_before_it_is_played_where_a_device_is_open(player, path, tmp_path):
+    player.prepare(path)
+    assert not player._clips
+    player.play(Cue(path))
+    other = tmp_path / "b.wav"
+    write_clip(other, Clip(np.zeros((10, 1), np.float32), 48000))
+    player.prepare(other)
+    assert [path.name for path, *_ in player._clips] == ["a.wav", "b.wav"]
+    # What is wrong with a clip is said when it is played.
+    player.prepare(tmp_path / "none.wav")
+
+
+def test_metering_and_volume_go_on_with_another_device(player, outputs, path):
+    assert player.take_levels() == (Levels(), 0, 0)
+    player.set_metering(enabled=True)
+    player.play(Cue(path, loop=True))
+    outputs[0].render(4800)
+    levels, n_voices, n_underruns = player.take_levels()
+    assert 0.4 < levels.peak[0] <= 0.5
+    assert (n_voices, n_underruns) == (1, 0)
+    assert player.set_device("other") == "other"
+    assert outputs[0].closed
+    assert outputs[1].mixer.is_metering
+    player.set_metering(enabled=False)
+    assert not outputs[1].mixer.is_metering
+
+
+def test_outputs_are_listed_with_the_one_in_use(player, path, monkeypatch):
+    asked = []
+
+    def list_outputs(*, rescan):
+        asked.append(rescan)
+        return [("Speakers", 2, 48000), ("by hand", 2, 44100)]
+
+    monkeypatch.setattr(player_module, "list_outputs", list_outputs)
+    assert [in_use for *_, in_use in player.devices()] == [False, False]
+    player.play(Cue(path))
+    assert player.devices() == [("Speakers", 2, 48000, False), ("by hand", 2, 44100, True)]
+    # While a stream is open, PortAudio must not be started anew.
+    assert asked == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("loop", "points"),
+    [(False, None), (True, (0, 48000)), ((0.0, 1.0), (0, 48000)), ((0.25, 0.5), (12000, 24000))],
+    ids=str,
+)
+def test_loop_points_are_frames(loop, points):
+    assert loop_points(Cue(Path("x"), loop=loop), 48000, 48000) == points
+
+
+@pytest.mark.parametrize("loop", [(0.5, 0.5), (0.6, 0.5), (-0.1, 0.5), (0.0, 1.1)], ids=str)
+def test_loop_points_outside_of_the_clip_are_refused(loop):
+    with pytest.raises(BadArgument, match=r"loop: got .* s, expected two points in order within 1 s"):
+        loop_points(Cue(Path("x"), loop=loop), 48000, 48000)
+
+
+def test_a_clip_without_samples_is_refused(player, tmp_path):
+    write_clip(tmp_path / "empty.wav", Clip(np.zeros((0, 1), np.float32), 48000))
+    with pytest.raises(BadFile, match=r"empty\.wav: holds no samples"):
+        player.play(Cue(tmp_path / "empty.wav"))
+
+
+def test_work_is_done_in_the_order_in_which_it_was_submitted(player, path):
+    waits = [player.submit(player.set_tempo, bpm) for bpm in (90.0, 100.0)]
+    waits.append(player.submit(player.play, Cue(path)))
+    for wait in waits:
+        wait.result(timeout=10)
+    assert player.bpm == 100.0
+    assert player.submit(player.link, join=None).result(timeout=10) == (False, 0, 100.0)

@@ -43,32 +43,32 @@ def read_sfz(path: Path) -> list[dict[str, str]]:
 
 
 def test_an_sfz_file_has_every_slot_under_its_key(clips, tmp_path):
-    place = export_bank(BANK, clips, tmp_path / "out")
-    regions = read_sfz(place / "mine.sfz")
+    folder = export_bank(BANK, clips, tmp_path / "out")
+    regions = read_sfz(folder / "mine.sfz")
     assert [region["key"] for region in regions] == ["36", "42", "44", "60"]
-    assert all((place / region["sample"]).is_file() for region in regions)
+    assert all((folder / region["sample"]).is_file() for region in regions)
     assert [region["loop_mode"] for region in regions] == [*["one_shot"] * 3, "loop_continuous"]
     assert regions[1]["group"] == regions[1]["off_by"] == regions[2]["group"] == "1"
     assert "group" not in regions[0] and "off_by" not in regions[3]
 
 
 def test_a_decent_sampler_file_has_every_slot_under_its_key(clips, tmp_path):
-    place = export_bank(BANK, clips, tmp_path / "out")
-    root = ElementTree.parse(place / "mine.dspreset").getroot()
+    folder = export_bank(BANK, clips, tmp_path / "out")
+    root = ElementTree.parse(folder / "mine.dspreset").getroot()
     groups = root.findall("groups/group")
     samples = [group.find("sample") for group in groups]
     assert [sample.get("rootNote") for sample in samples] == ["36", "42", "44", "60"]
     assert all(sample.get("rootNote") == sample.get("loNote") == sample.get("hiNote") for sample in samples)
-    assert all((place / sample.get("path")).is_file() for sample in samples)
+    assert all((folder / sample.get("path")).is_file() for sample in samples)
     assert [group.get("loopEnabled") for group in groups] == [None, None, None, "true"]
     assert groups[1].get("tags") == groups[2].get("silencedByTags") == "choke-hat"
 
 
 def test_files_are_copied_under_readable_names(clips, tmp_path):
-    place = export_bank(BANK, clips, tmp_path / "out")
-    names = sorted(path.name for path in place.glob("*.wav"))
+    folder = export_bank(BANK, clips, tmp_path / "out")
+    names = sorted(path.name for path in folder.glob("*.wav"))
     assert names == ["01 Rain roof loud.wav", "02 Open hat.wav", "03 Closed hat.wav", "04 Hum.wav", "05 No key.wav"]
-    assert (place / names[3]).read_bytes() == clips[3].path.read_bytes()
+    assert (folder / names[3]).read_bytes() == clips[3].path.read_bytes()
 
 
 def test_a_folder_that_exists_is_left_alone(clips, tmp_path):

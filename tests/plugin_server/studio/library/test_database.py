@@ -46,7 +46,7 @@ def test_an_index_of_a_newer_program_is_left_alone(tmp_path):
         connection.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
     index = LibraryDatabase(path)
     with pytest.raises(LibraryFailed, match="newer version"):
-        index.read(lambda connection: None)
+        index.read(lambda _: None)
     index.close()
     assert [file.name for file in tmp_path.iterdir() if "damaged" in file.name] == []
 
@@ -133,10 +133,10 @@ def test_a_transaction_that_fails_leaves_nothing(tmp_path):
     index.close()
 
 
-def test_a_folder_that_cannot_be_made_is_told(tmp_path):
+def test_a_folder_that_cannot_be_made_is_an_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(LibraryFailed, match="file"):
-        LibraryDatabase(tmp_path / "file" / "index.sqlite3").read(lambda connection: None)
+        LibraryDatabase(tmp_path / "file" / "index.sqlite3").read(lambda _: None)
 
 
 WRITER = """

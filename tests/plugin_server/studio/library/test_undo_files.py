@@ -4,7 +4,7 @@ import os
 import pytest
 
 from plugin_server.errors import FolderNotWritable, TrashFailed
-from plugin_server.studio.library import undo_files as kept_module
+from plugin_server.studio.library import undo_files as undo_files_module
 from plugin_server.studio.library.undo_files import ORPHAN_AGE_S, UndoFiles, move_file, move_to_trash
 
 
@@ -31,74 +31,78 @@ def clip(tmp_path):
     return path
 
 
-def test_a_file_goes_and_comes_back_as_it_was(disks, tmp_path, clip):
-    kept = UndoFiles(tmp_path / "kept")
-    token = kept.stash(clip)
+@pytest.mark.usefixtures("disks")
+def test_a_file_goes_and_comes_back_as_it_was(tmp_path, clip):
+    undo_files = UndoFiles(tmp_path / "undo")
+    token = undo_files.stash(clip)
     assert not clip.exists()
-    assert kept.find(token).read_bytes() == b"sound"
-    assert kept.restore(token, clip) == clip
+    assert undo_files.find(token).read_bytes() == b"sound"
+    assert undo_files.restore(token, clip) == clip
     assert (clip.read_bytes(), clip.stat().st_mtime_ns) == (b"sound", 10**18)
-    assert list((tmp_path / "kept").iterdir()) == []
+    assert list((tmp_path / "undo").iterdir()) == []
     assert [path.name for path in clip.parent.iterdir()] == ["sea.wav"]
 
 
-def test_a_file_never_replaces_one_that_came_meanwhile(disks, tmp_path, clip):
-    kept = UndoFiles(tmp_path / "kept")
-    token = kept.stash(clip)
+@pytest.mark.usefixtures("disks")
+def test_a_file_never_replaces_one_that_came_meanwhile(tmp_path, clip):
+    undo_files = UndoFiles(tmp_path / "undo")
+    token = undo_files.stash(clip)
     clip.write_bytes(b"another")
-    assert kept.restore(token, clip).name == "sea_2.wav"
+    assert undo_files.restore(token, clip).name == "sea_2.wav"
     assert clip.read_bytes() == b"another"
     with pytest.raises(FileExistsError):
         move_file(clip, clip.with_name("sea_2.wav"))
     assert clip.read_bytes() == b"another"
 
 
-def test_a_folder_that_was_removed_is_made_again(disks, tmp_path, clip):
-    kept = UndoFiles(tmp_path / "kept")
-    token = kept.stash(clip)
+@pytest.mark.usefixtures("disks")
+def test_a_folder_that_was_removed_is_made_again(tmp_path, clip):
+    undo_files = UndoFiles(tmp_path / "undo")
+    token = undo_files.stash(clip)
     clip.parent.rmdir()
-    assert kept.restore(token, clip).read_bytes() == b"sound"
+    assert undo_files.restore(token, clip).read_bytes() == b"sound"
 
 
-def test_a_copy_stays_when_the_file_goes(disks, tmp_path, clip):
-    kept = UndoFiles(tmp_path / "kept")
-    token = kept.stash_copy(clip)
+@pytest.mark.usefixtures("disks")
+def test_a_copy_stays_when_the_file_goes(tmp_path, clip):
+    undo_files = UndoFiles(tmp_path / "undo")
+    token = undo_files.stash_copy(clip)
     clip.unlink()
-    assert kept.restore(token, clip).read_bytes() == b"sound"
+    assert undo_files.restore(token, clip).read_bytes() == b"sound"
 
 
-def test_a_file_that_is_not_there_is_told_and_leaves_nothing(tmp_path, clip):
-    kept = UndoFiles(tmp_path / "kept")
+def test_a_file_that_is_not_there_is_an_error_and_leaves_nothing(tmp_path, clip):
+    undo_files = UndoFiles(tmp_path / "undo")
     clip.unlink()
-    for way in (kept.stash, kept.stash_copy):
+    for stash in (undo_files.stash, undo_files.stash_copy):
         with pytest.raises(FileNotFoundError):
-            way(clip)
-    assert list((tmp_path / "kept").iterdir()) == []
+            stash(clip)
+    assert list((tmp_path / "undo").iterdir()) == []
     with pytest.raises(FileNotFoundError):
-        kept.restore("0123", clip)
+        undo_files.restore("0123", clip)
 
 
-def test_a_folder_that_cannot_be_written_is_told(tmp_path, clip):
+def test_a_folder_that_cannot_be_written_is_an_error(tmp_path, clip):
     (tmp_path / "file").write_text("")
     with pytest.raises(FolderNotWritable, match="file"):
-        UndoFiles(tmp_path / "file" / "kept").stash(clip)
+        UndoFiles(tmp_path / "file" / "undo").stash(clip)
     assert clip.exists()
 
 
-def test_only_strays_that_are_old_are_swept_into_the_trash(tmp_path, clip, monkeypatch):
-    kept, trash = UndoFiles(tmp_path / "kept"), []
-    stray = kept.stash_copy(clip)
-    known = kept.stash_copy(clip)
-    kept.trash_orphans({known}, trash.append)
+def test_only_orphans_that_are_old_go_to_the_trash(tmp_path, clip, monkeypatch):
+    undo_files, trash = UndoFiles(tmp_path / "undo"), []
+    orphan = undo_files.stash_copy(clip)
+    known = undo_files.stash_copy(clip)
+    undo_files.trash_orphans({known}, trash.append)
     assert trash == []
-    now = kept_module.time.time()
-    monkeypatch.setattr(kept_module.time, "time", lambda: now + ORPHAN_AGE_S + 1)
-    kept.trash_orphans({known}, trash.append)
+    now = undo_files_module.time.time()
+    monkeypatch.setattr(undo_files_module.time, "time", lambda: now + ORPHAN_AGE_S + 1)
+    undo_files.trash_orphans({known}, trash.append)
     assert [path.name for path in trash] == ["sea.wav"]
-    assert kept.find(stray) is None
-    assert kept.find(known)
+    assert undo_files.find(orphan) is None
+    assert undo_files.find(known)
 
 
-def test_a_trash_that_does_not_work_is_told(tmp_path):
+def test_a_trash_that_does_not_work_is_an_error(tmp_path):
     with pytest.raises(TrashFailed, match=r"missing\.wav cannot be moved to the trash"):
         move_to_trash(tmp_path / "missing.wav")

@@ -1,0 +1,276 @@
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from plugin_server.audio.formats.files import write_clip
+from plugin_server.errors import LibraryFailed, UnknownClip
+from plugin_server.studio.library.library import Library
+from plugin_server.studio.library.scan import BATCH, ScanResult
+from tests.plugin_server.studio.library.conftest import names
+from tests.support.recipes import sound, write_made
+
+
+def test_a_lost_index_is_made_again_from_the_files(shelf):
+    library = shelf.open()
+    shelf.make(library, *(f"clip{i}.wav" for i in range(BATCH + 5)))
+    before = [(e.id, e.path, e.file.prompt, e.file.seconds, e.file.seed) for e in library.newest(1000).clips]
+    library.close()
+    for file in shelf.index.parent.glob("index.sqlite3*"):
+        file.unlink()
+    again = shelf.open()
+    after = [(e.id, e.path, e.file.prompt, e.file.seconds, e.file.seed) for e in again.newest(1000).clips]
+    assert sorted(after) == sorted(before)
+    assert names(again.newest(3)) == ["clip204.wav", "clip203.wav", "clip202.wav"]
+    assert again.search("sea", 1).total == BATCH + 5
+
+
+def test_a_damaged_index_is_set_aside_and_made_again(shelf):
+    library = shelf.open()
+    shelf.make(library, "a.wav", "b.wav")
+    library.close()
+    size = shelf.index.stat().st_size
+    shelf.index.write_bytes(shelf.index.read_bytes()[:4096] + os.urandom(size - 4096))
+    again = shelf.open()
+    assert again.find("a").state == "here"
+    assert sorted(names(again.newest(5))) == ["a.wav", "b.wav"]
+    assert len(list(shelf.index.parent.glob("index.sqlite3.damaged-*[0-9]"))) == 1
+
+
+def test_a_clip_is_entered_into_an_index_that_was_damaged_meanwhile(shelf, caplog):
+    shelf.make(shelf.open(), "a.wav")
+    library = shelf.open()
+    shelf.index.write_bytes(b"nonsense" * 1000)
+    shelf.make(library, "b.wav")
+    assert sorted(names(library.newest(5))) == ["a.wav", "b.wav"]
+    assert "damaged" in caplog.text
+
+
+def test_an_index_that_cannot_be_made_costs_no_clip(tmp_path, caplog):
+    (tmp_path / "file").write_text("")
+    library = Library(tmp_path, tmp_path / "file" / "index.sqlite3")
+    library.add(write_made(tmp_path, "a.wav"), "r")
+    library.remove(tmp_path / "a.wav")
+    assert "a.wav was not entered into the library" in caplog.text
+
+
+def test_clips_that_were_renamed_or_moved_are_found_with_star_and_tags(shelf, library):
+    paths = shelf.make(library, "a.wav", "b.wav")
+    library.star("a")
+    library.tag("b", "dark")
+    (shelf.folder / "sub").mkdir()
+    paths[0].rename(shelf.folder / "renamed.wav")
+    paths[1].rename(shelf.folder / "sub" / "b.wav")
+    assert library.scan() == ScanResult(moved=2)
+    assert library.find("renamed").is_starred
+    assert library.find("sub/b.wav").tags == "dark"
+    assert library.scan() == ScanResult()
+
+
+def test_a_clip_that_moved_is_found_when_it_is_asked_for(shelf, library):
+    (path,) = shelf.make(library, "a.wav")
+    clip_id = library.find("a").id
+    path.rename(shelf.folder / "z.wav")
+    assert library.find(clip_id).path.name == "z.wav"
+    (shelf.folder / "z.wav").rename(path)
+    assert names(library.newest(5)) == ["a.wav"]
+    path.rename(shelf.folder / "y.wav")
+    assert names(library.search("sea", 5)) == ["y.wav"]
+
+
+def test_a_clip_that_was_put_there_by_hand_is_found_when_it_is_asked_for(shelf, library):
+    path = write_made(shelf.folder, "sub/a.wav")
+    assert library.find("sub/a.wav").path == library.find(str(path)).path == path
+    path.rename(shelf.folder.parent / "away.wav")
+    assert library.find("a").state == "gone"
+    (shelf.folder.parent / "away.wav").rename(path)
+    assert library.find("a").state == "here"
+
+
+def test_a_file_outside_the_folder_is_none_of_ours(shelf, library):
+    write_made(shelf.folder.parent, "outside.wav")
+    for name in ("../outside.wav", str(shelf.folder.parent / "outside.wav")):
+        with pytest.raises(UnknownClip):
+            library.find(name)
+
+
+def test_clips_that_swapped_paths_keep_their_stars(shelf, library):
+    a, b = shelf.make(library, "a.wav", "b.wav")
+    library.star("a")
+    a.rename(shelf.folder / "x")
+    b.rename(a)
+    (shelf.folder / "x").rename(b)
+    assert library.scan() == ScanResult(moved=2)
+    assert [(e.path.name, e.is_starred) for e in library.search("starred", 5).clips] == [("b.wav", True)]
+    assert library.newest(5).total == 2
+
+
+def test_a_clip_that_took_another_s_name(shelf, library):
+    a, b = shelf.make(library, "a.wav", "b.wav")
+    lost, moved = library.find("a").id, library.find("b").id
+    b.replace(a)
+    assert library.scan() == ScanResult(moved=1)
+    assert (library.find(moved).path, library.find(lost).state) == (a, "gone")
+
+
+def test_files_taken_away_are_missing_until_they_are_back(shelf, library, tmp_path):
+    (path,) = shelf.make(library, "a.wav")
+    library.star("a")
+    path.rename(tmp_path / "elsewhere.wav")
+    assert library.scan() == ScanResult(missing=1)
+    record = library.find("a")
+    assert (record.state, record.is_starred) == ("gone", True)
+    with pytest.raises(UnknownClip, match="no longer there"):
+        library.find_file("a")
+    (tmp_path / "elsewhere.wav").rename(path)
+    assert library.scan() == ScanResult(moved=1)
+    assert library.find("a").is_starred
+
+
+def test_a_clip_that_was_taken_out_of_the_trash_by_hand_is_itself_again(shelf, library):
+    (path,) = shelf.make(library, "a.wav")
+    library.star("a")
+    library.delete("a")
+    (shelf.trash / "a.wav").rename(path)
+    assert library.scan() == ScanResult(moved=1)
+    assert library.find("a").is_starred
+    assert library.undo().clips[0].path == path
+    assert shelf.files() == ["a.wav"]
+
+
+def test_a_copy_is_a_clip_of_its_own(shelf, library):
+    (path,) = shelf.make(library, "a.wav")
+    library.star("a")
+    (shelf.folder / "0.wav").write_bytes(path.read_bytes())
+    assert library.scan() == ScanResult(new=1)
+    assert (library.find("a").is_starred, library.find("0").is_starred) == (True, False)
+
+
+def test_a_disk_that_was_away_brings_every_copy_back_as_it_was(shelf, library, tmp_path):
+    for i, name in enumerate(("a.wav", "b.wav", "c.wav")):
+        library.add(write_made(shelf.folder, name, seed=1), str(i))
+    library.star("a")
+    library.tag("c", "dark")
+    shelf.folder.rename(tmp_path / "away")
+    assert library.scan() == ScanResult(missing=3)
+    (tmp_path / "away").rename(shelf.folder)
+    assert library.scan() == ScanResult(moved=3)
+    assert [(e.path.name, e.is_starred, e.tags) for e in library.newest(5).clips] == [
+        ("c.wav", False, "dark"),
+        ("b.wav", False, ""),
+        ("a.wav", True, ""),
+    ]
+
+
+def test_only_our_clips_are_entered(shelf, library):
+    write_clip(shelf.folder / "foreign.wav", sound(1))
+    (shelf.folder / "text.wav").write_text("no sound")
+    (shelf.folder / "cut.wav").write_bytes(write_made(shelf.folder, "whole.wav").read_bytes()[:60])
+    write_made(shelf.folder, ".hidden.wav")
+    write_made(shelf.folder, ".hidden/a.wav")
+    write_made(shelf.folder, "sub/deep/b.WAV", seed=2)
+    write_made(shelf.folder, "seedless.wav", seed=3, model=None)
+    write_made(shelf.folder, "wild.wav", seed=2**70)
+    assert library.scan() == ScanResult(new=2)
+    assert sorted(names(library.newest(9))) == ["b.WAV", "whole.wav"]
+
+
+def test_a_file_of_the_first_version_is_known_by_its_sound(shelf, library):
+    write_made(shelf.folder, "old.wav", seed=5, id=None)
+    library.scan()
+    assert library.find("old").id == sound(5).fingerprint()
+
+
+def test_a_clip_that_was_saved_anew_without_its_recipe_stays(shelf, library):
+    (path,) = shelf.make(library, "a.wav")
+    library.star("a")
+    write_clip(path, sound(9), overwrite=True)
+    assert library.find("a").is_starred
+    assert library.scan() == ScanResult()
+    with pytest.raises(UnknownClip):
+        library.find(sound(9).fingerprint())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no names that are not text")
+def test_a_name_that_is_no_text_is_passed_over(shelf, library):
+    write_made(shelf.folder, "a.wav").rename(os.fsdecode(os.fsencode(shelf.folder) + b"/\xff.wav"))
+    write_made(shelf.folder, "b.wav")
+    assert library.scan() == ScanResult(new=1)
+
+
+def test_a_folder_that_is_not_there_yet_has_no_clips(tmp_path):
+    library = Library(tmp_path / "none", tmp_path / "index.sqlite3")
+    assert library.newest(5).total == 0
+    library.close()
+
+
+SCANNER = """
+import contextlib
+import sys
+from pathlib import Path
+from plugin_server.errors import NothingToUndo, UnknownClip
+from plugin_server.studio.library.library import Library
+library = Library(Path(sys.argv[1]), Path(sys.argv[2]), Path.unlink)
+for _ in range(20):
+    library.scan()
+    # The other process may have undone every step, and so put every clip away, a moment ago.
+    with contextlib.suppress(UnknownClip):
+        library.star("last")
+    with contextlib.suppress(NothingToUndo):
+        library.undo()
+"""
+
+
+def test_two_processes_scan_star_and_undo_while_clips_come(shelf):
+    library = shelf.open()
+    shelf.make(library, "first.wav", request="first")
+    command = [sys.executable, "-c", SCANNER, str(shelf.folder), str(shelf.index)]
+    others = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    for i in range(100):
+        shelf.make(library, f"clip{i}.wav", request="many")
+    errors = [other.communicate(timeout=120)[1] for other in others]
+    # Each undoes what was done last, whoever did it: a clip may well have been put away.
+    assert errors == ["", ""]
+    library.scan()
+    here = library.newest(1000)
+    assert sorted(names(here)) == shelf.files()
+    assert len({record.path for record in here.clips}) == here.total
+
+
+def test_opening_scans_in_the_background(shelf, library, caplog):
+    write_made(shelf.folder, "a.wav")
+    with caplog.at_level("INFO"):
+        library.open()
+        wait_for_thread("library")
+    assert "new=1" in caplog.text
+    assert names(library.newest(5)) == ["a.wav"]
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [(LibraryFailed("the disk is away"), "not at hand: the disk is away"), (KeyError("bug"), "the library's scan")],
+    ids=["foreseen", "unforeseen"],
+)
+def test_an_error_while_opening_is_only_logged(library, monkeypatch, caplog, error, text):
+    def fail():
+        raise error
+
+    monkeypatch.setattr(library, "scan", fail)
+    library.open()
+    wait_for_thread("library")
+    assert text in caplog.text
+
+
+def test_a_scan_that_was_stopped_enters_nothing(shelf, library):
+    write_made(shelf.folder, "a.wav")
+    library.stop_scanning()
+    assert library.scan() == ScanResult()
+
+
+def wait_for_thread(name: str) -> None:
+    for thread in threading.enumerate():
+        if thread.name == name:
+            thread.join(timeout=30)
+            assert not thread.is_alive()
