@@ -27,6 +27,7 @@ from plugin_server.client import Client, number_of
 from plugin_server.daemon_process import start_daemon
 from plugin_server.engine.bundles.registry import BundleRegistry
 from plugin_server.engine.families.clipsonic import Clipsonic, load
+from plugin_server.engine.interface import ignore_progress
 from plugin_server.engine.messages import GenerationParams
 from plugin_server.engine.sessions import Cancellation, SessionOptions, choose_provider
 from plugin_server.errors import ClipsonicError
@@ -258,15 +259,13 @@ def _measure_stages(figures: GenerationFigures, settings: Settings, folder: Path
         "sea waves", "", min(10.0, card.lengths.maximum), 1, card.sampling.steps, card.sampling.guidance
     )
     embedding = model.embed_text(order.prompt, stop)
-    (mel,) = model.sample(order, embedding, None, lambda fraction, stage: None, stop)
+    (mel,) = model.sample(order, embedding, None, ignore_progress, stop)
     samples = Clip.mono(model.vocode(mel, stop), model.sample_rate)
     clip = finish(samples, order.seconds, FinishSettings(settings.sample_rate))
     names = iter(range(1_000_000))
     stages: dict[str, Callable[[], object]] = {
         "text": lambda: model.embed_text(order.prompt, stop),
-        f"denoiser, {order.steps} steps": lambda: model.sample(
-            order, embedding, None, lambda fraction, stage: None, stop
-        ),
+        f"denoiser, {order.steps} steps": lambda: model.sample(order, embedding, None, ignore_progress, stop),
         "vocoder": lambda: model.vocode(mel, stop),
         "finishing": lambda: finish(samples, order.seconds, FinishSettings(settings.sample_rate)),
         "writing": lambda: write_clip(folder / f"bench{next(names)}.wav", clip, None, {"seed": 1}),

@@ -7,7 +7,7 @@ from plugin_server.engine.messages import GenerationResult, LoadedModel, Params,
 from plugin_server.errors import ClipsonicError
 
 
-def ignore_progress(fraction: float, stage: str) -> None:
+def ignore_progress(_fraction: float, _stage: str) -> None:
     """Do nothing with a report of progress."""
 
 

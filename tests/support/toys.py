@@ -43,19 +43,19 @@ def write_toy(
     `distilled_guidance_max` above 1 makes guidance an input; `pictures` adds an image tower, which sees colours alone,
     and a prior, 'pd'.
     """
-    place = folder / name
-    place.mkdir(parents=True)
+    bundle_folder = folder / name
+    bundle_folder.mkdir(parents=True)
     graphs = {
-        "text_tower": _save(place, _text_tower(with_tokens=pictures), "text_tower"),
-        "denoiser": _save(place, _denoiser(burn, distilled_guidance_max > 1), "denoiser"),
-        "vocoder": _save(place, _vocoder(), "vocoder"),
+        "text_tower": _save(bundle_folder, _text_tower(with_tokens=pictures), "text_tower"),
+        "denoiser": _save(bundle_folder, _denoiser(burn, distilled_guidance_max > 1), "denoiser"),
+        "vocoder": _save(bundle_folder, _vocoder(), "vocoder"),
     }
     if pictures:
-        graphs["image_tower"] = _save(place, _image_tower(), "image_tower")
-        graphs[PRIOR.graph] = _save(place, _prior(), PRIOR.graph)
+        graphs["image_tower"] = _save(bundle_folder, _image_tower(), "image_tower")
+        graphs[PRIOR.graph] = _save(bundle_folder, _prior(), PRIOR.graph)
     # Merges that no text can use: every prompt is spelt letter by letter.
     lines = ["#version: toy", *(f"\u2603{i} \u2604" for i in range(N_MERGES))]
-    (place / TOKENIZER_FILE).write_bytes(gzip.compress("\n".join(lines).encode(), mtime=0))
+    (bundle_folder / TOKENIZER_FILE).write_bytes(gzip.compress("\n".join(lines).encode(), mtime=0))
     files = [TOKENIZER_FILE, *(graph.file for graph in graphs.values())]
     card = Card(
         name=name,
@@ -73,26 +73,26 @@ def write_toy(
         sampling=Sampling(steps=4, guidance=2.0, distilled_guidance_max=distilled_guidance_max),
         lengths=Lengths(0.25, 30.0, 1.0),
         graphs=graphs,
-        files={file: file_sha256(place / file) for file in files},
+        files={file: file_sha256(bundle_folder / file) for file in files},
         image=PICTURE if pictures else None,
         modalities=("text", "image") if pictures else ("text",),
         priors={"pd": PRIOR} if pictures else {},
     )
-    (place / CARD_NAME).write_text(card.to_json())
-    return place
+    (bundle_folder / CARD_NAME).write_text(card.to_json())
+    return bundle_folder
 
 
-def change_card(place: Path, **changes: object) -> None:
-    """Rewrite a toy's card with other fields."""
+def change_card(folder: Path, **changes: object) -> None:
+    """Rewrite the card of the bundle in `folder` with other fields."""
     from plugin_server.engine.bundles.card_reader import read_card
 
-    (place / CARD_NAME).write_text(replace(read_card(place), **changes).to_json())
+    (folder / CARD_NAME).write_text(replace(read_card(folder), **changes).to_json())
 
 
-def _save(place: Path, graph: onnx.GraphProto, name: str) -> GraphSpec:
+def _save(folder: Path, graph: onnx.GraphProto, name: str) -> GraphSpec:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     onnx.checker.check_model(model)
-    path = place / f"{name}.onnx"
+    path = folder / f"{name}.onnx"
     onnx.save(model, path)
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     sides = [
@@ -107,7 +107,7 @@ def _constant(name: str, values: np.ndarray) -> onnx.TensorProto:
 
 
 def _text_tower(with_tokens: bool) -> onnx.GraphProto:
-    """Unit vectors of sines of the ids: other words, another vector. Those of single tokens, too, when asked for."""
+    """Return a graph of unit vectors of sines of the ids, so that words differ; `with_tokens` adds each token's."""
     nodes = [
         helper.make_node("Cast", ["tokens"], ["ids"], to=FLOAT),
         helper.make_node("Unsqueeze", ["ids", "last"], ["column"]),
@@ -131,7 +131,7 @@ def _text_tower(with_tokens: bool) -> onnx.GraphProto:
 
 
 def _image_tower() -> onnx.GraphProto:
-    """Unit vectors of the mean colour: another colour, another vector."""
+    """Return a graph of unit vectors of the mean colour, so that colours differ."""
     nodes = [
         helper.make_node("ReduceMean", ["pictures", "sides"], ["colour"], keepdims=0),
         helper.make_node("MatMul", ["colour", "directions"], ["turned"]),
@@ -154,15 +154,15 @@ def _image_tower() -> onnx.GraphProto:
 
 
 def _prior() -> onnx.GraphProto:
-    """The words' embedding and the mean of their tokens in other places, and a tenth of what came in."""
+    """Return a graph that permutes the text embedding plus the mean of its tokens, and adds a tenth of its input."""
     nodes = [
         helper.make_node("Unsqueeze", ["mask", "last"], ["column"]),
-        helper.make_node("Mul", ["hidden", "column"], ["heard"]),
-        helper.make_node("ReduceMean", ["heard", "one"], ["mean"], keepdims=0),
+        helper.make_node("Mul", ["hidden", "column"], ["masked"]),
+        helper.make_node("ReduceMean", ["masked", "one"], ["mean"], keepdims=0),
         helper.make_node("Add", ["embedding", "mean"], ["words"]),
-        helper.make_node("MatMul", ["words", "places"], ["moved"]),
-        helper.make_node("Mul", ["noised", "tenth"], ["kept"]),
-        helper.make_node("Add", ["moved", "kept"], ["mixed"]),
+        helper.make_node("MatMul", ["words", "permutation"], ["moved"]),
+        helper.make_node("Mul", ["noised", "tenth"], ["scaled"]),
+        helper.make_node("Add", ["moved", "scaled"], ["mixed"]),
         helper.make_node("Mul", ["timestep", "nothing"], ["zeros"]),
         helper.make_node("Unsqueeze", ["zeros", "one"], ["zero"]),
         helper.make_node("Add", ["mixed", "zero"], ["clean"]),
@@ -170,7 +170,7 @@ def _prior() -> onnx.GraphProto:
     constants = [
         _constant("last", np.array([2])),
         _constant("one", np.array([1])),
-        _constant("places", np.roll(np.eye(N_EMBEDDING, dtype=np.float32), 2, axis=1)),
+        _constant("permutation", np.roll(np.eye(N_EMBEDDING, dtype=np.float32), 2, axis=1)),
         _constant("tenth", np.array(0.1, np.float32)),
         _constant("nothing", np.array(0.0, np.float32)),
     ]
@@ -187,12 +187,12 @@ def _prior() -> onnx.GraphProto:
 
 
 def _denoiser(burn: int, with_guidance: bool) -> onnx.GraphProto:
-    """The clean mel is a mixture of six band shapes chosen by the embedding, and a tenth of what came in."""
+    """Return a graph whose clean mel mixes six band shapes by the embedding, and adds a tenth of its input."""
     nodes = [
         helper.make_node("MatMul", ["embedding", "shapes"], ["bands"]),
-        helper.make_node("Unsqueeze", ["bands", "last"], ["wanted"]),
-        helper.make_node("Mul", ["noised", "tenth"], ["kept"]),
-        helper.make_node("Add", ["kept", "wanted"], ["mixed"]),
+        helper.make_node("Unsqueeze", ["bands", "last"], ["shaped"]),
+        helper.make_node("Mul", ["noised", "tenth"], ["scaled"]),
+        helper.make_node("Add", ["scaled", "shaped"], ["mixed"]),
         helper.make_node("ReduceMean", ["sigma"], ["level"], keepdims=0),
         helper.make_node("ReduceMean", ["seconds"], ["length"], keepdims=0),
         helper.make_node("Add", ["level", "length"], ["scalar"]),
@@ -236,7 +236,7 @@ def _denoiser(burn: int, with_guidance: bool) -> onnx.GraphProto:
 
 
 def _vocoder() -> onnx.GraphProto:
-    """Magnitudes spread over the bins of each band; phases that turn, so that frames do not cancel."""
+    """Return a graph that spreads magnitudes over the bins of each band, with phases that do not cancel frames."""
     spread = mel_filterbank(MEL).T / mel_filterbank(MEL).sum(axis=1) / math.sqrt(2)
     nodes = [
         helper.make_node("Exp", ["log_mel"], ["magnitude"]),

@@ -38,7 +38,7 @@ class TensorSpec:
 
 @dataclass(frozen=True, slots=True)
 class GraphSpec:
-    """One ONNX graph."""
+    """An ONNX graph: its file, inputs and outputs."""
 
     file: str
     inputs: tuple[TensorSpec, ...]
@@ -134,7 +134,7 @@ class Lengths:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """What a bundle is: the content of its `card.json`."""
+    """The content of a bundle's `card.json`: what the model is."""
 
     name: str
     family: str

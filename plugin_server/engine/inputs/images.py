@@ -191,7 +191,7 @@ def _read_video(path: Path, file: BinaryIO, n_frames: int) -> list[NDArray[np.ui
     return frames
 
 
-def _open_nothing(url: str, flags: int, options: object) -> NoReturn:
+def _open_nothing(*_: object) -> NoReturn:
     raise PermissionError("a video may not name other files")
 
 

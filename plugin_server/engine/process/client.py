@@ -55,7 +55,7 @@ log = logging.getLogger(__name__)
 START_TIMEOUT_S = 60.0
 """How long a model may take to load."""
 HEARTBEAT_S = 0.25
-"""How often whoever waits for a model is told so, and can stop waiting."""
+"""Interval of the reports while a model loads; each of them may end the waiting."""
 ERRORS = {error.code: error for error in (BadFile, BundleDamaged, Cancelled, EngineFailed, UnknownModel)}
 
 

@@ -41,7 +41,7 @@ def test_a_graph_gives_its_outputs_in_the_cards_order(denoiser):
     assert denoiser.run(feeds(), Cancellation())[0].shape == (1, 8, 8)
 
 
-def test_wrong_input_is_told_in_one_line(denoiser):
+def test_wrong_input_is_reported_in_one_line(denoiser):
     with pytest.raises(EngineFailed, match="onnxruntime: ") as caught:
         denoiser.run(feeds() | {"embedding": np.ones((1, 5), np.float32)}, Cancellation())
     assert "\n" not in str(caught.value)
@@ -96,7 +96,7 @@ def test_auto_takes_the_cpu_where_there_is_no_gpu(monkeypatch):
         choose_provider("coreml")
 
 
-def test_a_provider_that_was_not_the_one_asked_for_is_told(caplog):
+def test_a_provider_that_was_not_the_requested_one_is_reported(caplog):
     check_provider("cuda", CUDA, CUDA)
     assert not caplog.text
     check_provider("auto", CUDA, CPU)

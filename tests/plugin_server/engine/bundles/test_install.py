@@ -56,7 +56,7 @@ def test_a_bundle_of_the_same_name_is_replaced(source, home):
 
 
 @pytest.mark.parametrize("harm", ["changed", "missing", "bad card", "no card", "cut zip"])
-def test_what_is_not_whole_never_lands_and_the_old_one_stays(source, home, harm):
+def test_an_incomplete_bundle_is_never_installed_and_the_old_one_stays(source, home, harm):
     install_bundle(source, home)
     if harm == "changed":
         (source / "vocoder.onnx").write_bytes(b"changed")
@@ -79,7 +79,7 @@ def test_what_is_not_whole_never_lands_and_the_old_one_stays(source, home, harm)
     assert list(BundleRegistry((home,)).bundles()) == ["toy"]
 
 
-def test_damage_within_a_zip_is_told(source, home):
+def test_damage_within_a_zip_is_reported(source, home):
     path = zipped(source)
     content = bytearray(path.read_bytes())
     content[content.index(b"#version") if b"#version" in content else 200] ^= 0xFF
@@ -108,7 +108,7 @@ def test_members_of_a_zip_cannot_lead_out_of_the_folder(source, home):
     assert [name for name in names(home / "toy") if "/" in name] == []
 
 
-def test_what_is_no_bundle_is_told(tmp_path, home):
+def test_a_source_that_is_no_bundle_is_reported(tmp_path, home):
     (tmp_path / "text").write_text("no zip")
     (tmp_path / "empty").mkdir()
     with pytest.raises(BadFile, match="is not there"):
@@ -119,7 +119,7 @@ def test_what_is_no_bundle_is_told(tmp_path, home):
         install_bundle(tmp_path / "empty", home)
 
 
-def test_a_folder_that_cannot_be_made_is_told(source, tmp_path):
+def test_a_folder_that_cannot_be_made_is_reported(source, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(FolderNotWritable, match="folder of bundles"):
         install_bundle(source, tmp_path / "file" / "bundles")

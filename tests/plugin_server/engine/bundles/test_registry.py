@@ -200,7 +200,7 @@ def test_own_bundles_win_over_shipped_ones_of_the_same_name(tmp_path):
     assert BundleRegistry((first, second)).bundles()["toy"].folder == first / "toy"
 
 
-def test_an_unknown_name_is_told_with_those_there_are(toy):
+def test_an_unknown_name_is_reported_with_the_known_ones(toy):
     with pytest.raises(UnknownModel, match=r"'moon'.*toy"):
         BundleRegistry((toy.parent,)).find("moon")
 
@@ -296,7 +296,7 @@ def test_the_shipped_bundle_is_whole_and_fits_its_limit():
     assert (bundle.folder / "ATTRIBUTIONS.md").is_file()
 
 
-def test_finding_a_bundle_reads_its_card_once_and_a_damaged_one_every_time(toy, monkeypatch, caplog):
+def test_finding_a_bundle_reads_its_card_once_and_a_damaged_one_every_time(toy, monkeypatch):
     read = []
     monkeypatch.setattr(bundles, "read_card", lambda folder: read.append(folder.name) or read_card(folder))
     edit(write_toy(toy.parent, "bad"), format=99)

@@ -7,6 +7,7 @@ from PIL import Image
 from plugin_server.audio.spectral import log_mel
 from plugin_server.engine.bundles.registry import BundleRegistry
 from plugin_server.engine.families.clipsonic import load
+from plugin_server.engine.interface import ignore_progress
 from plugin_server.engine.messages import GenerationParams
 from plugin_server.engine.sessions import Cancellation, GraphSession, SessionOptions
 from plugin_server.errors import BadFile
@@ -33,8 +34,8 @@ def mini():
 
 
 def render(model, prompt="sea waves", negative="", seconds=1.0, seed=3, steps=4, guidance=2.0, **more):
-    order = GenerationParams(prompt, negative, seconds, seed, steps, guidance, **more)
-    return model.run(order, lambda fraction, stage: None, Cancellation())
+    params = GenerationParams(prompt, negative, seconds, seed, steps, guidance, **more)
+    return model.run(params, ignore_progress, Cancellation())
 
 
 def make(model, **wanted):
@@ -70,7 +71,7 @@ def test_guidance_one_calls_the_denoiser_for_the_prompt_alone(toy, calls):
     assert calls == [(1, None)] * 3 + [(2, None)] * 3
 
 
-def test_guidance_that_the_graph_was_taught_costs_one_call(guided_toy, calls):
+def test_guidance_that_is_an_input_of_the_graph_costs_one_call(guided_toy, calls):
     make(guided_toy, guidance=3.0, steps=2)
     make(guided_toy, guidance=5.0, steps=2)
     make(guided_toy, guidance=3.0, steps=2, negative="wind")
@@ -91,7 +92,7 @@ def test_a_loop_is_the_nearest_whole_number_of_frames(toy, seconds):
     assert frames == round(seconds * 16000 / 64)
 
 
-def test_a_prompt_says_which_known_sound_it_is_near(mini):
+def test_a_prompt_says_which_label_it_is_near(mini):
     sure, strange = render(mini, prompt="sea waves", seconds=0.5), render(mini, prompt="quantum tax law", seconds=0.5)
     assert sure.nearest == "sea waves"
     assert sure.confidence > 0.9 > 0.5 > strange.confidence
@@ -114,7 +115,7 @@ def test_a_negative_prompt_changes_the_sound(toy):
     assert not np.allclose(make(toy), make(toy, negative="wind"))
 
 
-def test_the_shipped_tower_places_words_sensibly(mini):
+def test_the_shipped_tower_embeds_words_sensibly(mini):
     def likeness(a, b):
         one, two = (mini.embed_text(text, Cancellation())[0] for text in (a, b))
         return float(one @ two)
@@ -154,8 +155,8 @@ def condition(toy):
     """What a toy that takes pictures is steered by."""
 
     def condition(prompt="rain", conditioning="text", seed=3, **more):
-        order = GenerationParams(prompt, "", 0.5, seed, 1, 1.0, conditioning=conditioning, **more)
-        return toy.embed(order, Cancellation())[0]
+        params = GenerationParams(prompt, "", 0.5, seed, 1, 1.0, conditioning=conditioning, **more)
+        return toy.embed(params, Cancellation())[0]
 
     return condition
 
@@ -176,7 +177,7 @@ def test_a_blend_goes_from_the_words_to_the_pictures(condition, tmp_path):
     )
 
 
-def test_several_pictures_meet_in_the_middle_in_any_order(condition, tmp_path):
+def test_several_pictures_are_averaged_in_any_order(condition, tmp_path):
     red, blue = (write_colour(tmp_path, colour) for colour in ("red", "blue"))
     one, other = (condition(prompt="", images=(image,), blend=1.0) for image in (red, blue))
     both = condition(prompt="", images=(red, blue), blend=1.0)
@@ -194,7 +195,7 @@ def test_a_video_counts_once_however_many_frames_are_taken(condition, tmp_path):
     assert first @ all_ < 0.99
 
 
-def test_a_prior_takes_words_to_another_place_which_the_seed_decides(condition, tmp_path):
+def test_a_prior_moves_the_embedding_of_words_as_the_seed_decides(condition, tmp_path):
     straight, through = condition(), condition(conditioning="pd")
     assert np.linalg.norm(through) == pytest.approx(1, abs=1e-5)
     assert straight @ through < 0.99
@@ -224,7 +225,7 @@ def test_a_prior_with_guidance_is_asked_about_two_rows_a_step(toy, monkeypatch, 
     assert sum(heard) == rows
 
 
-def test_a_picture_that_cannot_be_read_is_told_by_the_family(condition, tmp_path):
+def test_a_picture_that_cannot_be_read_is_reported_by_the_family(condition, tmp_path):
     (tmp_path / "x.png").write_text("no picture")
     with pytest.raises(BadFile, match="image: "):
         condition(prompt="", images=(str(tmp_path / "x.png"),), blend=1.0)

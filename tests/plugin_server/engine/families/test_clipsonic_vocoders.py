@@ -11,6 +11,7 @@ from plugin_server.engine.bundles.card import TensorSpec
 from plugin_server.engine.bundles.card_reader import read_card
 from plugin_server.engine.bundles.registry import open_bundle
 from plugin_server.engine.families.clipsonic import load
+from plugin_server.engine.interface import ignore_progress
 from plugin_server.engine.messages import GenerationParams
 from plugin_server.engine.sessions import Cancellation, SessionOptions
 from plugin_server.errors import BundleDamaged
@@ -58,7 +59,7 @@ def test_samples_are_taken_as_they_are(toy):
 
 
 @pytest.mark.parametrize("frames", [3, 12, 100])
-def test_the_end_of_a_loop_sounds_into_its_start(toy, frames):
+def test_the_end_of_a_loop_joins_its_start(toy, frames):
     mel = np.random.default_rng(0).standard_normal((MEL.n_mels, frames)).astype(np.float32)
     loop = toy.vocode(mel, Cancellation(), loop=True)
     rounds = toy.vocode(np.tile(mel, 3), Cancellation())
@@ -70,12 +71,12 @@ def test_the_end_of_a_loop_sounds_into_its_start(toy, frames):
 @pytest.mark.parametrize("more", [{}, {"stereo": 0.5}, {"loop": True}])
 def test_clips_are_made(toy, more):
     order = GenerationParams("sea waves", "", 0.5, 3, 2, 2.0, **more)
-    samples = toy.run(order, lambda fraction, stage: None, Cancellation()).samples
+    samples = toy.run(order, ignore_progress, Cancellation()).samples
     assert samples.shape[1] == (2 if "stereo" in more else 1)
     assert np.isfinite(samples).all() and np.abs(samples).max() > 0.01
 
 
-def test_a_vocoder_that_gives_something_else_is_told(tmp_path):
+def test_a_vocoder_that_gives_something_else_is_refused(tmp_path):
     place = write_toy(tmp_path)
     write_samples_vocoder(place, "noises")
     with pytest.raises(BundleDamaged, match="gives 'noises', expected 'spectrum' or 'samples'"):

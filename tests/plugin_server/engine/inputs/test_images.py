@@ -53,7 +53,7 @@ def test_pictures_of_every_kind(tmp_path, ending):
     assert colour_of(pixels[24:]) == colour_of(pixels[:16, 36:]) == BLUE
 
 
-def test_what_a_file_is_called_does_not_matter(tmp_path):
+def test_the_name_of_a_file_does_not_matter(tmp_path):
     shutil.copy(write_picture(tmp_path / "a.png"), tmp_path / "a.mp4")
     assert colour_of(read_one(tmp_path / "a.mp4")) == RED
 
@@ -91,7 +91,7 @@ def test_a_picture_that_was_taken_upright_is_upright(tmp_path, heif_writer, endi
     assert colour_of(pixels[:24, :16]) == colour_of(pixels[36:]) == BLUE
 
 
-def test_what_is_see_through_lies_on_white(tmp_path):
+def test_transparency_becomes_white(tmp_path):
     write_picture(tmp_path / "clear.png", (*RED, 0))
     write_picture(tmp_path / "half.webp", (*RED, 128), lossless=True)
     assert read_one(tmp_path / "clear.png").min() == 255
@@ -132,7 +132,7 @@ def test_large_pictures_are_made_smaller(tmp_path):
 
 
 @pytest.mark.parametrize("ending", ["jpg", "png", "webp", "avif", "heic"])
-def test_a_picture_that_was_cut_short_is_told(tmp_path, heif_writer, ending):
+def test_a_picture_that_was_cut_short_is_reported(tmp_path, heif_writer, ending):
     noise = np.random.default_rng(1).integers(0, 255, (200, 300, 3), np.uint8)
     Image.fromarray(noise).save(tmp_path / f"whole.{ending}")
     data = (tmp_path / f"whole.{ending}").read_bytes()
@@ -161,7 +161,7 @@ def test_a_huge_file_is_refused_without_being_read(tmp_path, head):
     assert ("has 50000 MB, expected at most 200" if head[:1] == b"\xff" else "neither a picture nor a video") in said
 
 
-def test_what_is_no_picture_is_told(tmp_path):
+def test_a_file_that_is_no_picture_is_reported(tmp_path):
     (tmp_path / "words.txt").write_text("root:x:0:0:root:/root:/bin/bash\n" * 50)
     (tmp_path / "noise").write_bytes(np.random.default_rng(1).bytes(100_000))
     (tmp_path / "drawing.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg"/>')
@@ -223,7 +223,7 @@ def test_frames_are_spread_over_a_video(tmp_path, name, more):
 
 
 @pytest.mark.parametrize("ending", ["mp4", "ts"])
-def test_places_of_a_long_video_are_sought(tmp_path, ending):
+def test_a_long_video_is_read_by_seeking(tmp_path, ending):
     path = write_video(tmp_path / f"a.{ending}", COLOURS * 8, codec="mpeg2video", rate=25)
     # Seconds 4, 12 and 20 of red, green and blue in turn.
     assert [colour_of(pixels) for pixels in read_images(path, 3)] == [GREEN, RED, BLUE]
@@ -242,7 +242,7 @@ def test_a_video_that_was_taken_upright_is_upright(tmp_path):
     assert read_one(turn_video(program, path, tmp_path / "turned.mp4", 90)).shape == (64, 48, 3)
 
 
-def test_a_broken_video_is_told_and_a_damaged_one_is_read_around(tmp_path):
+def test_a_broken_video_is_reported_and_a_damaged_one_is_read_around(tmp_path):
     path = write_video(tmp_path / "a.mkv", size=(320, 240), gap=5)
     data = bytearray(path.read_bytes())
     (tmp_path / "cut.mkv").write_bytes(data[: len(data) // 2])
@@ -330,7 +330,7 @@ class _Clock:
         return self.now
 
 
-def test_what_is_not_installed_is_told(tmp_path, monkeypatch):
+def test_a_missing_package_is_reported(tmp_path, monkeypatch):
     (tmp_path / "a.heic").write_bytes(b"\x00\x00\x00\x18ftypheic" + bytes(100))
     video = write_video(tmp_path / "a.mp4")
     monkeypatch.setitem(sys.modules, "pillow_heif", None)

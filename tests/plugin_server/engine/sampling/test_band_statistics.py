@@ -30,7 +30,7 @@ def test_steady_sound_has_its_own_mean_and_deviation():
     np.testing.assert_allclose(found.deviation, 0.7, atol=0.1)
 
 
-def test_silence_around_a_sound_has_no_part_in_its_colour():
+def test_silence_around_a_sound_has_no_part_in_its_band_statistics():
     alone, amid_silence = noise(-3.0, 0.7), np.full((N_MELS, FRAMES), -11.5, np.float32)
     amid_silence[:, :50] = alone[:, :50]
     short, mixed = compute_band_statistics(alone[:, :50]), compute_band_statistics(amid_silence)
@@ -41,7 +41,7 @@ def test_silence_around_a_sound_has_no_part_in_its_colour():
     assert moved[:, :50].mean() == pytest.approx(-1.0, abs=0.1)
 
 
-def test_a_tinted_sound_has_the_colour_asked_for_and_keeps_its_order():
+def test_a_matched_sound_has_the_target_statistics_and_keeps_its_order():
     before = noise(-3.0, 0.7)
     after = match_band_statistics(before, statistics(-4.0, 1.0))
     found = compute_band_statistics(after)
@@ -58,7 +58,7 @@ def test_an_estimate_that_hardly_varies_is_stretched_no_more_than_so_far():
     )
 
 
-def test_each_channel_is_tinted_by_itself():
+def test_each_channel_is_matched_by_itself():
     both = np.stack([noise(-2.0, 0.5), noise(-5.0, 0.9, seed=1)])
     found = compute_band_statistics(match_band_statistics(both, statistics(-4.0, 0.7)))
     np.testing.assert_allclose(found.mean, -4.0, atol=0.1)
@@ -70,7 +70,7 @@ def test_pure_silence_passes():
     assert np.isfinite(match_band_statistics(silent, statistics(-3.0, 0.5))).all()
 
 
-def test_colours_are_drawn_between_known_sounds_and_by_the_seed():
+def test_band_statistics_are_sampled_between_labels_and_by_the_seed():
     centres = np.repeat([[-2.0, 0.5], [-6.0, 1.5]], N_MELS, axis=1).astype(np.float32)
     axes = np.eye(1, 2 * N_MELS, dtype=np.float32)
     distribution = BandStatisticsDistribution(centres, axes)
@@ -83,7 +83,7 @@ def test_colours_are_drawn_between_known_sounds_and_by_the_seed():
     np.testing.assert_allclose(one.mean[1:], -2.0)
 
 
-def test_a_tinted_denoiser_speaks_in_the_models_units():
+def test_a_matched_denoiser_works_in_the_models_units():
     mean, std = np.full((N_MELS, 1), -5.0, np.float32), np.full((N_MELS, 1), 2.0, np.float32)
     normal = (noise(-3.0, 0.7) - mean) / std
     denoise = with_band_statistics(lambda x, sigma: x, statistics(-4.0, 1.0), mean, std)

@@ -30,7 +30,7 @@ def wild(x: np.ndarray, level: float) -> np.ndarray:
 
 
 @pytest.mark.parametrize("steps", [2, 5, 25, 64, 1000])
-def test_levels_are_those_of_the_scheduler(scheduling, steps):
+def test_timesteps_are_those_of_the_scheduler(scheduling, steps):
     scheduler = scheduling.UnCLIPScheduler(**KARLO)
     scheduler.set_timesteps(steps)
     assert timesteps(1000, steps).tolist() == scheduler.timesteps.tolist()

@@ -42,7 +42,7 @@ def test_second_order_is_nearer_to_the_exact_path_than_first():
     assert errors[0] < 0.5 * errors[1]
 
 
-def test_each_step_is_told_and_may_stop_the_loop():
+def test_each_step_is_reported_and_may_stop_the_loop():
     told = []
 
     def on_step(step):
@@ -110,7 +110,7 @@ def test_dpm_solver_is_diffusers_own():
     del operators
 
 
-def test_a_rolled_denoiser_has_no_ends():
+def test_a_shifted_denoiser_has_no_ends():
     """One that fades its canvas in leaves a seam where the canvas begins; heard from other places it leaves none."""
 
     def fading(x, sigma):
@@ -126,7 +126,7 @@ def test_a_rolled_denoiser_has_no_ends():
     assert abs(rolled[0] - rolled[-1]) <= 1.5 * inside
 
 
-def test_a_circle_of_any_length_fills_the_canvas_and_comes_back_in_place():
+def test_a_circle_of_any_length_fills_the_canvas_and_comes_back_unshifted():
     seen = []
 
     def same(x, sigma):
@@ -139,7 +139,7 @@ def test_a_circle_of_any_length_fills_the_canvas_and_comes_back_in_place():
 
 
 @pytest.mark.parametrize("stereo", [0.25, 0.5, 1.0])
-def test_channels_share_what_is_asked_for(stereo):
+def test_channels_share_the_requested_part(stereo):
     left, right = channel_noise((4, 20_000), stereo, 3).reshape(2, -1)
     assert np.corrcoef(left, right)[0, 1] == pytest.approx(1 - stereo, abs=0.02)
     assert left.std() == pytest.approx(1, abs=0.02)
