@@ -103,7 +103,7 @@ def open_studio(settings: Settings) -> Iterator[tuple[ClipGenerator, EngineClien
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """What commands work on: everything below the protocol, not started yet."""
+    """All that commands work on, below the protocol."""
 
     settings: Settings
     engine: EngineClient
@@ -116,6 +116,7 @@ class _Parts:
 
 
 def _build_parts(settings: Settings, player: Player, folders: tuple[Path, ...], trash: MoveToTrash) -> _Parts:
+    """Build what commands work on; nothing is started yet. Raises UnknownModel or BundleDamaged."""
     bundles = BundleRegistry(folders)
     bundles.find(settings.model)
     # All cards are read now, so that no request has to wait on the loop for one.
@@ -130,7 +131,7 @@ def _build_parts(settings: Settings, player: Player, folders: tuple[Path, ...], 
 
 @dataclass(frozen=True, slots=True)
 class _Protocol:
-    """What answers packets and MIDI, on the loop."""
+    """All that answers packets and MIDI on the loop, and is stopped."""
 
     dispatcher: Dispatcher
     replies: Replies
@@ -141,7 +142,7 @@ class _Protocol:
 
 
 def _build_protocol(parts: _Parts, network: Network) -> _Protocol:
-    """Build the commands and let them hear of jobs; to be called on the loop."""
+    """Build the commands and subscribe them to the events of jobs; to be called on the loop."""
     generator, jobs, player = parts.generator, parts.jobs, parts.player
     loop = asyncio.get_running_loop()
     subscribers, meter_subscribers, ports = Subscribers(), Subscribers(), ReplyPorts()
@@ -209,11 +210,10 @@ async def run_daemon(
     finally:
         if midi:
             midi.close()
-        await _stop(parts, protocol, network)
-        await endpoints.close()
+        await _stop(parts, protocol, network, endpoints)
 
 
-async def _stop(parts: _Parts, protocol: _Protocol, network: Network) -> None:
+async def _stop(parts: _Parts, protocol: _Protocol, network: Network, endpoints: Endpoints) -> None:
     """Stop what was built, in reverse; in threads, since the loop has yet to send what is answered meanwhile."""
     # Those who wait for a job are sent that it was cancelled.
     await asyncio.gather(asyncio.to_thread(parts.jobs.stop, parts.engine.stop), network.stop_advertising())
@@ -225,6 +225,7 @@ async def _stop(parts: _Parts, protocol: _Protocol, network: Network) -> None:
     await protocol.replies.drain()
     await asyncio.to_thread(parts.library.close)
     await network.stop()
+    await endpoints.close()
 
 
 def _http_app(parts: _Parts, dispatcher: Dispatcher, access: AccessPolicy, osc_port: int) -> HttpApp:

@@ -1,3 +1,5 @@
+"""A daemon with toy bundles for every test that talks to one, and settings of the tests' own."""
+
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
@@ -19,8 +21,10 @@ from tests.support.toys import write_toy
 
 @pytest.fixture(scope="session")
 def toys(tmp_path_factory) -> Path:
-    """A folder with 'toy', which is quick and takes pictures, and 'slow-toy', which takes some 10 ms a step and words
-    only."""
+    """Return a folder with two bundles.
+
+    'toy' is quick and takes pictures; 'slow-toy' takes some 10 ms a step, and words only.
+    """
     folder = tmp_path_factory.mktemp("bundles")
     write_toy(folder, pictures=True)
     write_toy(folder, "slow-toy", burn=700)
@@ -29,13 +33,13 @@ def toys(tmp_path_factory) -> Path:
 
 @pytest.fixture(autouse=True)
 def own_settings(monkeypatch, tmp_path):
-    """No test sees the settings of the person who runs it."""
+    """Hide the settings of the person who runs the tests."""
     monkeypatch.setenv("CLIPSONIC_SETTINGS", str(tmp_path / "no-settings.toml"))
 
 
 @pytest.fixture(scope="module")
 def engine(toys) -> Iterator[EngineClient]:
-    """One engine process for a module's tests."""
+    """Yield one engine process for a module's tests."""
     engine = EngineClient(EngineOptions((toys,), device="cpu", threads=1))
     engine.start("toy")
     yield engine
@@ -52,12 +56,13 @@ class Running:
 
     @contextmanager
     def client(self) -> Iterator[Client]:
+        """Yield a client of the daemon."""
         with Client(self.port) as client:
             yield client
 
 
 def trash_in(folder: Path) -> Callable[[Path], None]:
-    """A trash of the tests' own: a folder 'trash'."""
+    """Return a trash of the tests' own: the folder 'trash' in `folder`."""
 
     def move(path: Path) -> None:
         (folder / "trash").mkdir(parents=True, exist_ok=True)
@@ -111,7 +116,7 @@ def running_daemon(settings: Settings, toys: Path, player: Player | None = None)
 
 @pytest.fixture(scope="module")
 def daemon(toys, tmp_path_factory) -> Iterator[Running]:
-    """One daemon for a module's tests."""
+    """Yield one daemon for a module's tests."""
     folder = tmp_path_factory.mktemp("clips")
     settings = Settings(osc_port=0, folder=folder, model="toy", device="cpu", threads=1, queue_size=4)
     with running_daemon(settings, toys) as running:

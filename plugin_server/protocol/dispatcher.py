@@ -19,9 +19,9 @@ class Dispatcher:
     def __init__(
         self, handlers: Mapping[str, Handler], replies: Replies, ports: ReplyPorts, subscribers: Sequence[Subscribers]
     ) -> None:
-        """`subscribers` are all tables that must know who still sends; the first one's peers may listen to an address.
+        """Route to `handlers`, which run on the event loop and so must not compute.
 
-        Nothing here computes: handlers run on the event loop.
+        `subscribers` are all tables that must know which hosts still send; peers listen to addresses in the first one.
         """
         self._handlers, self._replies, self._ports, self._subscribers = handlers, replies, ports, subscribers
 

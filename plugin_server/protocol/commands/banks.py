@@ -147,8 +147,9 @@ class BankCommands:
             raise BadArgument(f"arguments: got {len(arguments)}, expected a slot and a prompt")
         check_images(arguments, peer)
         number = as_whole("slot", arguments[0])
-        lengths_of, tempo = lambda model: self._generator.card(model).lengths, lambda: self._player.bpm
-        request = parse_generate(arguments[1:], lengths_of, tempo)
+        request = parse_generate(
+            arguments[1:], lambda model: self._generator.card(model).lengths, lambda: self._player.bpm
+        )
         self._generator.check(request)
         slot = self._bank.set(number, request)
         self._announce([peer], [number])

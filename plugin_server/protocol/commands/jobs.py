@@ -1,7 +1,7 @@
 """`/generate`, `/cancel` and `/sync`: requests into the queue, out of it, and to its end."""
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 
 from plugin_server.audio.playback.player import Player
 from plugin_server.errors import BadArgument
@@ -86,6 +86,6 @@ class JobCommands:
         return _reply_after(ends, synced) if ends else [synced]
 
 
-async def _reply_after(ends: Sequence[Awaitable[None]], reply: Reply) -> list[Reply]:
-    await asyncio.gather(*ends)
+async def _reply_after(ends: Sequence[asyncio.Future[None]], reply: Reply) -> list[Reply]:
+    await asyncio.wait(ends)
     return [reply]

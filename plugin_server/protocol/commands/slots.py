@@ -192,7 +192,8 @@ class SlotTrigger:
         return None
 
     def _end_render(self, job: str, clip: ClipMade | None) -> None:
-        if pending := self._pending.pop(job, None):
+        pending = self._pending.pop(job, None)
+        if pending and not pending.clip.done():
             pending.clip.set_result(clip)
 
 
