@@ -163,11 +163,14 @@ class SlotTrigger:
         self._pending[pending.request.id] = pending
         has_fired = any(other.peer == trigger.peer for other in pending.triggers)
         pending.triggers.append(trigger)
+        if has_fired:
+            # Who fires several times gets one answer, for the first.
+            return []
         if pending.played is None:
             pending.played = asyncio.create_task(self._play_rendered(pending))
         clip = await pending.played
-        # Of a failure the job tells, and who fired several times gets one answer.
-        return [_done(trigger, clip, pending.request.id)] if clip and not has_fired else []
+        # Of a failure the job tells.
+        return [_done(trigger, clip, pending.request.id)] if clip else []
 
     async def _play_rendered(self, pending: _PendingRender) -> ClipMade | None:
         clip = await pending.clip
