@@ -98,10 +98,10 @@ class BankCommands:
         """Look for clips when one was made that may belong to a slot of the loaded bank; from any thread."""
         if isinstance(event, ClipMade) and isinstance(job.request, RenderBank | RenderSlot) and self._bank.bank:
             refresh = partial(self._refresh, self._events.askers(job))
-            self._replies.on_loop(self._replies.run, NOBODY, "/bank/render", refresh)
+            self._replies.on_loop(self._replies.run, NOBODY, "/bank/render", lambda: self._thread.run(refresh))
 
-    async def _refresh(self, peers: Collection[Peer]) -> list[Reply]:
-        await self._thread.run(lambda: self.refresh_clips(peers))
+    def _refresh(self, peers: Collection[Peer]) -> list[Reply]:
+        self.refresh_clips(peers)
         return []
 
     def _run(self, command: _Command, peer: Peer, arguments: Sequence[Atom]) -> Answer:
