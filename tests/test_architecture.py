@@ -48,7 +48,6 @@ TESTS_OF_SEVERAL = {
 """Tests of what several files do together, or of one part of a file."""
 PENDING = {
     "plugin_server/audio/playback/mixer.py",
-    "plugin_server/engine/process/client.py",
     "plugin_server/protocol/table.py",
 }
 """Files that are being made shorter."""

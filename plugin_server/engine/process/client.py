@@ -11,7 +11,6 @@ import time
 from collections import deque
 from collections.abc import Generator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 
 from plugin_server.engine.interface import ignore_progress
 from plugin_server.engine.messages import (
@@ -31,19 +30,10 @@ from plugin_server.engine.messages import (
     Run,
     RunFailed,
     RunFinished,
-    RunReply,
 )
 from plugin_server.engine.process.entry import serve_engine
-from plugin_server.errors import (
-    BadFile,
-    BundleDamaged,
-    Cancelled,
-    ClipsonicError,
-    EngineCrashed,
-    EngineFailed,
-    UnknownModel,
-    shown,
-)
+from plugin_server.engine.process.events import DiedIdle, EngineDied, EngineStopped, Event, error_of
+from plugin_server.errors import Cancelled, ClipsonicError, EngineCrashed, EngineFailed, UnknownModel, shown
 
 if sys.platform == "win32":
     from multiprocessing.connection import PipeConnection as Connection
@@ -56,27 +46,6 @@ START_TIMEOUT_S = 60.0
 """How long a model may take to load."""
 HEARTBEAT_S = 0.25
 """Interval of the reports while a model loads; each of them may end the waiting."""
-ERRORS = {error.code: error for error in (BadFile, BundleDamaged, Cancelled, EngineFailed, UnknownModel)}
-
-
-@dataclass(frozen=True, slots=True)
-class EngineDied:
-    """The process ended by itself."""
-
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class EngineStopped:
-    """The daemon ended the process."""
-
-
-Event = RunReply | EngineDied | EngineStopped
-"""Whatever may happen to a run."""
-
-
-class _DiedIdle(EngineCrashed):
-    """The process died before it had said a word about the run."""
 
 
 class EngineClient:
@@ -186,7 +155,7 @@ class EngineClient:
         """
         try:
             yield from self._run_once(model, tuple(items), report)
-        except _DiedIdle:
+        except DiedIdle:
             # It died idle, a moment before it was noticed: this run is not to blame and loses nothing.
             yield from self._run_once(model, tuple(items), report)
 
@@ -206,7 +175,7 @@ class EngineClient:
             self._run_number = number = self._run_number + 1
             self._events.clear()
             if self._process is None:
-                raise _DiedIdle("the engine process died")
+                raise DiedIdle("the engine process died")
             self._run_is_open = True
             self._send(Run(number, items))
         try:
@@ -289,7 +258,7 @@ class EngineClient:
                     self.loaded = loaded
             case LoadFailed(model, code, message):
                 if model == self._requested_model:
-                    self.load_error = _error(code, message)
+                    self.load_error = error_of(code, message)
             case _:
                 if reply.number == self._run_number:
                     self._events.append(reply)
@@ -325,9 +294,9 @@ class EngineClient:
                 case RunFinished():
                     return
                 case RunFailed(code=code, message=message):
-                    raise _error(code, message)
+                    raise error_of(code, message)
                 case EngineDied(message):
-                    raise (EngineCrashed if has_begun else _DiedIdle)(message)
+                    raise (EngineCrashed if has_begun else DiedIdle)(message)
                 case EngineStopped():
                     raise Cancelled("the engine was stopped")
             has_begun = True
@@ -349,10 +318,6 @@ class EngineClient:
         if not isinstance(event, (Progress, ItemFinished)):
             self._run_is_open = False
         return event
-
-
-def _error(code: str, message: str) -> ClipsonicError:
-    return ERRORS.get(code, EngineFailed)(message)
 
 
 def _kill(process: multiprocessing.process.BaseProcess | None) -> None:
