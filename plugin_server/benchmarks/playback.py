@@ -20,8 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plugin_server.audio.playback.device import BLOCK_FRAMES, Output, PortAudioOutput
-from plugin_server.audio.playback.mixer import MAX_VOICES, Mixer, Voice
+from plugin_server.audio.playback.mixer import MAX_VOICES, Mixer
 from plugin_server.audio.playback.player import Player
+from plugin_server.audio.playback.voice import Voice
 from plugin_server.benchmarks.daemon_thread import daemon_in_thread
 from plugin_server.benchmarks.report import Benchmarks, add_benchmark, percentiles
 from plugin_server.benchmarks.silent_device import silent_device

@@ -16,7 +16,8 @@ from plugin_server.audio.finish import resample
 from plugin_server.audio.formats.files import read_clip
 from plugin_server.audio.playback.device import BLOCK_FRAMES, OpenOutput, Output, PortAudioOutput, list_outputs
 from plugin_server.audio.playback.link import LinkSession
-from plugin_server.audio.playback.mixer import RELEASE_S, Levels, Voice, to_stereo
+from plugin_server.audio.playback.mixer import Levels
+from plugin_server.audio.playback.voice import RELEASE_S, Voice, to_stereo
 from plugin_server.errors import BadArgument, BadFile
 
 CACHE_BYTES = 256 * 2**20

@@ -5,7 +5,8 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from plugin_server.audio.playback.mixer import MAX_VOICES, Mixer, Voice, to_stereo
+from plugin_server.audio.playback.mixer import MAX_VOICES, Mixer
+from plugin_server.audio.playback.voice import Voice, to_stereo
 
 RATE = 48000
 

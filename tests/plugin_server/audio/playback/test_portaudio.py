@@ -9,7 +9,7 @@ import pytest
 
 from plugin_server.audio.playback import device
 from plugin_server.audio.playback.device import BLOCK_FRAMES, PortAudioOutput, list_outputs
-from plugin_server.audio.playback.mixer import Voice
+from plugin_server.audio.playback.voice import Voice
 from plugin_server.errors import DeviceUnavailable
 
 DEVICES = (
