@@ -59,7 +59,7 @@ class Daemon:
     settings: Settings
     endpoints: Endpoints
     engine: EngineClient
-    studio: ClipGenerator
+    generator: ClipGenerator
     jobs: Jobs
     library: Library
     network: Network
@@ -82,7 +82,9 @@ def build_player(settings: Settings) -> Player:
     return Player(lambda name: PortAudioOutput(name, settings.sample_rate, latency_s))
 
 
-def build_studio(settings: Settings, bundles: BundleRegistry, engine: EngineClient, library: Library) -> ClipGenerator:
+def build_generator(
+    settings: Settings, bundles: BundleRegistry, engine: EngineClient, library: Library
+) -> ClipGenerator:
     """Return the generator of these settings, which enters what it makes into the library."""
     finish = FinishSettings(sample_rate=settings.sample_rate, loudness_lufs=settings.loudness_lufs)
     generator_settings = GeneratorSettings(settings.clip_folder, settings.model, settings.bits, finish)
@@ -90,12 +92,12 @@ def build_studio(settings: Settings, bundles: BundleRegistry, engine: EngineClie
 
 
 @contextmanager
-def open_studio(settings: Settings) -> Iterator[tuple[ClipGenerator, EngineClient]]:
+def open_generator(settings: Settings) -> Iterator[tuple[ClipGenerator, EngineClient]]:
     """Yield a generator without a daemon, whose engine starts when it is needed and is stopped at the end."""
     engine = build_engine(settings)
     library = build_library(settings)
     try:
-        yield build_studio(settings, BundleRegistry(bundle_folders()), engine, library), engine
+        yield build_generator(settings, BundleRegistry(bundle_folders()), engine, library), engine
     finally:
         engine.stop()
         library.close()
@@ -123,7 +125,7 @@ def _build_parts(settings: Settings, player: Player, folders: tuple[Path, ...], 
     bundles.bundles()
     engine = build_engine(settings, folders)
     library = build_library(settings, trash)
-    generator = build_studio(settings, bundles, engine, library)
+    generator = build_generator(settings, bundles, engine, library)
     jobs = Jobs(generator, settings.queue_size)
     bank = LoadedBank(BankRegistry(settings.bank_folders), generator.find_existing, settings.bank)
     return _Parts(settings, engine, bundles, library, generator, jobs, player, bank)
@@ -161,7 +163,7 @@ def _build_protocol(parts: _Parts, network: Network) -> _Protocol:
     banks = BankCommands(parts.bank, bank_thread, generator, events, player, replies)
     slots = SlotTrigger(parts.bank, bank_thread, banks.refresh_clips, events, playback.play, replies)
 
-    # All who follow are sent an event before a bank looks for the clip that it tells of.
+    # All who follow are sent an event before a bank looks for the clip that it is about.
     for on_event in (events.on_event, banks.on_event, slots.on_event):
         jobs.subscribe(on_event)
     handlers: dict[str, Handler] = {}

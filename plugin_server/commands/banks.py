@@ -64,11 +64,11 @@ def list_banks(settings: Settings) -> None:
 
 def show_bank(settings: Settings, name: str) -> None:
     """Print the slots of a bank, and which have their clip. Raises UnknownBank, BadFile and what the model raises."""
-    from plugin_server.server import open_studio
+    from plugin_server.server import open_generator
 
     bank = _open_registry(settings).find(name)
-    with open_studio(settings) as (studio, _):
-        rows = [_slot_row(number, slot, studio) for number, slot in enumerate(bank.slots)]
+    with open_generator(settings) as (generator, _):
+        rows = [_slot_row(number, slot, generator) for number, slot in enumerate(bank.slots)]
     lines = table_lines([("", "name", "s", "note", "clip", "prompt"), *rows])
     print(f"{bank.name}: {plain(bank.description)}")
     print(f"    {lines[0]}")
@@ -81,15 +81,15 @@ def check_banks(settings: Settings, names: Sequence[str]) -> None:
 
     Raises BadFile at the end when one of them cannot be used, and UnknownBank.
     """
-    from plugin_server.server import open_studio
+    from plugin_server.server import open_generator
 
     registry = _open_registry(settings)
     paths = registry.paths()
     bad = 0
-    with open_studio(settings) as (studio, _):
+    with open_generator(settings) as (generator, _):
         for name in names or paths:
             path = _path_of(name, registry)
-            problems = list(_problems(path, studio))
+            problems = list(_problems(path, generator))
             bad += bool(problems)
             print("\n".join(problems) or f"{path.stem}: all is well")
     if bad:
@@ -98,16 +98,16 @@ def check_banks(settings: Settings, names: Sequence[str]) -> None:
 
 def render_bank(settings: Settings, name: str) -> tuple[Bank, list[ClipMade]]:
     """Make the clips that a bank lacks, and print where all of them are."""
-    from plugin_server.server import open_studio
+    from plugin_server.server import open_generator
     from plugin_server.studio.requests import RenderBank
 
     bank = _open_registry(settings).find(name)
-    with open_studio(settings) as (studio, _), ProgressBar() as bar:
+    with open_generator(settings) as (generator, _), ProgressBar() as bar:
         rest: Request | None = RenderBank(bank.name, tuple(slot.request for slot in bank.slots))
         made: list[ClipMade] = []
         while rest:
-            rest = studio.run(rest, bar.show, made.append)
-        found = [studio.find_existing(slot.request) for slot in bank.slots]
+            rest = generator.run(rest, bar.show, made.append)
+        found = [generator.find_existing(slot.request) for slot in bank.slots]
     clips: list[ClipMade] = []
     for slot, clip in zip(bank.slots, found, strict=True):
         if clip is None:
@@ -156,13 +156,13 @@ def _row(name: str, path: Path, settings: Settings) -> tuple[str, ...]:
     return (name, f"{len(bank.slots)} slots", own, plain(bank.description))
 
 
-def _slot_row(number: int, slot: Slot, studio: ClipGenerator) -> tuple[str, ...]:
+def _slot_row(number: int, slot: Slot, generator: ClipGenerator) -> tuple[str, ...]:
     from plugin_server.studio.planning import check, clip_seconds
 
-    card = studio.card(slot.request.model)
+    card = generator.card(slot.request.model)
     check(slot.request, card)
     note = "" if slot.note is None else str(slot.note)
-    made = "made" if studio.find_existing(slot.request) else ""
+    made = "made" if generator.find_existing(slot.request) else ""
     return (
         str(number),
         plain(slot.name),
@@ -173,7 +173,7 @@ def _slot_row(number: int, slot: Slot, studio: ClipGenerator) -> tuple[str, ...]
     )
 
 
-def _problems(path: Path, studio: ClipGenerator) -> Iterable[str]:
+def _problems(path: Path, generator: ClipGenerator) -> Iterable[str]:
     from plugin_server.studio.banks.files import read_bank
     from plugin_server.studio.image_fingerprints import require_images
 
@@ -184,7 +184,7 @@ def _problems(path: Path, studio: ClipGenerator) -> Iterable[str]:
         return
     for number, slot in enumerate(bank.slots):
         try:
-            studio.check(slot.request)
+            generator.check(slot.request)
             require_images(slot.request.images)
         except ClipsonicError as error:
             yield f"{path}: slot {number}: {error}"

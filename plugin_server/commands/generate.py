@@ -72,24 +72,24 @@ def run(options: argparse.Namespace) -> None:
 
 
 def generate_clips(settings: Settings, words: Sequence[str], like: Path | None, given: Mapping[str, Any]) -> None:
-    """Make clips here and now and print a line for each: the daemon's studio and engine, without its sockets.
+    """Make clips here and now and print a line for each: the daemon's generator and engine, without its sockets.
 
     `words` are the prompt and perhaps its length, `given` holds fields of Generate; with `like` both change the
     request that a file was made by. Raises BadArgument, and what planning and the engine raise.
     """
-    from plugin_server.server import open_studio
+    from plugin_server.server import open_generator
     from plugin_server.studio.planning import check
 
-    with open_studio(settings) as (studio, engine):
+    with open_generator(settings) as (generator, engine):
         model = str(given.get("model", ""))
-        given = {**_words_as_fields(words, given, lambda: studio.card(model).lengths), **given}
+        given = {**_words_as_fields(words, given, lambda: generator.card(model).lengths), **given}
         request, checksum = _build_request(like, given)
-        card = studio.card(request.model)
+        card = generator.card(request.model)
         check(request, card)
         if checksum and engine.load(card.name).checksum != checksum:
             print(f"note: {like} was made by another version of {card.name}; this clip will differ")
         with ProgressBar() as bar:
-            studio.run(request, bar.show, lambda clip: _print_clip(bar, clip))
+            generator.run(request, bar.show, lambda clip: _print_clip(bar, clip))
 
 
 def _print_clip(bar: ProgressBar, clip: ClipMade) -> None:

@@ -186,17 +186,17 @@ class ClipCommands:
 
 def other_seed(seed: int | None) -> int:
     """Return a random seed that is not this one."""
-    drawn = secrets.randbelow(SEED_LIMIT)
-    return drawn + 1 if seed is not None and drawn >= seed else drawn
+    other = secrets.randbelow(SEED_LIMIT)
+    return other + 1 if seed is not None and other >= seed else other
 
 
 def _clip_info(clip: ClipRecord) -> Reply:
-    made = datetime.fromtimestamp(clip.file.created_at).isoformat(" ", "seconds")
+    created_at = datetime.fromtimestamp(clip.file.created_at).isoformat(" ", "seconds")
     # An int of OSC has 32 bits; a file that was tampered with may name more.
     seed, take = min(clip.file.seed, SEED_LIMIT), min(clip.file.take, SEED_LIMIT)
-    text = (clip.file.prompt[:MAX_TEXT], clip.tags[:MAX_TEXT])
+    texts = (clip.file.prompt[:MAX_TEXT], clip.tags[:MAX_TEXT])
     head = (clip.id[:64], str(clip.path), float(clip.file.seconds), int(clip.is_starred), clip.state.value)
-    return ("/clip.info", *head, seed, take, clip.file.model[:64], made, *text)
+    return ("/clip.info", *head, seed, take, clip.file.model[:64], created_at, *texts)
 
 
 def _page(address: str, page: Page, first: int) -> list[Reply]:

@@ -169,7 +169,7 @@ class SlotTrigger:
         if pending.played is None:
             pending.played = asyncio.create_task(self._play_rendered(pending))
         clip = await pending.played
-        # Of a failure the job tells.
+        # The job itself sends why it failed.
         return [_done(trigger, clip, pending.request.id)] if clip else []
 
     async def _play_rendered(self, pending: _PendingRender) -> ClipMade | None:
@@ -188,9 +188,9 @@ class SlotTrigger:
         self._refresh_clips([trigger.peer])
 
     def _find_pending(self, trigger: _Trigger) -> _PendingRender | None:
-        wanted = (trigger.bank, trigger.number, trigger.slot.request)
+        key = (trigger.bank, trigger.number, trigger.slot.request)
         for pending in self._pending.values():
-            if (pending.request.name, pending.request.number, pending.request.request) == wanted:
+            if (pending.request.name, pending.request.number, pending.request.request) == key:
                 return pending
         return None
 

@@ -9,8 +9,7 @@ import pytest
 
 from plugin_server.audio.formats.files import read_clip, read_recipe
 from plugin_server.client import Client
-from plugin_server.protocol.commands import clips
-from plugin_server.protocol.commands import thread as clerk
+from plugin_server.protocol.commands import clips, thread
 from plugin_server.protocol.commands.clips import other_seed
 from plugin_server.settings import Settings
 from plugin_server.studio.library.scan import ScanResult
@@ -203,7 +202,7 @@ def test_the_loop_answers_others_while_the_library_works(daemon, monkeypatch):
 
 def test_commands_that_find_too_many_waiting_are_refused(daemon, monkeypatch):
     gate = threading.Event()
-    monkeypatch.setattr(clerk, "MAX_WAITING", 2)
+    monkeypatch.setattr(thread, "MAX_WAITING", 2)
     monkeypatch.setattr(daemon.daemon.library, "scan", lambda: gate.wait(5))
     with daemon.client() as client:
         for _ in range(3):
