@@ -42,14 +42,19 @@ def read_data_paths(options: argparse.Namespace) -> "DataPaths":
     return DataPaths(**{name: getattr(options, name) for name in ("corpus", "runs", "licences", *DATA_ARGUMENTS)})
 
 
-def add_video_arguments(parser: argparse.ArgumentParser, *, config_required: bool) -> None:
+VIDEO_CONFIG = "embedding, network and training on videos, as in configs/"
+
+
+def add_video_arguments(
+    parser: argparse.ArgumentParser, *, config_required: bool, config_help: str = VIDEO_CONFIG
+) -> None:
     """Add the arguments that say which videos are read, and how."""
     parser.add_argument("--list", type=Path, nargs="+", default=[], help="lists of VGGSound or MUSIC that name them")
     parser.add_argument(
         "--config",
         type=Path,
         required=config_required,
-        help="embedding, network and training on videos, as in configs/",
+        help=config_help,
     )
     parser.add_argument("--workers", type=int, default=1, help="processes that read videos (default: 1)")
 

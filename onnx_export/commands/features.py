@@ -27,4 +27,4 @@ def run(options: argparse.Namespace) -> None:
     print(f"{len(dataset)} clips of {dataset.n_embedding} numbers a frame, {dataset.embedding}: {splits}")
     for reason, n in dataset.skipped.items():
         print(f"left out: {n} ({reason})")
-    print(f"features: {dataset.place.absolute()}")
+    print(f"features: {dataset.folder.absolute()}")

@@ -1,13 +1,33 @@
-"""What `python -m onnx_export train` does, by network. Each has its checkpoint among the runs, under its name."""
+"""`python -m onnx_export train`: one trainer a network. Each has its checkpoint among the runs, under its name."""
 
 import argparse
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
+from onnx_export.clipsonic.embedding_names import CLIPSONIC_EMBEDDING
 from onnx_export.commands.arguments import Subparsers, add_data_arguments, add_video_arguments, read_data_paths
 
+if TYPE_CHECKING:
+    from onnx_export.clipsonic.training.conditioning import Conditioning
+    from onnx_export.clipsonic.training.datasets import DataPaths
+    from onnx_export.clipsonic.training.denoiser import DenoiserTraining
+    from onnx_export.clipsonic.training.prior import EmbeddingPairs
+    from onnx_export.data.sounds import SoundDataset
+    from onnx_export.training.run import TrainingRun
+
+
+CONFIG_HELP = "shape of the network and its training as TOML; with --videos, as in configs/"
 VIDEO_NETWORK = "denoiser-iq"
-"""What real videos teach."""
+"""The network that real videos train."""
+
+DISTILLATION_SHARE = (6, 10)
+"""Part of a variant's steps, as a fraction, that come before guidance is distilled."""
+
+
+C = TypeVar("C")
+Trainer: TypeAlias = "Callable[[argparse.Namespace, DataPaths, TrainingRun], None]"
 
 
 def add(subparsers: Subparsers) -> None:
@@ -18,7 +38,8 @@ def add(subparsers: Subparsers) -> None:
     parser.add_argument("--device", default="cpu", help="torch device (default: cpu)")
     parser.add_argument("--threads", type=int, help="processor threads")
     parser.add_argument("--videos", type=Path, help="denoiser-iq: folder of videos, in place of corpus and pictures")
-    add_video_arguments(parser, config_required=False)
+    add_video_arguments(parser, config_required=False, config_help=CONFIG_HELP)
+    parser.add_argument("--seed", type=int, help="of all that is random (default: the checkpoint's, or a new one)")
     parser.add_argument("--backbone", type=Path, help="denoisers: begin with this checkpoint, its conditions forgotten")
     parser.add_argument("--adversarial-from", type=int, help="vocoder: first step with discriminators")
     add_data_arguments(parser)
@@ -30,60 +51,152 @@ def run(options: argparse.Namespace) -> None:
     train(options, read_data_paths(options))
 
 
-def train(options: argparse.Namespace, sources) -> None:
-    """One network, from where it stopped. Raises ValueError where a source or --steps is missing."""
+def train(options: argparse.Namespace, paths: "DataPaths") -> None:
+    """Train one network, from where it stopped. Raises ValueError where a source or --steps is missing."""
     if options.videos and options.network != VIDEO_NETWORK:
         raise ValueError(f"--videos teach {VIDEO_NETWORK} alone, not {options.network}")
-    if not options.steps and not (options.videos and options.config):
+    if not options.steps and not options.config:
         raise ValueError("--steps is needed: how many in all, those done before included")
     import torch
 
+    from onnx_export.training.run import TrainingRun
+
     limit_threads(options.threads)
     path = options.runs / f"{options.network}.pt"
-    TRAINERS[options.network](sources, options, path, torch.device(options.device))
+    run = TrainingRun(path, torch.device(options.device), options.seed, options.workers, options.backbone)
+    TRAINERS[options.network](options, paths, run)
 
 
 def limit_threads(n: int | None) -> None:
-    """Of PyTorch; as many as it likes when not told."""
+    """Limit the processor threads of PyTorch; it takes as many as it likes where `n` is None."""
     import torch
 
     if n:
         torch.set_num_threads(n)
 
 
-def _train_text(sources, options: argparse.Namespace, path: Path, device) -> None:
-    from onnx_export.clipsonic.models.text_tower import TextTowerSize
+def _configure(options: argparse.Namespace, defaults: C) -> C:
+    """Return the settings of --config, or the defaults, with --steps in place of theirs where it is given.
+
+    `defaults` is a dataclass with a field `training`; the file has a table for each of its fields.
+    """
+    from onnx_export.config import read_tables
+
+    config: Any = read_tables(options.config, type(defaults)) if options.config else defaults
+    if options.steps:
+        config = replace(config, training=replace(config.training, steps=options.steps))
+    return config
+
+
+def _train_text(options: argparse.Namespace, paths: "DataPaths", run: "TrainingRun") -> None:
+    from onnx_export.clipsonic.configs import TextConfig
     from onnx_export.clipsonic.training.datasets import TextTargets
-    from onnx_export.clipsonic.training.text_tower import TextTraining, train_text
+    from onnx_export.clipsonic.training.text_tower import train_text
 
-    material = TextTargets(sources)
-    training = TextTraining(steps=options.steps)
-    train_text(material.lessons(), material.word_vectors(), TextTowerSize(), training, path, device)
+    config = _configure(options, TextConfig())
+    targets = TextTargets(paths, paths.sounds())
+    train_text(targets.distillation_sets(), targets.token_vectors(), config.text, config.training, run)
 
 
-def _train_denoiser(sources, options: argparse.Namespace, path: Path, device) -> None:
-    """On words; with pictures, on either at random."""
-    from onnx_export.clipsonic.training.conditioning import Conditioning, MixedConditioning
+def _train_image(options: argparse.Namespace, paths: "DataPaths", run: "TrainingRun") -> None:
+    from onnx_export.clipsonic.configs import ImageConfig
+    from onnx_export.clipsonic.models.image_tower import ImageNetTeacher
+    from onnx_export.clipsonic.training.datasets import load_text_tower
+    from onnx_export.clipsonic.training.image_tower import ImageTeachers, train_image
+
+    config = _configure(options, ImageConfig())
+    imagenet = ImageNetTeacher(paths.need("imagenet"))
+    teachers = ImageTeachers(load_text_tower(options.runs / "text.pt"), imagenet)
+    train_image(paths.pictures(), teachers, config.image, config.training, run, paths.held_out_pictures())
+
+
+def _train_clap(options: argparse.Namespace, paths: "DataPaths", run: "TrainingRun") -> None:
+    from onnx_export.clipsonic.configs import ClapConfig
+    from onnx_export.clipsonic.training.clap import train_clap
+    from onnx_export.clipsonic.training.datasets import text_conditioning
+
+    config = _configure(options, ClapConfig())
+    dataset = replace(paths, mel=config.mel).sound_dataset()
+    train_clap(text_conditioning(dataset, paths), config.clap, config.training, run)
+
+
+def _train_vocoder(options: argparse.Namespace, paths: "DataPaths", run: "TrainingRun") -> None:
+    from onnx_export.clipsonic.configs import VocoderConfig
+    from onnx_export.clipsonic.training.vocoder import train_vocoder
+
+    config = _configure(options, VocoderConfig())
+    training = config.training
+    if options.adversarial_from is not None:
+        training = replace(training, adversarial_from=options.adversarial_from)
+    train_vocoder(replace(paths, mel=config.mel).sound_dataset(), config.vocoder, training, run)
+
+
+def _train_denoiser(options: argparse.Namespace, paths: "DataPaths", run: "TrainingRun") -> None:
+    """Train on words; with pictures, on either at random."""
+    from onnx_export.clipsonic.training.conditioning import MixedConditioning
     from onnx_export.clipsonic.training.datasets import image_conditioning, text_conditioning
     from onnx_export.clipsonic.training.denoiser import DenoiserTraining
 
-    conditions: Conditioning = text_conditioning(sources)
-    if sources.images:
-        conditions = MixedConditioning(conditions, image_conditioning(sources))
-    _teach(sources, options, path, device, conditions, DenoiserTraining(steps=options.steps))
+    def conditioning(dataset: "SoundDataset") -> "Conditioning":
+        words = text_conditioning(dataset, paths)
+        return MixedConditioning(words, image_conditioning(dataset, paths)) if paths.images else words
+
+    _train_on_sounds(options, paths, run, conditioning, DenoiserTraining())
 
 
-def _train_iq(sources, options: argparse.Namespace, path: Path, device) -> None:
-    """On frames of videos, or without any on pictures as if they had been filmed."""
+def _train_denoiser_iq(options: argparse.Namespace, paths: "DataPaths", run: "TrainingRun") -> None:
+    """Train on frames of videos, or without any on pictures as if the sounds had been filmed."""
     from onnx_export.clipsonic.training.datasets import image_conditioning
 
     if options.videos:
-        _train_on_videos(options, path, device)
-    else:
-        _teach(sources, options, path, device, image_conditioning(sources), _training_of_variant(options))
+        _train_on_videos(options, run)
+        return
+    _train_on_sounds(options, paths, run, lambda dataset: image_conditioning(dataset, paths), _variant(options))
 
 
-def _train_on_videos(options: argparse.Namespace, path: Path, device) -> None:
+def _train_denoiser_clap_tta(options: argparse.Namespace, paths: "DataPaths", run: "TrainingRun") -> None:
+    """Train on words as the contrastive model of words and sounds has them."""
+    from onnx_export.clipsonic.embedding_names import CLAP_EMBEDDING
+    from onnx_export.clipsonic.training.datasets import clap_conditioning
+
+    def conditioning(dataset: "SoundDataset") -> "Conditioning":
+        return clap_conditioning(dataset, paths)
+
+    _train_on_sounds(options, paths, run, conditioning, _variant(options), CLAP_EMBEDDING)
+
+
+def _variant(options: argparse.Namespace) -> "DenoiserTraining":
+    """Return hyperparameters that are short, and gentle with the backbone.
+
+    Guidance is distilled once the condition is known.
+    """
+    from onnx_export.clipsonic.training.denoiser import DenoiserTraining
+
+    part, whole = DISTILLATION_SHARE
+    training = DenoiserTraining(learning_rate=5e-4)
+    steps = options.steps or training.steps
+    return replace(training, steps=steps, guidance_distillation_from=steps * part // whole)
+
+
+def _train_on_sounds(
+    options: argparse.Namespace,
+    paths: "DataPaths",
+    run: "TrainingRun",
+    condition: "Callable[[SoundDataset], Conditioning]",
+    training: "DenoiserTraining",
+    embedding: str = CLIPSONIC_EMBEDDING,
+) -> None:
+    """Train a denoiser on the catalogue, which is read once: `condition` is given the dataset it has embeddings for."""
+    from onnx_export.clipsonic.configs import DenoiserConfig
+    from onnx_export.clipsonic.training.denoiser import train_denoiser
+
+    config = _configure(options, DenoiserConfig(training=training))
+    conditioning = condition(replace(paths, mel=config.mel).sound_dataset())
+    size = replace(config.denoiser, n_embedding=conditioning.size)
+    train_denoiser(conditioning, size, config.training, run, embedding)
+
+
+def _train_on_videos(options: argparse.Namespace, run: "TrainingRun") -> None:
     from onnx_export.clipsonic.training.conditioning import FrameConditioning
     from onnx_export.clipsonic.training.denoiser import train_denoiser
     from onnx_export.config import read_config
@@ -94,117 +207,47 @@ def _train_on_videos(options: argparse.Namespace, path: Path, device) -> None:
     config = read_config(options.config)
     videos = extract_features(options.videos, options.list, config, options.runs, options.device, options.workers)
     training = replace(config.training, steps=options.steps or config.training.steps)
-    conditions = FrameConditioning(videos, videos.n_embedding)
-    train_denoiser(
-        videos,
-        conditions,
-        config.mel,
-        config.denoiser,
-        training,
-        path,
-        device,
-        videos.embedding,
-        options.backbone,
-        options.workers,
+    train_denoiser(FrameConditioning(videos), config.denoiser, training, run, videos.embedding)
+
+
+def _train_prior_pd(options: argparse.Namespace, paths: "DataPaths", run: "TrainingRun") -> None:
+    """Train on pictures and their captions alone."""
+    from onnx_export.clipsonic.training.datasets import load_text_tower
+
+    tower = load_text_tower(paths.runs / "text.pt")
+    held_out = paths.held_out_image_dataset()
+    _train_prior(
+        options, run, paths.image_dataset().caption_pairs(tower), held_out.caption_pairs(tower) if held_out else None
     )
 
 
-def _train_clap_tta(sources, options: argparse.Namespace, path: Path, device) -> None:
-    """On words where the contrastive model of words and sounds has them."""
-    from onnx_export.clipsonic.embedding_names import CLAP_EMBEDDING
-    from onnx_export.clipsonic.training.datasets import clap_conditioning
-
-    _teach(sources, options, path, device, clap_conditioning(sources), _training_of_variant(options), CLAP_EMBEDDING)
-
-
-def _training_of_variant(options: argparse.Namespace):
-    """Short, and gentle with the backbone; guidance is taught once the condition is known."""
-    from onnx_export.clipsonic.training.denoiser import DenoiserTraining
-
-    return DenoiserTraining(steps=options.steps, guide_from=options.steps * 6 // 10, learning_rate=5e-4)
-
-
-def _teach(sources, options: argparse.Namespace, path: Path, device, conditions, training, embedding="") -> None:
-    from onnx_export.clipsonic.embedding_names import CLIPSONIC_EMBEDDING
-    from onnx_export.clipsonic.models.denoiser import DenoiserSize
-    from onnx_export.clipsonic.training.denoiser import train_denoiser
-    from plugin_server.audio.spectral import MelSettings
-
-    train_denoiser(
-        sources.sound_dataset(),
-        conditions,
-        MelSettings(),
-        DenoiserSize(n_embedding=conditions.size),
-        training,
-        path,
-        device,
-        embedding or CLIPSONIC_EMBEDDING,
-        options.backbone,
-    )
-
-
-def _train_clap(sources, options: argparse.Namespace, path: Path, device) -> None:
-    from onnx_export.clipsonic.models.clap import ClapSize
-    from onnx_export.clipsonic.training.clap import ClapTraining, train_clap
+def _train_prior_sd(options: argparse.Namespace, paths: "DataPaths", run: "TrainingRun") -> None:
+    """Train on the pairs of the data: wordings of sounds, and pictures of their sources."""
     from onnx_export.clipsonic.training.datasets import text_conditioning
 
-    training = ClapTraining(steps=options.steps)
-    train_clap(sources.sound_dataset(), text_conditioning(sources), ClapSize(), training, path, device)
+    wordings = text_conditioning(paths.sound_dataset(), paths).embeddings
+    _train_prior(options, run, paths.image_dataset().sound_pairs(wordings), None)
 
 
-def _train_prior_pd(sources, options: argparse.Namespace, path: Path, device) -> None:
-    """On pictures and their captions alone."""
-    from onnx_export.clipsonic.training.datasets import load_text_tower
+def _train_prior(
+    options: argparse.Namespace, run: "TrainingRun", pairs: "EmbeddingPairs", held_out: "EmbeddingPairs | None"
+) -> None:
+    from onnx_export.clipsonic.configs import PriorConfig
+    from onnx_export.clipsonic.training.prior import train_prior
 
-    tower = load_text_tower(sources.runs / "text.pt")
-    _teach_prior(sources.image_dataset().captioned(tower), options, path, device)
-
-
-def _train_prior_sd(sources, options: argparse.Namespace, path: Path, device) -> None:
-    """On the pairs of the data."""
-    from onnx_export.clipsonic.training.datasets import text_conditioning
-
-    _teach_prior(sources.image_dataset().scored(text_conditioning(sources).embeddings), options, path, device)
+    config = _configure(options, PriorConfig())
+    train_prior(pairs, config.prior, config.training, run, CLIPSONIC_EMBEDDING, held_out)
 
 
-def _teach_prior(pairs, options: argparse.Namespace, path: Path, device) -> None:
-    from onnx_export.clipsonic.embedding_names import CLIPSONIC_EMBEDDING
-    from onnx_export.clipsonic.models.prior import PriorSize
-    from onnx_export.clipsonic.training.prior import PriorTraining, train_prior
-
-    train_prior(pairs, PriorSize(), PriorTraining(steps=options.steps), path, device, CLIPSONIC_EMBEDDING)
-
-
-def _train_vocoder(sources, options: argparse.Namespace, path: Path, device) -> None:
-    from onnx_export.clipsonic.models.vocoder import VocoderSize
-    from onnx_export.clipsonic.training.vocoder import VocoderTraining, train_vocoder
-    from plugin_server.audio.spectral import MelSettings
-
-    training = VocoderTraining(steps=options.steps)
-    if options.adversarial_from is not None:
-        training = replace(training, adversarial_from=options.adversarial_from)
-    train_vocoder(sources.sound_dataset(), MelSettings(), VocoderSize(), training, path, device)
-
-
-def _train_image(sources, options: argparse.Namespace, path: Path, device) -> None:
-    from onnx_export.clipsonic.models.image_tower import ImageNetTeacher, ImageTowerSize
-    from onnx_export.clipsonic.training.datasets import load_text_tower
-    from onnx_export.clipsonic.training.image_tower import ImageTraining, train_image
-
-    training = ImageTraining(steps=options.steps)
-    teacher, texts = ImageNetTeacher(sources.need("imagenet")), load_text_tower(options.runs / "text.pt")
-    train_image(sources.pictures(), texts, teacher, ImageTowerSize(), training, path, device)
-
-
-TRAINERS = {
+TRAINERS: dict[str, Trainer] = {
     "text": _train_text,
     "image": _train_image,
     "clap": _train_clap,
     "vocoder": _train_vocoder,
     "denoiser": _train_denoiser,
-    "denoiser-iq": _train_iq,
-    "denoiser-clap-tta": _train_clap_tta,
+    "denoiser-iq": _train_denoiser_iq,
+    "denoiser-clap-tta": _train_denoiser_clap_tta,
     "prior-pd": _train_prior_pd,
     "prior-sd": _train_prior_sd,
 }
-"""By network."""
+"""Networks that can be trained, by name."""

@@ -1,4 +1,4 @@
-"""Who made the sounds and pictures that a model was trained on."""
+"""The people behind the sounds and pictures that a model was trained on."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -6,20 +6,20 @@ from pathlib import Path
 from typing import Protocol
 
 
-class Credited(Protocol):
-    """A row of a catalogue."""
+class CatalogRow(Protocol):
+    """A row of a catalogue of sounds or pictures, with its licence."""
 
     source: str
     licence: str
     attribution: str
 
 
-def write_attributions(made: dict[str, Sequence[Credited]], path: Path) -> None:
-    """Markdown tables under their titles: source, licence, how many, and the people to name."""
-    path.write_text("\n\n".join(_table(title, rows) for title, rows in made.items() if rows) + "\n", "utf-8")
+def write_attributions(sections: dict[str, Sequence[CatalogRow]], path: Path) -> None:
+    """Write a Markdown table for each title: source, licence, how many, and the people to name."""
+    path.write_text("\n\n".join(_table(title, rows) for title, rows in sections.items() if rows) + "\n", "utf-8")
 
 
-def _table(title: str, rows: Sequence[Credited]) -> str:
+def _table(title: str, rows: Sequence[CatalogRow]) -> str:
     groups: dict[tuple[str, str], list[str]] = defaultdict(list)
     for row in rows:
         groups[row.source, row.licence].append(row.attribution)

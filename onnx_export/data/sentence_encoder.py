@@ -21,10 +21,10 @@ class SentenceEncoder:
     """Sentences to unit vectors (Reimers and Gurevych 2019: mean pooling, then normalised)."""
 
     def __init__(self, folder: Path):
-        """`folder` holds config.json, tokenizer.json and model.safetensors; raises ValueError on other weights."""
-        found = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
-        if found != MINILM_SHA256:
-            raise ValueError(f"{folder}/model.safetensors has sha256 {found}, expected {MINILM_SHA256}")
+        """Read config.json, tokenizer.json and model.safetensors; raise ValueError on other weights."""
+        checksum = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+        if checksum != MINILM_SHA256:
+            raise ValueError(f"{folder}/model.safetensors has sha256 {checksum}, expected {MINILM_SHA256}")
         self._operators = declare_missing_operators()
         from transformers import AutoModel, AutoTokenizer
 
@@ -33,7 +33,7 @@ class SentenceEncoder:
 
     @torch.no_grad()
     def encode(self, sentences: Sequence[str], batch: int = 256) -> np.ndarray:
-        """Unit vectors, float32 (n, 384), in the order of `sentences`."""
+        """Return unit vectors, float32 (n, 384), in the order of `sentences`."""
         order = sorted(range(len(sentences)), key=lambda i: len(sentences[i]))
         out = np.empty((len(sentences), self.model.config.hidden_size), np.float32)
         for start in range(0, len(order), batch):
@@ -55,7 +55,7 @@ class SentenceEncoder:
         return out
 
     def encode_cached(self, sentences: Sequence[str], folder: Path) -> np.ndarray:
-        """As `encode`, kept in `folder` under a name of the sentences."""
+        """Return the same as `encode`, stored in `folder` under a name of the sentences."""
         key = hashlib.blake2s("\n".join(sentences).encode()).hexdigest()[:12]
         path = folder / f"sentences-{key}.npy"
         if not path.exists():

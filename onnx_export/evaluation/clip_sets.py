@@ -177,11 +177,12 @@ def generate(
         conditioning=conditioning or model.card.default_conditioning,
     )
     samples = model.run(params, lambda _fraction, _stage: None, Cancellation()).samples[:, 0]
-    return normalise_level(samples[: round(seconds * model.sample_rate)])
+    return normalise_level(samples[: round(seconds * model.sample_rate)], model.sample_rate)
 
 
-def white_noise_for(clips: Sequence[EvalClip]) -> list[EvalClip]:
+def white_noise_for(clips: Sequence[EvalClip], sample_rate: int) -> list[EvalClip]:
     """Return white noise as long as each of the clips, at the corpus' level."""
     rng = np.random.default_rng(0)
-    waves = [normalise_level(rng.standard_normal(len(clip.wave)).astype(np.float32)) for clip in clips]
+    noise = (rng.standard_normal(len(clip.wave)).astype(np.float32) for clip in clips)
+    waves = [normalise_level(wave, sample_rate) for wave in noise]
     return [clip.with_wave(wave) for wave, clip in zip(waves, clips, strict=True)]

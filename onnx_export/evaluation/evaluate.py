@@ -174,7 +174,7 @@ def build_clip_sets(
         groups["found"] = search.search(label_prompts, n_takes)
         clips["found by caption"] = [hits[0] for hits in search.search([(c.prompt, c.label) for c in real])]
         clips["found by paraphrase"] = [hits[0] for hits in search.search(paraphrases)]
-    clips["white noise"] = white_noise_for(real)
+    clips["white noise"] = white_noise_for(real, model.sample_rate)
     return clips, groups
 
 

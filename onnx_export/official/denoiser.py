@@ -9,6 +9,7 @@ import torch
 from onnx_export.clipsonic.embedding_names import CLIPSONIC_EMBEDDING
 from onnx_export.clipsonic.models.denoiser import Denoiser, DenoiserSize
 from onnx_export.official.error_text import error_sentence
+from onnx_export.training.checkpoint import CheckpointMetadata
 from plugin_server.engine.bundles.card import Embedding
 
 HEAD_WIDTH = 64
@@ -36,9 +37,9 @@ def load_denoiser(path: Path) -> LoadedDenoiser:
     except Exception as error:
         expected = "a checkpoint of python -m onnx_export train denoiser"
         raise ValueError(f"denoiser: {path} cannot be read as {expected}: {error_sentence(error)}") from error
-    embedding = Embedding(saved.get("embedding", CLIPSONIC_EMBEDDING), module.size.n_embedding)
-    conditions = tuple(kind for kind in saved.get("conditions", "").split(",") if kind)
-    return LoadedDenoiser(module.eval(), embedding, conditions)
+    metadata = CheckpointMetadata.from_saved(saved)
+    embedding = Embedding(metadata.embedding or CLIPSONIC_EMBEDDING, module.size.n_embedding)
+    return LoadedDenoiser(module.eval(), embedding, metadata.conditions)
 
 
 def _size(weights: Mapping[str, torch.Tensor], saved: Mapping) -> DenoiserSize:
@@ -51,7 +52,7 @@ def _size(weights: Mapping[str, torch.Tensor], saved: Mapping) -> DenoiserSize:
         patch=patch_numbers // n_mels,
         width=width,
         depth=len({name.split(".")[1] for name in weights if name.startswith("blocks.")}),
-        heads=int(saved.get("heads", max(1, width // HEAD_WIDTH))),
+        heads=CheckpointMetadata.from_saved(saved).heads or max(1, width // HEAD_WIDTH),
         expansion=weights["blocks.0.feed.0.weight"].shape[0] // width,
         context=weights["to_context.weight"].shape[0] // width,
     )

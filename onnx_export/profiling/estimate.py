@@ -41,7 +41,7 @@ class Estimate:
     def total_flops(self) -> float:
         """FLOPs of all steps."""
         training = self.config.training
-        n_plain = min(training.guide_from, training.steps)
+        n_plain = min(training.guidance_distillation_from, training.steps)
         return n_plain * self.plain_flops + (training.steps - n_plain) * self.guided_flops
 
     @property
@@ -81,7 +81,7 @@ def estimate(config: Config, device: torch.device, tflops: float) -> Estimate:
     with torch.device("meta"):
         n_parameters = sum(p.numel() for p in Denoiser(config.denoiser).parameters())
     forward, backward = mean_flops(config)
-    guidance = 2 * forward * GUIDED_SHARE * (1 - training.drop_condition)
+    guidance = 2 * forward * GUIDED_SHARE * (1 - training.condition_dropout)
     activations = activation_bytes(config, device)
     speed, optimiser = measure_speed(config, device)
     plain = forward + backward

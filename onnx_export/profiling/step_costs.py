@@ -7,7 +7,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from onnx_export.clipsonic.models.denoiser import Denoiser
-from onnx_export.clipsonic.training.denoiser import CANVAS_ODDS, CANVASES_S, Batch, flow_loss
+from onnx_export.clipsonic.training.denoiser import Batch, flow_loss
+from onnx_export.clipsonic.training.denoiser_dataset import CANVASES
 from onnx_export.config import Config
 
 MEAN_CANVAS = 0.9
@@ -58,11 +59,14 @@ def count_flops(config: Config, n_clips: int, patches: int) -> tuple[int, int]:
 def mean_flops(config: Config) -> tuple[float, float]:
     """Return the mean FLOPs of a step's forward and backward, over the canvas lengths that are drawn."""
     forward = backward = 0.0
-    for canvas_s, odds in zip(CANVASES_S, CANVAS_ODDS, strict=True):
-        patches = _patches(config, canvas_s)
+    for canvas in CANVASES:
+        patches = _patches(config, canvas.seconds)
         forward_flops, backward_flops = count_flops(config, 1, patches)
         n_clips = _clips(config, patches)
-        forward, backward = forward + odds * n_clips * forward_flops, backward + odds * n_clips * backward_flops
+        forward, backward = (
+            forward + canvas.odds * n_clips * forward_flops,
+            backward + canvas.odds * n_clips * backward_flops,
+        )
     return forward, backward
 
 
@@ -72,7 +76,7 @@ def activation_bytes(config: Config, device: torch.device) -> float:
     They are extrapolated from small batches through one block and through two.
     Batches of the shortest canvases are the largest there are: tokens of the context stand before every clip.
     """
-    patches, depth = _patches(config, CANVASES_S[0]), config.denoiser.depth
+    patches, depth = _patches(config, CANVASES[0].seconds), config.denoiser.depth
     n_bytes = []
     for n_clips in SMALL_BATCHES:
         one, two = (_saved_bytes(_with_depth(config, blocks), n_clips, patches, device) for blocks in (1, 2))

@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,38 +12,70 @@ from torch import nn
 
 log = logging.getLogger(__name__)
 
+METADATA_KEY = "metadata"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointMetadata:
+    """Facts about a network that the shapes of its weights do not tell."""
+
+    embedding: str = ""
+    """Name of the joint embedding that it is conditioned on or puts out; empty where the checkpoint does not say."""
+    conditions: tuple[str, ...] = ()
+    """Kinds of conditions that a denoiser was trained on, 'text' and 'image'; empty where it does not say."""
+    heads: int | None = None
+    """Heads of a denoiser's attention."""
+    seed: int | None = None
+    """Seed of the run; None where it had none."""
+
+    @classmethod
+    def from_saved(cls, saved: Mapping[str, Any]) -> "CheckpointMetadata":
+        """Return the metadata of a checkpoint that was loaded.
+
+        Checkpoints of earlier versions have texts beside the parts, 'text,image' and '6', or nothing at all.
+        """
+        stored = saved.get(METADATA_KEY)
+        if stored is not None:
+            return cls(**stored | {"conditions": tuple(stored["conditions"])})
+        conditions, heads = saved.get("conditions", ""), saved.get("heads")
+        kinds = tuple(kind for kind in conditions.split(",") if kind)
+        return cls(saved.get("embedding", ""), kinds, int(heads) if heads else None)
+
 
 class Stateful(Protocol):
     """A part of a checkpoint: a module, an optimiser, or an average."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything `load_state_dict` needs."""
+        """Return everything that `load_state_dict` needs."""
         ...
 
     def load_state_dict(self, saved: Any, /) -> object:
-        """Go on from a saved state."""
+        """Continue from a saved state."""
         ...
 
 
 class Checkpoint:
     """A file that holds the state of named parts and the step, replaced whole."""
 
-    def __init__(self, path: Path, parts: Mapping[str, Stateful], notes: Mapping[str, str] | None = None):
-        """`notes` are kept beside the parts, as they are."""
-        self.path, self.parts, self.notes = path, parts, dict(notes or {})
+    def __init__(self, path: Path, parts: Mapping[str, Stateful], metadata: CheckpointMetadata | None = None):
+        """Name the file and its parts; nothing is read or written yet."""
+        self.path, self.parts, self.metadata = path, parts, metadata or CheckpointMetadata()
         self.start = 0
         """Step that this run began with."""
 
     def save(self, step: int) -> None:
-        """Write beside, then rename: a run stopped in the middle of a save loses nothing."""
+        """Write beside the file, then rename: a run stopped in the middle of a save loses nothing."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        beside = self.path.with_suffix(".part")
+        part_path = self.path.with_suffix(".part")
         states = {name: part.state_dict() for name, part in self.parts.items()}
-        torch.save({"step": step, **self.notes, **states}, beside)
-        os.replace(beside, self.path)
+        torch.save({"step": step, METADATA_KEY: asdict(self.metadata), **states}, part_path)
+        os.replace(part_path, self.path)
 
     def load(self) -> int:
-        """Restore every part; the step to go on from, 0 where there is no file."""
+        """Restore every part, and return the step to continue from: 0 where there is no file.
+
+        A part that the file lacks stays as it is.
+        """
         if not self.path.exists():
             return 0
         saved = torch.load(self.path, map_location="cpu", weights_only=True)
@@ -55,13 +88,21 @@ class Checkpoint:
 
 
 def load_ema(path: Path, module: nn.Module) -> int:
-    """Fill `module` with the averaged weights of a checkpoint; the step they were saved at."""
+    """Fill `module` with the averaged weights of a checkpoint, and return the step they were saved at.
+
+    The module is in evaluation mode afterwards.
+    """
     saved = torch.load(path, map_location="cpu", weights_only=True)
     module.load_state_dict(saved["average"]["state"])
     module.eval()
     return saved["step"]
 
 
-def read_metadata(path: Path, name: str, default: str) -> str:
-    """A note of a checkpoint, or the default where it has none of that name."""
-    return torch.load(path, map_location="cpu", weights_only=True, mmap=True).get(name, default)
+def read_metadata(path: Path) -> CheckpointMetadata:
+    """Return what a checkpoint says about its network; the weights are not read."""
+    return CheckpointMetadata.from_saved(torch.load(path, map_location="cpu", weights_only=True, mmap=True))
+
+
+def read_start(path: Path) -> int:
+    """Return the step that a run continues from, 0 where there is no checkpoint; the weights are not read."""
+    return torch.load(path, map_location="cpu", weights_only=True, mmap=True)["step"] if path.exists() else 0

@@ -1,22 +1,27 @@
 """Exponential moving average of a network's weights."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import nn
 
 
 class EMA:
-    """Exponential moving average of a module's parameters, kept in single precision."""
+    """Exponential moving average of a module's parameters and buffers, kept in single precision."""
 
     def __init__(self, module: nn.Module, decay: float = 0.999):
+        """Begin with the module's weights as they are; `decay` is the share of the average that a step keeps."""
         self.decay = decay
         self.count = 0
-        self.state = {k: v.detach().clone() for k, v in module.state_dict().items()}
+        self.state = {name: value.detach().clone() for name, value in module.state_dict().items()}
 
     @torch.no_grad()
     def update(self, module: nn.Module) -> None:
-        """Move a little towards the module; early on more, so that the start is forgotten."""
+        """Move the average a little towards the module.
+
+        The first updates move it further, (1 + n) / (10 + n) in place of the decay, so that the start is forgotten.
+        """
         self.count += 1
         decay = min(self.decay, (1 + self.count) / (10 + self.count))
         for name, value in module.state_dict().items():
@@ -25,12 +30,12 @@ class EMA:
             else:
                 self.state[name].copy_(value)
 
-    def state_dict(self) -> dict:
-        """Everything `load_state_dict` needs."""
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything that `load_state_dict` needs: the number of updates, and the weights."""
         return {"count": self.count, "state": self.state}
 
-    def load_state_dict(self, saved: Mapping) -> None:
-        """Go on from a saved average."""
+    def load_state_dict(self, saved: Mapping[str, Any]) -> None:
+        """Continue from a saved average."""
         self.count = saved["count"]
         for name, value in saved["state"].items():
             self.state[name].copy_(value)

@@ -1,4 +1,4 @@
-"""Features of videos for training: made once by several processes, kept in shards, memory-mapped when used."""
+"""Features of videos for training: computed once by several processes, kept in shards, memory-mapped when used."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ from onnx_export.data.sounds import Sound, split_of
 from onnx_export.joint_embeddings import JointEmbedding, embedding_name, open_embedding
 from onnx_export.video.lists import Listing, find_videos
 from onnx_export.video.prefetch import prefetch
-from onnx_export.video.reader import Clip, Cutting, Read, Video, read_video
+from onnx_export.video.reader import Cutting, ReadResult, Video, VideoClip, read_video
 from plugin_server.audio.spectral import MelSettings
 
 if TYPE_CHECKING:
@@ -29,15 +29,15 @@ log = logging.getLogger(__name__)
 FORMAT = 1
 INDEX_NAME = "index.json"
 SHARD_VIDEOS = 128
-"""What a stop may lose: some minutes of one process."""
-PICTURES_AT_ONCE = 128
+"""Videos in a shard. A run that is stopped loses those of one: some minutes of one process."""
+PICTURE_BATCH = 128
 OPEN_SHARDS = 256
 """Each open shard takes one of the files that a process may have open, often 1024."""
 
 
 @dataclass(frozen=True, slots=True)
 class FeatureSettings:
-    """What features depend on, beside the videos."""
+    """All that features depend on, beside the videos."""
 
     embedding: str
     """The joint embedding's name."""
@@ -48,25 +48,26 @@ class FeatureSettings:
 class VideoSet:
     """Clips of videos for training: log-mels beside embeddings of the frames seen meanwhile.
 
-    `sounds` has one row a clip; `splits` is 'train', 'valid' or 'test' of each; `settings` is what they were made with,
-    `embedding` the space's name and `n_embedding` its size; `skipped` counts by reason what could not be used.
+    `sounds` has one row a clip; `splits` is 'train', 'valid' or 'test' of each; `settings` is what they were computed
+    with, `mel_settings` the part of it that log-mels depend on; `embedding` is the space's name and `n_embedding` its
+    size; `skipped` counts by reason what could not be used.
     """
 
-    def __init__(self, place: Path):
-        """Of features that are complete. Raises ValueError when they are not."""
-        if not (place / INDEX_NAME).exists():
-            raise ValueError(f"{place} has no {INDEX_NAME}: features are made by `python -m onnx_export features`")
-        index = _read_json(place / INDEX_NAME)
-        self.place = place
+    def __init__(self, folder: Path):
+        """Open features that are complete. Raises ValueError when they are not."""
+        if not (folder / INDEX_NAME).exists():
+            raise ValueError(f"{folder} has no {INDEX_NAME}: features are made by `python -m onnx_export features`")
+        index = _read_json(folder / INDEX_NAME)
+        self.folder = folder
         mel, cutting = MelSettings(**index["mel"]), Cutting(**index["cutting"])
         self.settings = FeatureSettings(index["embedding"], mel, cutting)
         self.embedding = self.settings.embedding
         self.n_embedding: int = index["n_embedding"]
-        self.n_mels = mel.n_mels
+        self.mel_settings, self.n_mels = mel, mel.n_mels
         self.skipped: dict[str, int] = index["skipped"]
         self.sounds: list[Sound] = []
         self.splits: list[str] = []
-        self._places: list[tuple[int, int, int, int]] = []
+        self._locations: list[tuple[int, int, int, int]] = []
         """Shard, first number in it, frames of the mel, pictures."""
         for shard in range(index["n_shards"]):
             self._add(shard, Path(index["folder"]))
@@ -76,39 +77,39 @@ class VideoSet:
         return len(self.sounds)
 
     def __reduce__(self) -> tuple:
-        # Another process opens the files for itself.
-        return VideoSet, (self.place,)
+        """Let another process open the files for itself."""
+        return VideoSet, (self.folder,)
 
-    def _add(self, shard: int, folder: Path) -> None:
+    def _add(self, shard: int, videos: Path) -> None:
         offset = 0
-        for row in _read_json(self.place / f"{shard:05d}.json")["clips"]:
-            self.sounds.append(_sound(folder, row))
+        for row in _read_json(self.folder / f"{shard:05d}.json")["clips"]:
+            self.sounds.append(_sound(videos, row))
             self.splits.append(row["split"] or split_of(row["recording_id"]))
-            self._places.append((shard, offset, row["frames"], row["pictures"]))
+            self._locations.append((shard, offset, row["frames"], row["pictures"]))
             offset += row["frames"] * self.n_mels + row["pictures"] * self.n_embedding
 
     def _map_shard(self, shard: int) -> np.ndarray:
-        return np.memmap(self.place / f"{shard:05d}.f16", np.float16, "r")
+        return np.memmap(self.folder / f"{shard:05d}.f16", np.float16, "r")
 
     def mel(self, index: int) -> np.ndarray:
-        """Log-mel, float16 (frames, n_mels), of one clip."""
-        shard, offset, frames, _ = self._places[index]
+        """Return the log-mel, float16 (frames, n_mels), of one clip."""
+        shard, offset, frames, _ = self._locations[index]
         return self._map(shard)[offset : offset + frames * self.n_mels].reshape(frames, self.n_mels)
 
     def frames(self, index: int) -> np.ndarray:
-        """Unit vectors, float32 (n, n_embedding), of the clip's own frames in their order."""
-        shard, offset, frames, pictures = self._places[index]
+        """Return unit vectors, float32 (n, n_embedding), of the clip's own frames in their order."""
+        shard, offset, frames, pictures = self._locations[index]
         low = offset + frames * self.n_mels
         vectors = self._map(shard)[low : low + pictures * self.n_embedding].reshape(pictures, self.n_embedding)
         return vectors.astype(np.float32)
 
     def indices(self, split: str) -> list[int]:
-        """Clips of one split: the dataset's own, or by recording."""
-        return [i for i, own in enumerate(self.splits) if own == split]
+        """Return the clips of one split: the dataset's own, or by recording."""
+        return [i for i, own_split in enumerate(self.splits) if own_split == split]
 
 
 def _sound(folder: Path, row: dict) -> Sound:
-    """A clip as the corpus has them; nothing is known of its licence."""
+    """Return a clip as a sound of a catalogue; nothing is known of its licence."""
     return Sound(
         path=folder / row["file"],
         label=row["label"],
@@ -123,7 +124,7 @@ def _sound(folder: Path, row: dict) -> Sound:
 
 
 def features_folder(listing: Listing, settings: FeatureSettings, folder: Path) -> Path:
-    """Where in `folder` the features of these videos lie, made or not: a name of all that they depend on."""
+    """Return the folder in `folder` of these videos' features, computed or not, by a name of all they depend on."""
     videos = [(_file(v, listing), v.path.stat().st_size, v.label, v.split, v.start_s) for v in listing.videos]
     return folder / hashlib.blake2s(repr((FORMAT, settings, videos)).encode()).hexdigest()[:12]
 
@@ -131,10 +132,10 @@ def features_folder(listing: Listing, settings: FeatureSettings, folder: Path) -
 def extract_features(
     folder: Path, lists: Sequence[Path], config: "Config", runs: Path, device: str = "cpu", workers: int = 1
 ) -> VideoSet:
-    """Features of a folder's videos, or of those that lists name, as a configuration asks; made where they are not yet.
+    """Return features of a folder's videos, or of those that lists name; computed where they are not yet.
 
-    `folder` may also hold features, made elsewhere. Raises ValueError when no video can be used, when features were
-    made with other settings, and when the embedding has not the size that the configuration tells.
+    `folder` may also hold features, computed elsewhere. Raises ValueError when no video can be used, when features
+    were computed with other settings, and when the embedding has not the size that the configuration has.
     """
     tag = config.embedding.tag
     settings = FeatureSettings(embedding_name(tag), config.mel, config.videos)
@@ -153,11 +154,11 @@ def extract_features(
 
 def _checked(found: VideoSet, settings: FeatureSettings, lists: Sequence[Path]) -> VideoSet:
     if lists:
-        raise ValueError(f"{found.place} holds features, which were made of lists or of none: expected no --list")
+        raise ValueError(f"{found.folder} holds features, which were made of lists or of none: expected no --list")
     for part in fields(settings):
-        made, asked = getattr(found.settings, part.name), getattr(settings, part.name)
-        if made != asked:
-            raise ValueError(f"{found.place}: {part.name} of the features is {made}, expected {asked}")
+        stored, expected = getattr(found.settings, part.name), getattr(settings, part.name)
+        if stored != expected:
+            raise ValueError(f"{found.folder}: {part.name} of the features is {stored}, expected {expected}")
     return found
 
 
@@ -173,28 +174,28 @@ def make_features(
     folder: Path,
     workers: int = 1,
 ) -> VideoSet:
-    """Features of all videos in a place of their own in `folder`; what a stopped run made is kept.
+    """Compute features of all videos in a folder of their own in `folder`; shards of a stopped run are used.
 
     `workers` processes decode; this one embeds. `open_embedding` is called only when something is left to do. Raises
     ValueError when no video can be used.
     """
-    place = features_folder(listing, settings, folder)
-    if not (place / INDEX_NAME).exists():
-        place.mkdir(parents=True, exist_ok=True)
+    target = features_folder(listing, settings, folder)
+    if not (target / INDEX_NAME).exists():
+        target.mkdir(parents=True, exist_ok=True)
         shards = [listing.videos[i : i + SHARD_VIDEOS] for i in range(0, len(listing.videos), SHARD_VIDEOS)]
-        left = [k for k in range(len(shards)) if not (place / f"{k:05d}.json").exists()]
-        log.info("%d videos in %s, %d of %d shards left", len(listing.videos), place, len(left), len(shards))
+        left = [k for k in range(len(shards)) if not (target / f"{k:05d}.json").exists()]
+        log.info("%d videos in %s, %d of %d shards left", len(listing.videos), target, len(left), len(shards))
         if left:
-            _make_shards(place, listing, settings, {k: shards[k] for k in left}, open_embedding(), workers)
-        _write_index(place, listing, settings, len(shards))
-    found = VideoSet(place)
+            _make_shards(target, listing, settings, {k: shards[k] for k in left}, open_embedding(), workers)
+        _write_index(target, listing, settings, len(shards))
+    found = VideoSet(target)
     skipped = ", ".join(f"{reason} {n}" for reason, n in found.skipped.items()) or "nothing"
     log.info("%d clips; left out: %s", len(found), skipped)
     return found
 
 
 def _make_shards(
-    place: Path,
+    target: Path,
     listing: Listing,
     settings: FeatureSettings,
     shards: dict[int, Sequence[Video]],
@@ -206,7 +207,7 @@ def _make_shards(
     read = partial(read_video, mel=settings.mel, cutting=settings.cutting, picture_side=embedding.picture_side)
     reads = prefetch((video for videos in shards.values() for video in videos), read, workers)
     for k, videos in shards.items():
-        _Shard(place / f"{k:05d}", listing, embedding).write(zip(videos, islice(reads, len(videos)), strict=True))
+        _Shard(target / f"{k:05d}", listing, embedding).write(zip(videos, islice(reads, len(videos)), strict=True))
         log.info("shard %d of %d", k + 1, -(-len(listing.videos) // SHARD_VIDEOS))
 
 
@@ -217,27 +218,27 @@ class _Shard:
         self.stem, self.listing, self.embedding = stem, listing, embedding
         self.rows: list[dict] = []
         self.skipped: dict[str, list[str]] = {}
-        self._waiting: list[Clip] = []
+        self._waiting: list[VideoClip] = []
 
-    def write(self, reads: Iterable[tuple[Video, Read]]) -> None:
+    def write(self, reads: Iterable[tuple[Video, ReadResult]]) -> None:
         part = self.stem.with_suffix(".part")
         with open(part, "wb") as file:
             for video, read in reads:
-                self._note(video, read)
+                self._add_rows(video, read)
                 self._waiting.extend(read.clips)
-                if sum(len(clip.pictures) for clip in self._waiting) >= PICTURES_AT_ONCE:
+                if sum(len(clip.pictures) for clip in self._waiting) >= PICTURE_BATCH:
                     self._flush(file)
             self._flush(file)
         os.replace(part, self.stem.with_suffix(".f16"))
         size = {"n_embedding": self.embedding.size}
         _write_json(self.stem.with_suffix(".json"), size | {"clips": self.rows, "skipped": self.skipped})
 
-    def _note(self, video: Video, read: Read) -> None:
+    def _add_rows(self, video: Video, read: ReadResult) -> None:
         file = _file(video, self.listing)
-        of_video = {"file": file, "label": video.label, "split": video.split, "recording_id": video.recording_id}
+        row = {"file": file, "label": video.label, "split": video.split, "recording_id": video.recording_id}
         for clip in read.clips:
             sizes = {"frames": len(clip.mel), "pictures": len(clip.pictures)}
-            self.rows.append(of_video | sizes | {"start_s": clip.start_s, "rate_hz": read.source_rate_hz})
+            self.rows.append(row | sizes | {"start_s": clip.start_s, "rate_hz": read.source_rate_hz})
         for reason, n in read.skipped.items():
             self.skipped.setdefault(reason, []).extend([file] * n)
 
@@ -252,15 +253,15 @@ class _Shard:
         self._waiting.clear()
 
 
-def _write_index(place: Path, listing: Listing, settings: FeatureSettings, n_shards: int) -> None:
-    shards = [_read_json(place / f"{k:05d}.json") for k in range(n_shards)]
+def _write_index(target: Path, listing: Listing, settings: FeatureSettings, n_shards: int) -> None:
+    shards = [_read_json(target / f"{k:05d}.json") for k in range(n_shards)]
     skipped = Counter({"no file": listing.n_missing} if listing.n_missing else {})
     for shard in shards:
         skipped.update({reason: len(files) for reason, files in shard["skipped"].items()})
     if not any(shard["clips"] for shard in shards):
         raise ValueError(f"none of the {len(listing.videos)} videos in {listing.folder} can be used: {dict(skipped)}")
     _write_json(
-        place / INDEX_NAME,
+        target / INDEX_NAME,
         {
             "format": FORMAT,
             **asdict(settings),

@@ -1,4 +1,4 @@
-"""Which videos there are: a folder's, or those that the lists of VGGSound and MUSIC name."""
+"""Lists of videos: a folder's, or those that the lists of VGGSound and MUSIC name."""
 
 import csv
 import json
@@ -16,7 +16,7 @@ START = re.compile(r"(.+)_\d{6}$")
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Videos of one folder."""
+    """The videos of one folder."""
 
     folder: Path
     videos: Sequence[Video]
@@ -25,46 +25,46 @@ class Listing:
 
 
 def find_videos(folder: Path, lists: Sequence[Path] = ()) -> Listing:
-    """All videos under `folder`, or those that lists name: VGGSound's CSV, MUSIC's JSON.
+    """Return all videos under `folder`, or those that lists name: VGGSound's CSV, MUSIC's JSON.
 
     Raises ValueError when a list is neither, or when there is no video.
     """
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
     if not lists:
-        return _checked(Listing(folder, [Video(path, _recording(path.stem)) for path in paths]))
+        return _require_videos(Listing(folder, [Video(path, _recording_id(path.stem)) for path in paths]))
     files = {path.stem: path for path in reversed(paths)}
-    named = [video for path in lists for video in _read_list(path)]
+    entries = [video for path in lists for video in _read_list(path)]
     found = {}
-    for video in named:
-        seen = _placed(video, files)
+    for video in entries:
+        match = _with_file(video, files)
         # MUSIC names some videos under two instruments.
-        if seen and (seen.path, seen.start_s) not in found:
-            found[seen.path, seen.start_s] = seen
-    n_missing = sum(_placed(video, files) is None for video in named)
-    return _checked(Listing(folder, list(found.values()), n_missing))
+        if match and (match.path, match.start_s) not in found:
+            found[match.path, match.start_s] = match
+    n_missing = sum(_with_file(video, files) is None for video in entries)
+    return _require_videos(Listing(folder, list(found.values()), n_missing))
 
 
-def _checked(listing: Listing) -> Listing:
+def _require_videos(listing: Listing) -> Listing:
     if not listing.videos:
         missing = f"; {listing.n_missing} that the lists name are not there" if listing.n_missing else ""
         raise ValueError(f"{listing.folder} has no videos, expected files as *.mp4 or *.webm{missing}")
     return listing
 
 
-def _recording(stem: str) -> str:
-    named = START.match(stem)
-    return named[1] if named else stem
+def _recording_id(stem: str) -> str:
+    match = START.match(stem)
+    return match[1] if match else stem
 
 
-def _placed(video: Video, files: Mapping[str, Path]) -> Video | None:
-    """A list's entry with its file: cut already, or the whole video."""
+def _with_file(video: Video, files: Mapping[str, Path]) -> Video | None:
+    """Return a list's entry with its file, cut already or the whole video; None where there is none."""
     cut = None if video.start_s is None else files.get(f"{video.recording_id}_{round(video.start_s):06d}")
     path, start_s = (cut, None) if cut else (files.get(video.recording_id), video.start_s)
     return Video(path, video.recording_id, video.label, video.split, start_s) if path else None
 
 
 def _read_list(path: Path) -> Iterator[Video]:
-    """Entries without their files: `path` is empty."""
+    """Return the entries of a list without their files: `path` is empty."""
     if path.suffix.lower() == ".json":
         return _read_music(path)
     if path.suffix.lower() == ".csv":

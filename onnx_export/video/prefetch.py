@@ -7,14 +7,14 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 
-from onnx_export.video.reader import Read, Video
+from onnx_export.video.reader import ReadResult, Video
 
 READ_AHEAD = 2
-"""Videos under way for each process."""
+"""Videos that are read at once for each process, or wait for it."""
 
 
-def prefetch(videos: Iterable[Video], read: Callable[[Video], Read], workers: int) -> Iterator[Read]:
-    """`read(video)` of each in order, `workers` processes ahead of whoever asks; in this process for one.
+def prefetch(videos: Iterable[Video], read: Callable[[Video], ReadResult], workers: int) -> Iterator[ReadResult]:
+    """Yield `read(video)` of each in order, `workers` processes ahead of the caller; in this process for one.
 
     A file that kills its process is counted as 'decoder crashed', and the others are read again.
     """
@@ -22,22 +22,22 @@ def prefetch(videos: Iterable[Video], read: Callable[[Video], Read], workers: in
         yield from map(read, videos)
         return
     source, pool = iter(videos), _pool(workers)
-    under_way: deque[tuple[Video, Future[Read]]] = deque()
+    pending: deque[tuple[Video, Future[ReadResult]]] = deque()
     try:
         while True:
-            for video in islice(source, READ_AHEAD * workers - len(under_way)):
-                under_way.append((video, _submitted(pool, read, video)))
-            if not under_way:
+            for video in islice(source, READ_AHEAD * workers - len(pending)):
+                pending.append((video, _submit(pool, read, video)))
+            if not pending:
                 return
-            video, future = under_way.popleft()
+            video, future = pending.popleft()
             try:
                 yield future.result()
             except BrokenProcessPool:
-                # Whose fault it was is not told: the first is read alone, the others as before.
+                # Which file it was is not known: the first is read alone, the others as before.
                 pool.shutdown()
                 yield _read_alone(video, read)
                 pool = _pool(workers)
-                under_way = deque((other, _submitted(pool, read, other)) for other, _ in under_way)
+                pending = deque((other, _submit(pool, read, other)) for other, _ in pending)
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -47,19 +47,19 @@ def _pool(workers: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"))
 
 
-def _submitted(pool: ProcessPoolExecutor, read: Callable[[Video], Read], video: Video) -> Future[Read]:
-    """A pool that broke meanwhile is told by the result, as one that breaks later."""
+def _submit(pool: ProcessPoolExecutor, read: Callable[[Video], ReadResult], video: Video) -> Future[ReadResult]:
+    """Return the future of a video; a pool that broke meanwhile shows in its result, as one that breaks later."""
     try:
         return pool.submit(read, video)
     except BrokenProcessPool as error:
-        broken: Future[Read] = Future()
+        broken: Future[ReadResult] = Future()
         broken.set_exception(error)
         return broken
 
 
-def _read_alone(video: Video, read: Callable[[Video], Read]) -> Read:
+def _read_alone(video: Video, read: Callable[[Video], ReadResult]) -> ReadResult:
     with _pool(1) as pool:
         try:
             return pool.submit(read, video).result()
         except BrokenProcessPool:
-            return Read(skipped={"decoder crashed": 1})
+            return ReadResult(skipped={"decoder crashed": 1})

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SILENT_PEAK = 10 ** (-50 / 20)
-"""Of full scale: what is quieter would be mostly its own noise once levels are evened out."""
+"""Peak, of full scale, of a quiet clip: it would be mostly its own noise once levels are normalised."""
 MAX_DAMAGED_PACKETS = 20
-LEAST_SHARE = 0.8
-"""Of the length that a file tells: with less sound in it, it is a part of a file."""
+MIN_SOUND_SHARE = 0.8
+"""Share of the length that a file's header has: with less sound in it, it is a part of a file."""
 MAX_READ_S = 300.0
-"""Time that one file may take."""
+"""Longest time that reading one file may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,70 +45,70 @@ class Video:
 
 @dataclass(frozen=True, slots=True)
 class Cutting:
-    """How videos become clips."""
+    """Settings of how videos are cut into clips."""
 
     clip_s: float = 10.0
     """Longest clip; longer videos are cut into several."""
     n_frames: int = 8
-    """Frames seen of a whole clip, evenly spaced."""
+    """Frames taken of a whole clip, evenly spaced."""
     least_s: float = 2.0
     """Shortest clip."""
     longest_s: float = 600.0
-    """What a video has beyond this is left out."""
+    """Longest part of a video that is read."""
 
 
 @dataclass(frozen=True, slots=True)
-class Clip:
+class VideoClip:
     """Sound and pictures of up to `clip_s` seconds."""
 
     start_s: float
-    """In the file."""
+    """Start in the file."""
     mel: np.ndarray
     """Log-mel of the level-normalised sound, float16 (frames, n_mels)."""
     pictures: Sequence[np.ndarray]
-    """In order, uint8 (height, width, 3) each."""
+    """Frames in order, uint8 (height, width, 3) each."""
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
-    """What became of a video."""
+class ReadResult:
+    """The clips of a video, and the reasons for those left out."""
 
-    clips: Sequence[Clip] = ()
+    clips: Sequence[VideoClip] = ()
     skipped: Mapping[str, int] = field(default_factory=dict)
     """Reason to the number of clips left out, 1 for a file as a whole."""
     source_rate_hz: int = 0
 
 
 class Unusable(Exception):
-    """A video that gives nothing; the message is the reason it is counted under."""
+    """A video that gives no clip; the message is the reason it is counted under."""
 
 
-def read_video(video: Video, mel: MelSettings, cutting: Cutting, picture_side: int) -> Read:
-    """Clips of a video; what cannot be used is counted, and nothing is raised.
+def read_video(video: Video, mel: MelSettings, cutting: Cutting, picture_side: int) -> ReadResult:
+    """Return the clips of a video; those that cannot be used are counted, and nothing is raised.
 
     Pictures have a shorter side of at most `picture_side` pixels.
     """
     try:
-        decoded = _Decoding(video, cutting, picture_side)
-        decoded.run()
-        return _cut(decoded, mel)
+        decoder = _Decoder(video, cutting, picture_side)
+        decoder.run()
+        return _cut(decoder, mel)
     except Unusable as reason:
-        return Read(skipped={str(reason): 1})
+        return ReadResult(skipped={str(reason): 1})
     # Decoders raise what they like on broken files, and none of them may stop a run.
     except Exception as error:
         log.debug("%s: %r", video.path, error)
-        return Read(skipped={"unreadable": 1})
+        return ReadResult(skipped={"unreadable": 1})
 
 
-def _cut(decoded: "_Decoding", mel: MelSettings) -> Read:
-    cutting, rate = decoded.cutting, decoded.rate
-    wave = np.concatenate(decoded.waves) if decoded.waves else np.zeros(0, np.float32)
+def _cut(decoder: "_Decoder", mel: MelSettings) -> ReadResult:
+    cutting, rate = decoder.cutting, decoder.rate
+    wave = np.concatenate(decoder.waves) if decoder.waves else np.zeros(0, np.float32)
     if not len(wave):
-        raise Unusable("too short" if decoded.begin_s else "no sound")
-    if len(wave) / rate < LEAST_SHARE * decoded.told_s:
+        raise Unusable("too short" if decoder.start_s else "no sound")
+    if len(wave) / rate < MIN_SOUND_SHARE * decoder.expected_s:
         raise Unusable("damaged")
     step_s = cutting.clip_s / cutting.n_frames
-    clips: list[Clip] = []
+    clips: list[VideoClip] = []
     skipped: dict[str, int] = {}
     for k, low in enumerate(range(0, len(wave), round(cutting.clip_s * rate))):
         piece = wave[low : low + round(cutting.clip_s * rate)]
@@ -117,43 +117,45 @@ def _cut(decoded: "_Decoding", mel: MelSettings) -> Read:
             reason = "" if k else "too short"
         else:
             n_frames = max(1, round(len(piece) / rate / step_s))
-            pictures = decoded.pictures[k * cutting.n_frames : k * cutting.n_frames + n_frames]
+            pictures = decoder.pictures[k * cutting.n_frames : k * cutting.n_frames + n_frames]
             reason = "no picture" if len(pictures) < n_frames else "silent" if np.abs(piece).max() < SILENT_PEAK else ""
             if not reason:
-                clips.append(Clip(decoded.begin_s + k * cutting.clip_s, _features(piece, rate, mel), pictures))
+                clips.append(VideoClip(decoder.start_s + k * cutting.clip_s, _features(piece, rate, mel), pictures))
         if reason:
             skipped[reason] = skipped.get(reason, 0) + 1
-    return Read(clips, skipped, rate)
+    return ReadResult(clips, skipped, rate)
 
 
 def _features(wave: np.ndarray, rate: int, mel: MelSettings) -> np.ndarray:
     if rate != mel.sample_rate:
         wave = soxr.resample(wave, rate, mel.sample_rate).astype(np.float32)
-    return np.ascontiguousarray(log_mel(np.clip(normalise_level(wave), -1, 1), mel).T.astype(np.float16))
+    return np.ascontiguousarray(
+        log_mel(np.clip(normalise_level(wave, mel.sample_rate), -1, 1), mel).T.astype(np.float16)
+    )
 
 
-class _Decoding:
+class _Decoder:
     """One pass through a file, which fills `waves` and `pictures`."""
 
     def __init__(self, video: Video, cutting: Cutting, picture_side: int):
         self.video, self.cutting, self.side = video, cutting, picture_side
-        self.begin_s = video.start_s or 0.0
+        self.start_s = video.start_s or 0.0
         self.length_s = cutting.longest_s if video.start_s is None else cutting.clip_s
-        self.told_s = 0.0
-        """Seconds of sound to expect by what the file tells; 0 where it does not."""
+        self.expected_s = 0.0
+        """Seconds of sound to expect by the file's header; 0 where it has none."""
         self.rate = 0
-        """Hertz, of the first sound decoded: a file's header may tell half of it."""
+        """Hertz, of the first sound decoded: a file's header may have half of it."""
         self.waves: list[np.ndarray] = []
         """Mono, float32, one after another."""
         self.pictures: list[np.ndarray] = []
-        """What is seen in the middle of each step of `clip_s / n_frames` seconds."""
+        """The picture shown in the middle of each step of `clip_s / n_frames` seconds."""
         self._n_damaged = 0
         self._shown: tuple[VideoFrame, np.ndarray | None] | None = None
-        """The last frame so far, and its picture once it was asked for."""
+        """The last frame so far, and its picture once it was needed."""
         self._shown_s = 0.0
 
     def run(self) -> None:
-        """Raises Unusable, or what PyAV raises."""
+        """Decode the file. Raises Unusable, or what PyAV raises."""
         import av
 
         options = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file"}
@@ -162,22 +164,22 @@ class _Decoding:
                 raise Unusable("no picture")
             if not container.streams.audio:
                 raise Unusable("no sound")
-            self._expect(container)
+            self._read_header(container)
             self._decode(container)
-        self._show_until(min(self._shown_s + self.cutting.clip_s, self.length_s))
+        self._capture_until(min(self._shown_s + self.cutting.clip_s, self.length_s))
 
-    def _expect(self, container: "InputContainer") -> None:
+    def _read_header(self, container: "InputContainer") -> None:
         import av
 
         sound, video = container.streams.audio[0], container.streams.video[0]
-        told_s = (container.duration or 0) / av.time_base
+        expected_s = (container.duration or 0) / av.time_base
         if sound.duration and sound.time_base:
-            told_s = float(sound.duration * sound.time_base)
-        self.told_s = max(0.0, min(told_s - self.begin_s, self.length_s))
-        self._zero_s = (container.start_time or 0) / av.time_base + self.begin_s
+            expected_s = float(sound.duration * sound.time_base)
+        self.expected_s = max(0.0, min(expected_s - self.start_s, self.length_s))
+        self._zero_s = (container.start_time or 0) / av.time_base + self.start_s
         # Frames that no other is made from: a third less work, and one of them would do as well.
         video.codec_context.skip_frame = "NONREF"
-        if self.begin_s:
+        if self.start_s:
             container.seek(round(self._zero_s * av.time_base), backward=True)
 
     def _decode(self, container: "InputContainer") -> None:
@@ -198,9 +200,9 @@ class _Decoding:
                 if at_s >= self.length_s:
                     running.discard(kind)
                 elif kind == "audio":
-                    self._hear(resampler.resample(frame), at_s)
+                    self._add_audio(resampler.resample(frame), at_s)
                 else:
-                    self._see(frame, at_s)
+                    self._add_frame(frame, at_s)
             if not running:
                 break
 
@@ -215,7 +217,7 @@ class _Decoding:
                 raise Unusable("damaged") from error
             return []
 
-    def _hear(self, frames: "list[AudioFrame]", at_s: float) -> None:
+    def _add_audio(self, frames: "list[AudioFrame]", at_s: float) -> None:
         """Channels averaged; what lies before the beginning, to which a seek cannot go exactly, is cut away."""
         for frame in frames:
             self.rate = frame.sample_rate
@@ -224,24 +226,24 @@ class _Decoding:
             if early < len(mono):
                 self.waves.append(mono[early:])
 
-    def _see(self, frame: "VideoFrame", at_s: float) -> None:
-        self._show_until(at_s)
+    def _add_frame(self, frame: "VideoFrame", at_s: float) -> None:
+        self._capture_until(at_s)
         self._shown, self._shown_s = (frame, None), at_s
 
-    def _show_until(self, time_s: float) -> None:
-        """Take the frame that is shown at every place before `time_s`; before the first frame there is none."""
+    def _capture_until(self, time_s: float) -> None:
+        """Take the frame that is shown at every step before `time_s`; before the first frame there is none."""
         if self._shown is None:
             return
         step_s = self.cutting.clip_s / self.cutting.n_frames
         while (len(self.pictures) + 0.5) * step_s < time_s:
             frame, picture = self._shown
             if picture is None:
-                picture = _upright(frame, self.side)
+                picture = _to_picture(frame, self.side)
                 self._shown = (frame, picture)
             self.pictures.append(picture)
 
 
-def _upright(frame: "VideoFrame", side: int) -> np.ndarray:
+def _to_picture(frame: "VideoFrame", side: int) -> np.ndarray:
     picture = frame.to_image()
     shrink = side / min(picture.size)
     if shrink < 1:

@@ -41,7 +41,7 @@ def test_what_is_left_out_has_its_default(tmp_path):
         (SMALL + "stepz = 3", r"training\.stepz is not known, expected one of steps, tokens"),
         (SMALL + "steps = 2.5", r"training\.steps is 2\.5, expected a whole number"),
         (SMALL + "steps = true", r"training\.steps is True, expected a whole number"),
-        (SMALL + "spread = '1'", r"training\.spread is '1', expected a number"),
+        (SMALL + "embedding_noise = '1'", r"training\.embedding_noise is '1', expected a number"),
         (SMALL + "[vidoes]", r"vidoes is not known, expected one of embedding, mel, videos"),
         ("[embedding]\nsize = 3", r"embedding\.tag is missing, expected a text in quotes"),
         ("", r"embedding is missing, expected a table with tag, size"),

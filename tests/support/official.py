@@ -152,7 +152,7 @@ def write_denoiser(path: Path, embedding: str | None, size: int = SIZE, conditio
     import torch
 
     from onnx_export.clipsonic.models.denoiser import Denoiser, DenoiserSize
-    from onnx_export.training.checkpoint import Checkpoint
+    from onnx_export.training.checkpoint import Checkpoint, CheckpointMetadata
     from onnx_export.training.ema import EMA
 
     torch.manual_seed(2)
@@ -162,8 +162,8 @@ def write_denoiser(path: Path, embedding: str | None, size: int = SIZE, conditio
         for weight in model.parameters():
             weight.normal_(0, 0.1)
     model.mel_mean.fill_(-3.0)
-    notes = {"embedding": embedding, "conditions": conditions, "heads": str(model.size.heads)} if embedding else {}
-    Checkpoint(path, {"model": model, "average": EMA(model)}, notes).save(7)
+    metadata = CheckpointMetadata(embedding, tuple(conditions.split(",")), model.size.heads) if embedding else None
+    Checkpoint(path, {"model": model, "average": EMA(model)}, metadata).save(7)
     return path
 
 

@@ -90,7 +90,7 @@ def load_networks(
         colours,
         load("image", ImageTower(sizes.image)) if variant.sees else None,
         {way: load(f"prior-{way}", Prior(sizes.prior)) for way in variant.priors},
-        tuple(read_metadata(runs / f"{variant.denoiser}.pt", "conditions", "text").split(",")),
+        read_metadata(runs / f"{variant.denoiser}.pt").conditions or ("text",),
     )
 
 

@@ -10,10 +10,10 @@ from onnx_export.clipsonic.export.bundle import Sizes, denoiser_graph, text_grap
 from onnx_export.clipsonic.models.denoiser import Denoiser
 from onnx_export.clipsonic.models.text_tower import TextTower
 from onnx_export.clipsonic.models.vocoder import Vocoder
-from onnx_export.clipsonic.training.denoiser import MelNormalisation
+from onnx_export.clipsonic.training.denoiser_dataset import MelNormalisation
 from onnx_export.graph.export import Int8Embedding
 from onnx_export.graph.restore import restore
-from onnx_export.training.checkpoint import Checkpoint
+from onnx_export.training.checkpoint import Checkpoint, CheckpointMetadata
 from onnx_export.training.ema import EMA
 from plugin_server.engine.bundles.registry import Bundle
 
@@ -37,9 +37,9 @@ def resume_from(bundle: Bundle, sizes: Sizes, runs: Path, step: int) -> None:
     text.transformer.token_embedding = _whole_table(text.transformer.token_embedding)
     MelNormalisation.of_card(bundle.card).store(denoiser)
     card = bundle.card
-    notes = {"embedding": card.embedding.name, "conditions": ",".join(card.modalities)}
+    metadata = CheckpointMetadata(card.embedding.name, tuple(card.modalities))
     for name, module in (("text", text), ("denoiser", denoiser), ("vocoder", vocoder)):
-        Checkpoint(runs / f"{name}.pt", {"model": module, "average": EMA(module)}, notes).save(step)
+        Checkpoint(runs / f"{name}.pt", {"model": module, "average": EMA(module)}, metadata).save(step)
         log.info("%s: %s", name, runs / f"{name}.pt")
 
 

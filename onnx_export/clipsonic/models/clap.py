@@ -24,7 +24,7 @@ class ClapSize:
 
 
 class WordHead(nn.Module):
-    """Text embeddings (batch, n) to where their sounds are, unit vectors (batch, n)."""
+    """Text embeddings (batch, n) to the embeddings of their sounds, unit vectors (batch, n)."""
 
     def __init__(self, size: ClapSize):
         super().__init__()
@@ -32,6 +32,7 @@ class WordHead(nn.Module):
         self.move = nn.Sequential(nn.Linear(n, 2 * n), nn.GELU(), nn.Dropout(0.2), nn.Linear(2 * n, n))
 
     def forward(self, embedding: torch.Tensor) -> torch.Tensor:
+        """Return unit vectors (batch, n) for text embeddings (batch, n)."""
         return functional.normalize(embedding + self.move(embedding * embedding.shape[1] ** 0.5), dim=-1)
 
 
@@ -40,20 +41,21 @@ class SoundHead(nn.Module):
 
     def __init__(self, size: ClapSize):
         super().__init__()
-        stages, before = [], size.n_mels
+        stages, channels = [], size.n_mels
         for _ in range(size.depth):
-            stages += [nn.Conv1d(before, size.width, 5, 2, 2), nn.GroupNorm(8, size.width), nn.GELU()]
-            before = size.width
+            stages += [nn.Conv1d(channels, size.width, 5, 2, 2), nn.GroupNorm(8, size.width), nn.GELU()]
+            channels = size.width
         self.stages = nn.Sequential(*stages)
         self.out = nn.Sequential(nn.Dropout(0.2), nn.Linear(2 * size.width, size.n_embedding))
 
     def forward(self, mel: torch.Tensor) -> torch.Tensor:
+        """Return unit vectors (batch, n) for normalised log-mels (batch, n_mels, frames)."""
         h = self.stages(mel)
         return functional.normalize(self.out(torch.cat([h.mean(dim=2), h.amax(dim=2)], dim=1)), dim=-1)
 
 
 class Clap(nn.Module):
-    """Both heads."""
+    """The contrastive model: a head for words and one for sounds."""
 
     def __init__(self, size: ClapSize):
         super().__init__()
@@ -62,11 +64,12 @@ class Clap(nn.Module):
 
 
 class ClapTextTower(nn.Module):
-    """Token ids (batch, context) to unit vectors: what takes the text tower's place in a bundle."""
+    """Token ids (batch, context) to unit vectors: stands in a bundle where the text tower would."""
 
     def __init__(self, tower: TextTower, clap: Clap):
         super().__init__()
         self.tower, self.head, self.size = tower, clap.words, tower.size
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Return unit vectors (batch, n_embedding) for token ids (batch, context)."""
         return self.head(self.tower(tokens))

@@ -32,14 +32,17 @@ class DenoiserSize:
 
 
 def fourier_features(values: torch.Tensor, n: int, fastest: float) -> torch.Tensor:
-    """(batch, 2n) cosines and sines of (batch,) values at `n` frequencies, from `fastest` to a thousandth of it."""
+    """Return (batch, 2n) cosines and sines of (batch,) values at `n` frequencies.
+
+    They reach from `fastest` to a thousandth of it.
+    """
     frequencies = fastest * torch.exp(torch.linspace(0, -math.log(1000.0), n, device=values.device))
     angles = values[:, None].float() * frequencies[None]
     return torch.cat([torch.cos(angles), torch.sin(angles)], dim=-1)
 
 
 def rotate(x: torch.Tensor, cosines: torch.Tensor, sines: torch.Tensor) -> torch.Tensor:
-    """Rotary position of queries or keys (batch, heads, tokens, channels)."""
+    """Apply the rotary position to queries or keys (batch, heads, tokens, channels)."""
     a, b = x.chunk(2, dim=-1)
     return torch.cat([a * cosines - b * sines, a * sines + b * cosines], dim=-1)
 
@@ -64,6 +67,10 @@ class Block(nn.Module):
     def forward(
         self, x: torch.Tensor, modulation: torch.Tensor, cosines: torch.Tensor, sines: torch.Tensor
     ) -> torch.Tensor:
+        """Return the tokens after attention and feed-forward.
+
+        `modulation` is (batch, 6, width); `cosines` and `sines` (tokens, channels / 2) are the rotary positions.
+        """
         shift_a, scale_a, gate_a, shift_f, scale_f, gate_f = (modulation + self.table[None]).unsqueeze(2).unbind(1)
         h = self.norm_attention(x) * (1 + scale_a) + shift_a
         x = x + gate_a * self.attend(h, cosines, sines)
@@ -71,7 +78,7 @@ class Block(nn.Module):
         return x + gate_f * self.feed(h)
 
     def attend(self, h: torch.Tensor, cosines: torch.Tensor, sines: torch.Tensor) -> torch.Tensor:
-        """Every token looks at every token."""
+        """Return the attention of every token to every token, (batch, tokens, width) in and out."""
         batch, tokens, width = h.shape
         parts = self.qkv(h).reshape(batch, tokens, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
         q, k, v = rotate(parts[0], cosines, sines), rotate(parts[1], cosines, sines), parts[2]
@@ -114,7 +121,7 @@ class Denoiser(nn.Module):
         self._start_small()
 
     def _start_small(self) -> None:
-        """Every block begins as the identity, and the first estimate is the mean: zero."""
+        """Every block starts as the identity, and the first estimate is the mean: zero."""
         for layer in (self.to_modulation, self.patch_out, self.to_context, self.from_guidance[-1]):
             for parameter in layer.parameters():
                 nn.init.zeros_(parameter)
@@ -124,7 +131,7 @@ class Denoiser(nn.Module):
             nn.init.zeros_(table[5].data)
 
     def forget_conditions(self) -> None:
-        """Begin anew with what embeddings mean, and keep what is known of sounds."""
+        """Reset the layers that read embeddings, and keep those that know sounds."""
         for layer in self.from_embedding:
             if isinstance(layer, nn.Linear):
                 layer.reset_parameters()
@@ -139,6 +146,7 @@ class Denoiser(nn.Module):
         seconds: torch.Tensor,
         guidance: torch.Tensor,
     ) -> torch.Tensor:
+        """Return the estimate of the clean spectrogram, (batch, n_mels, frames); the class documents the arguments."""
         text = self.words(embedding)
         condition = text + self.moment(sigma, seconds) + self.from_guidance(fourier_features(guidance, 16, 3.0))
         modulation = self.to_modulation(functional.silu(condition)).unflatten(-1, (6, self.size.width))
@@ -153,31 +161,34 @@ class Denoiser(nn.Module):
         return self.unpatchify(self.patch_out(self.norm_out(x) * (1 + scale) + shift))
 
     def words(self, embedding: torch.Tensor) -> torch.Tensor:
-        """The condition (batch, n_embedding) as (batch, width)."""
+        """Return the embeddings (batch, n_embedding) of the condition as (batch, width)."""
         # Unit vectors of many numbers are small in each; scaled up to a deviation of one.
         return self.from_embedding(embedding * self.size.n_embedding**0.5)
 
     def moment(self, sigma: torch.Tensor, seconds: torch.Tensor) -> torch.Tensor:
-        """Noise level and length as one vector (batch, width)."""
+        """Return noise level and length as one vector (batch, width)."""
         time = self.from_sigma(fourier_features(sigma, 64, 1000.0))
         return time + self.from_seconds(fourier_features(torch.log(seconds), 32, 30.0))
 
     def positions(self, patches: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-        """Cosines and sines (context + patches, channels / 2) of the rotary positions; the context stands at 0."""
+        """Return cosines and sines (context + patches, channels / 2) of the rotary positions.
+
+        The context stands at 0.
+        """
         half = self.size.width // self.size.heads // 2
         frequencies = torch.exp(torch.arange(half, device=device) * (-math.log(10000.0) / half))
-        places = functional.pad(torch.arange(patches, device=device), (self.size.context, 0))
-        angles = places[:, None] * frequencies[None]
+        indices = functional.pad(torch.arange(patches, device=device), (self.size.context, 0))
+        angles = indices[:, None] * frequencies[None]
         return torch.cos(angles), torch.sin(angles)
 
     def patchify(self, mel: torch.Tensor) -> torch.Tensor:
-        """(batch, n_mels, frames) to (batch, frames / patch, n_mels * patch)."""
+        """Return a spectrogram (batch, n_mels, frames) as patches (batch, frames / patch, n_mels * patch)."""
         tokens = mel.shape[2] // self.size.patch
         patches = mel.reshape(-1, self.size.n_mels, tokens, self.size.patch)
         return patches.permute(0, 2, 1, 3).reshape(-1, tokens, self.size.n_mels * self.size.patch)
 
     def unpatchify(self, x: torch.Tensor) -> torch.Tensor:
-        """Inverse of `patchify`."""
+        """Return patches as a spectrogram, the inverse of `patchify`."""
         tokens = x.shape[1]
         patches = x.reshape(-1, tokens, self.size.n_mels, self.size.patch).permute(0, 2, 1, 3)
         return patches.reshape(-1, self.size.n_mels, tokens * self.size.patch)

@@ -25,9 +25,7 @@ class PriorSize:
 
 
 class Prior(nn.Module):
-    """A noised picture embedding to an estimate of the clean one, both (batch, n_embedding) and normalised by `mean`
-    and `std`; `timestep` (batch,) is the level of noise, `embedding` (batch, n_embedding) that of the words, or zeros
-    for none."""
+    """A noised picture embedding to an estimate of the clean one, both normalised by `mean` and `std`."""
 
     mean: torch.Tensor
     std: torch.Tensor
@@ -54,6 +52,11 @@ class Prior(nn.Module):
         )
 
     def forward(self, noised: torch.Tensor, timestep: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:
+        """Return the estimate (batch, n_embedding) of the clean embedding.
+
+        `noised` is (batch, n_embedding), `timestep` (batch,) the level of noise, `embedding` (batch, n_embedding) that
+        of the words, or zeros for none.
+        """
         # Unit vectors of many numbers are small in each; scaled up to a deviation of one.
         scaled = embedding * self.size.n_embedding**0.5
         return self.network(noised, timestep, scaled, return_dict=False)[0]

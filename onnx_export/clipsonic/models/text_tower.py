@@ -1,4 +1,6 @@
-"""Words to the joint embedding: open_clip's text transformer in a small configuration, with CLIP's own tokenizer.
+"""The text tower, words to the joint embedding: open_clip's text transformer in a small configuration.
+
+Its tokenizer is CLIP's own.
 
 Official CLIP text towers are the same class in larger sizes, so they take the same road to ONNX.
 """
@@ -47,6 +49,7 @@ class TextTower(nn.Module):
         self._mask = self.transformer.attn_mask
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Return unit vectors (batch, n_embedding) for token ids (batch, up to context_length)."""
         # open_clip's mask has the full context length; shorter batches train several times faster.
         length = tokens.shape[1]
         self.transformer.attn_mask = self._mask[:length, :length].to(tokens.device)
@@ -56,7 +59,7 @@ class TextTower(nn.Module):
     def start_from_words(self, vectors: np.ndarray) -> None:
         """Begin with the principal components of the teacher's vectors (vocab_size, n) for each token's own text.
 
-        A word that no training sentence holds then still has a sensible place.
+        A word that no training sentence holds then still has a sensible embedding.
         """
         centred = torch.from_numpy(vectors - vectors.mean(axis=0))
         _, _, components = torch.linalg.svd(centred[:: max(1, len(centred) // 8000)], full_matrices=False)
@@ -66,25 +69,25 @@ class TextTower(nn.Module):
 
 @cache
 def _tokenizer():
-    """open_clip's own; read from its file once."""
+    """Return open_clip's own tokenizer, read from its file once."""
     from open_clip import SimpleTokenizer
 
     return SimpleTokenizer()
 
 
 def token_texts() -> list[str]:
-    """What each id of CLIP's vocabulary stands for, as plain text."""
+    """Return the plain text that each id of CLIP's vocabulary stands for."""
     tokenizer = _tokenizer()
     return [tokenizer.decode([i]).strip() or "." for i in range(tokenizer.vocab_size)]
 
 
 def tokenize(texts: list[str], context_length: int) -> torch.Tensor:
-    """open_clip's own tokenizer: ids (len(texts), longest text), trailing padding cut away."""
+    """Return ids (len(texts), longest text) by open_clip's own tokenizer, trailing padding cut away."""
     ids = _tokenizer()(texts, context_length=context_length)
     return ids[:, : int((ids != 0).sum(dim=1).max())]
 
 
-class Reader(Protocol):
+class TextEncoder(Protocol):
     """A text tower, or a network in its place."""
 
     @property
@@ -93,12 +96,12 @@ class Reader(Protocol):
         ...
 
     def __call__(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Token ids (batch, tokens) to unit vectors (batch, n_embedding)."""
+        """Return unit vectors (batch, n_embedding) for token ids (batch, tokens)."""
         ...
 
 
 @torch.no_grad()
-def embed_texts(tower: Reader, texts: list[str], batch: int = 256) -> np.ndarray:
-    """Unit vectors, float32 (len(texts), n_embedding)."""
+def embed_texts(tower: TextEncoder, texts: list[str], batch: int = 256) -> np.ndarray:
+    """Return the unit vectors, float32 (len(texts), n_embedding), of texts."""
     parts = [texts[i : i + batch] for i in range(0, len(texts), batch)]
     return np.concatenate([tower(tokenize(part, tower.size.context_length)).numpy() for part in parts])

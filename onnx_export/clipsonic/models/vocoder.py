@@ -1,5 +1,7 @@
-"""Log-mel spectrogram to waveform, in the manner of Vocos (Siuzdak 2024): ConvNeXt blocks at frame rate, then one
-inverse STFT. No upsampling layers, so it costs little on a CPU."""
+"""The vocoder, log-mel spectrogram to waveform, in the manner of Vocos (Siuzdak 2024).
+
+ConvNeXt blocks at frame rate, then one inverse STFT. No upsampling layers, so it costs little on a CPU.
+"""
 
 from dataclasses import dataclass
 
@@ -32,6 +34,7 @@ class ConvNeXtBlock(nn.Module):
         self.scale = nn.Parameter(torch.full((size.width,), 1 / size.depth))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the features (batch, width, frames) after the block."""
         y = self.norm(self.mix_time(x).transpose(1, 2))
         y = self.down(functional.gelu(self.up(y))) * self.scale
         return x + y.transpose(1, 2)
@@ -52,6 +55,7 @@ class Vocoder(nn.Module):
         nn.init.normal_(self.head.weight, std=0.02)
 
     def forward(self, log_mel: torch.Tensor) -> torch.Tensor:
+        """Return the spectrum (batch, 2, n_bins, frames) for a log-mel (batch, n_mels, frames)."""
         # About zero mean and unit deviation for ordinary sounds; part of the graph, so that the input stays log-mel.
         x = self.embed((log_mel + 5.0) / 2.5)
         x = self.norm_in(x.transpose(1, 2)).transpose(1, 2)
@@ -63,12 +67,15 @@ class Vocoder(nn.Module):
         return torch.stack([magnitude * torch.cos(phase), magnitude * torch.sin(phase)], dim=1)
 
     def waveform(self, log_mel: torch.Tensor) -> torch.Tensor:
-        """Log-mel (batch, n_mels, frames) to samples (batch, frames * hop)."""
+        """Return samples (batch, frames * hop) for a log-mel (batch, n_mels, frames)."""
         return inverse_stft(self(log_mel), self.mel)
 
 
 def inverse_stft(spectrum: torch.Tensor, mel: MelSettings) -> torch.Tensor:
-    """Differentiable twin of `plugin_server.audio.spectral.istft`: (batch, 2, n_bins, frames) to samples."""
+    """Return the samples (batch, frames * hop) of a spectrum (batch, 2, n_bins, frames).
+
+    It is `plugin_server.audio.spectral.istft`, differentiable.
+    """
     window = torch.from_numpy(hann_window(mel.n_fft).copy()).to(spectrum.device)
     frames = torch.fft.irfft(torch.complex(spectrum[:, 0], spectrum[:, 1]), n=mel.n_fft, dim=1) * window[:, None]
     n_frames = spectrum.shape[-1]
@@ -82,7 +89,7 @@ def inverse_stft(spectrum: torch.Tensor, mel: MelSettings) -> torch.Tensor:
 
 
 class LogMel(nn.Module):
-    """Differentiable twin of `plugin_server.audio.spectral.log_mel`: samples (batch, n) to (batch, n_mels, frames)."""
+    """The log-mel of `plugin_server.audio.spectral.log_mel`, differentiable."""
 
     window: torch.Tensor
     bank: torch.Tensor
@@ -94,6 +101,7 @@ class LogMel(nn.Module):
         self.register_buffer("bank", torch.from_numpy(mel_filterbank(mel).copy()), persistent=False)
 
     def forward(self, samples: torch.Tensor) -> torch.Tensor:
+        """Return the log-mel (batch, n_mels, frames) of samples (batch, n)."""
         side = (self.mel.n_fft - self.mel.hop) // 2
         padded = functional.pad(samples[:, None], (side, side), mode="reflect")[:, 0]
         spectrum = torch.stft(

@@ -1,14 +1,21 @@
-"""What the denoiser is conditioned on while it is taught: words, pictures, or either at random."""
+"""The conditions that a denoiser is trained on: embeddings of words, of pictures, or of either at random."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
+from onnx_export.data.sounds import ClipDataset
+
 
 class Conditioning(Protocol):
-    """Gives each clip of a set its embedding, another one each time."""
+    """A dataset's clips with an embedding for each, another one each time it is asked."""
+
+    @property
+    def dataset(self) -> ClipDataset:
+        """The clips whose indices are meant."""
+        ...
 
     @property
     def size(self) -> int:
@@ -17,24 +24,23 @@ class Conditioning(Protocol):
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """Of what they are: 'text', 'image' or both."""
+        """The kinds of its embeddings: 'text', 'image' or both."""
         ...
 
     def has(self, index: int) -> bool:
-        """True when the clip has one at all."""
+        """Return True when the clip has an embedding at all."""
         ...
 
     def sample(self, index: int, rng: np.random.Generator) -> np.ndarray:
-        """One of those of a clip that is covered, float32 (size,), unit length."""
+        """Return one embedding of a clip that has some, float32 (size,), unit length."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class LabelConditioning:
-    """Embeddings of a clip's label: of its wordings, or of pictures of what makes the sound, as if it were filmed."""
+    """Embeddings of a clip's label: of its wordings, or of pictures of its source as if it had been filmed."""
 
-    labels: Sequence[str]
-    """Of each clip."""
+    dataset: ClipDataset
     embeddings: Mapping[str, np.ndarray]
     """Label to float32 (n, size)."""
     kinds: tuple[str, ...] = ("text",)
@@ -45,19 +51,24 @@ class LabelConditioning:
         return next(iter(self.embeddings.values())).shape[1]
 
     def has(self, index: int) -> bool:
-        """True when its label has an embedding."""
-        return self.labels[index] in self.embeddings
+        """Return True when the clip's label has an embedding."""
+        return self.dataset.sounds[index].label in self.embeddings
 
     def sample(self, index: int, rng: np.random.Generator) -> np.ndarray:
-        """One of its label's."""
-        return rng.choice(self.embeddings[self.labels[index]])
+        """Return one embedding of the clip's label, float32 (size,)."""
+        return rng.choice(self.embeddings[self.dataset.sounds[index].label])
 
 
-class Frames(Protocol):
-    """Clips of videos, whose frames were seen."""
+class FilmedDataset(ClipDataset, Protocol):
+    """Clips of videos, whose own frames have embeddings."""
+
+    @property
+    def n_embedding(self) -> int:
+        """Numbers in an embedding."""
+        ...
 
     def frames(self, index: int) -> np.ndarray:
-        """Embeddings of a clip's own frames, float32 (n, size)."""
+        """Return the embeddings of a clip's own frames, float32 (n, n_embedding)."""
         ...
 
 
@@ -65,27 +76,43 @@ class Frames(Protocol):
 class FrameConditioning:
     """Embeddings of a video's own frames, one at a time (Dong et al. 2023)."""
 
-    videos: Frames
-    size: int
+    dataset: FilmedDataset
     kinds: tuple[str, ...] = ("image",)
 
+    @property
+    def size(self) -> int:
+        """Numbers in an embedding."""
+        return self.dataset.n_embedding
+
     def has(self, index: int) -> bool:
-        """Always: a clip without a frame is none."""
+        """Return True: a clip without a frame is not in the dataset."""
         return True
 
     def sample(self, index: int, rng: np.random.Generator) -> np.ndarray:
-        """One frame's."""
-        return rng.choice(self.videos.frames(index)).astype(np.float32)
+        """Return the embedding of one frame, float32 (size,)."""
+        return rng.choice(self.dataset.frames(index)).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)
 class MixedConditioning:
-    """One of two kinds at random, where a clip has both."""
+    """One of two conditionings at random, where a clip has both."""
 
     first: Conditioning
     second: Conditioning
-    share: float = 0.5
-    """Of the second."""
+    second_share: float = 0.5
+    """Probability of the second."""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError when the two are of different datasets, or of different sizes."""
+        if self.first.dataset is not self.second.dataset:
+            raise ValueError("two conditionings are of different datasets, expected one")
+        if self.first.size != self.second.size:
+            raise ValueError(f"conditionings of {self.first.size} and {self.second.size} numbers, expected one size")
+
+    @property
+    def dataset(self) -> ClipDataset:
+        """The clips of both."""
+        return self.first.dataset
 
     @property
     def size(self) -> int:
@@ -94,17 +121,17 @@ class MixedConditioning:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """Those of both."""
+        """The kinds of both, each once."""
         return tuple(dict.fromkeys(self.first.kinds + self.second.kinds))
 
     def has(self, index: int) -> bool:
-        """True when one of them does."""
+        """Return True when one of them has an embedding."""
         return self.first.has(index) or self.second.has(index)
 
     def sample(self, index: int, rng: np.random.Generator) -> np.ndarray:
-        """Of either."""
+        """Return an embedding of the one or the other, float32 (size,)."""
         if not self.first.has(index):
             return self.second.sample(index, rng)
-        if self.second.has(index) and rng.random() < self.share:
+        if self.second.has(index) and rng.random() < self.second_share:
             return self.second.sample(index, rng)
         return self.first.sample(index, rng)

@@ -1,9 +1,9 @@
-"""The joint embedding of clipsonic-mini, and the wordings it is taught on.
+"""The joint embedding of clipsonic-mini, and the wordings that are embedded in it.
 
-A sentence encoder places a paraphrase of a sound at a cosine of about 0.5 to the sound's label: right in order,
+A sentence encoder puts a paraphrase of a sound at a cosine of about 0.5 to the sound's label: right in order,
 but far from every point a small denoiser has seen. So each sentence is drawn towards the known sounds it is most
-like (in the spirit of ConSE, Norouzi et al. 2014), and the text tower is taught these drawn vectors. Words for
-one sound come close together, 'rain and thunder' stays between rain and thunder, and a prompt about no known
+similar to (in the spirit of ConSE, Norouzi et al. 2014), and the text tower is trained on these drawn vectors. Words
+for one sound come close together, 'rain and thunder' stays between rain and thunder, and a prompt about no known
 sound lands by the nearest ones.
 """
 
@@ -19,11 +19,13 @@ TEMPLATES = (
     "{}", "the sound of {}", "{} sound", "sound effect of {}", "a recording of {}", "{} sound effect",
     "we hear {}", "{} in the background", "sample of {}", "field recording, {}", "{} noise", "some {}",
 )  # fmt: skip
+"""Sentences that a label or a caption is put into."""
+MAX_CAPTIONS = 40
 
 
 @dataclass(frozen=True, slots=True)
 class SoundSpace:
-    """Named embedding 'clipsonic-mini-384': unit vectors of 384 numbers."""
+    """The embedding named 'clipsonic-mini-384': unit vectors of 384 numbers."""
 
     anchors: np.ndarray
     """Float32 (n_labels, 384): the mean sentence embedding of each label's own wordings, unit length."""
@@ -31,8 +33,8 @@ class SoundSpace:
     pull: float = 1.0
     """Share of the known sounds beside the sentence itself."""
 
-    def place(self, sentences: np.ndarray) -> np.ndarray:
-        """Sentence embeddings (n, 384) drawn towards the anchors, unit length."""
+    def project(self, sentences: np.ndarray) -> np.ndarray:
+        """Return sentence embeddings (n, 384) drawn towards the anchors, unit length."""
         logits = sentences @ self.anchors.T / self.temperature
         weights = np.exp(logits - logits.max(axis=1, keepdims=True))
         known = (weights / weights.sum(axis=1, keepdims=True)) @ self.anchors
@@ -40,12 +42,12 @@ class SoundSpace:
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
-    """Each row scaled to length one."""
+    """Return each row scaled to length one."""
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-8)
 
 
 def label_wordings(sounds: Sequence[Sound]) -> dict[str, list[str]]:
-    """Label to the texts that name it: the label, its captions, and both in templates."""
+    """Return each label's own texts: the label, its captions, and both in templates."""
     names: dict[str, list[str]] = defaultdict(list)
     for sound in sounds:
         for text in (sound.label, sound.caption):
@@ -61,16 +63,19 @@ def caption_wordings(
     labels: Sequence[str],
     anchors: np.ndarray,
     captions: Sequence[str],
-    embedded: np.ndarray,
-    least: float = 0.5,
+    embeddings: np.ndarray,
+    min_cosine: float = 0.5,
 ) -> dict[str, list[str]]:
-    """Human captions of other recordings whose nearest label is this one, at a cosine of at least `least`; the
-    closest 40 a label."""
-    likeness = embedded @ anchors.T
-    best = likeness.argmax(axis=1)
-    found: dict[str, list[str]] = defaultdict(list)
-    for row in np.argsort(-likeness.max(axis=1)):
-        label = labels[best[row]]
-        if likeness[row, best[row]] >= least and len(found[label]) < 40:
-            found[label].append(captions[row])
-    return dict(found)
+    """Return each label's captions of other recordings, the nearest first.
+
+    A caption belongs to its nearest label, when its cosine is at least `min_cosine`; a label gets the nearest
+    MAX_CAPTIONS. `embeddings` (n, size) are those of the captions, `anchors` (n_labels, size) those of the labels.
+    """
+    cosines = embeddings @ anchors.T
+    nearest = cosines.argmax(axis=1)
+    wordings: dict[str, list[str]] = defaultdict(list)
+    for row in np.argsort(-cosines.max(axis=1)):
+        label = labels[nearest[row]]
+        if cosines[row, nearest[row]] >= min_cosine and len(wordings[label]) < MAX_CAPTIONS:
+            wordings[label].append(captions[row])
+    return dict(wordings)

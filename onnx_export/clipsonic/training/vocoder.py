@@ -1,9 +1,7 @@
 """Train the vocoder on recorded sound: spectral losses first, then discriminators at several resolutions."""
 
-import logging
 from dataclasses import dataclass
 from functools import reduce
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,12 +10,10 @@ from torch.nn import functional
 
 from onnx_export.clipsonic.models.vocoder import LogMel, Vocoder, VocoderSize, inverse_stft
 from onnx_export.data.sounds import SoundDataset
-from onnx_export.training.checkpoint import Checkpoint, Stateful
+from onnx_export.training.checkpoint import Checkpoint, CheckpointMetadata, Stateful
 from onnx_export.training.ema import EMA
-from onnx_export.training.loop import Schedule, precision, run_steps, step_optimiser
-from plugin_server.audio.spectral import MelSettings
-
-log = logging.getLogger(__name__)
+from onnx_export.training.loop import Schedule, evaluating, precision, run_steps, step_optimiser
+from onnx_export.training.run import TrainingRun
 
 RESOLUTIONS = ((512, 128), (1024, 256), (2048, 512), (256, 64))
 """(n_fft, hop) of the spectra that are compared."""
@@ -25,7 +21,7 @@ RESOLUTIONS = ((512, 128), (1024, 256), (2048, 512), (256, 64))
 
 @dataclass(frozen=True, slots=True)
 class VocoderTraining:
-    """How the vocoder is taught."""
+    """Hyperparameters of the vocoder's training."""
 
     steps: int = 20_000
     batch: int = 8
@@ -36,11 +32,11 @@ class VocoderTraining:
     """First step with discriminators; never when it is at least `steps`."""
     discriminator_channels: int = 16
     min_source_rate_hz: int = 40_000
-    """Sources with less bandwidth would teach dull highs."""
+    """Sources with less bandwidth would train dull highs."""
 
 
 class SpectrogramDiscriminator(nn.Module):
-    """Judges the complex spectrogram at one resolution (UnivNet; Vocos): features of every layer, score last."""
+    """Scores the complex spectrogram at one resolution (UnivNet; Vocos)."""
 
     window: torch.Tensor
 
@@ -57,6 +53,7 @@ class SpectrogramDiscriminator(nn.Module):
         self.score = nn.utils.parametrizations.weight_norm(nn.Conv2d(channels, 1, 3, padding=1))
 
     def forward(self, samples: torch.Tensor) -> list[torch.Tensor]:
+        """Return the features of every layer for samples (batch, n), the score last."""
         spectrum = torch.stft(samples, self.n_fft, self.n_fft // 4, window=self.window, return_complex=True)
         # A compressed magnitude with the phase kept: quiet bins count, and so do phase errors.
         magnitude = spectrum.abs().clamp_min(1e-5)
@@ -69,110 +66,146 @@ class SpectrogramDiscriminator(nn.Module):
 
 
 class Discriminators(nn.Module):
-    """One judge a resolution."""
+    """One discriminator a resolution."""
 
     def __init__(self, channels: int):
         super().__init__()
+        # The attribute's name is that of the weights in checkpoints.
         self.judges = nn.ModuleList(SpectrogramDiscriminator(n, channels) for n in (2048, 1024, 512))
 
     def forward(self, samples: torch.Tensor) -> list[list[torch.Tensor]]:
-        return [judge(samples) for judge in self.judges]
+        """Return the features and the score of each for samples (batch, n)."""
+        return [discriminator(samples) for discriminator in self.judges]
 
 
-def spectral_loss(made: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
-    """Multi-resolution STFT loss (Yamamoto et al. 2020): log-magnitude L1 and spectral convergence."""
-    total = made.new_zeros(())
+def spectral_loss(output: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
+    """Return the multi-resolution STFT loss (Yamamoto et al. 2020): log-magnitude L1 and spectral convergence.
+
+    Both arguments are samples (batch, n).
+    """
+    total = output.new_zeros(())
     for n_fft, hop in RESOLUTIONS:
-        window = torch.hann_window(n_fft, device=made.device)
+        window = torch.hann_window(n_fft, device=output.device)
         a, b = (
             torch.sqrt(s.real**2 + s.imag**2 + 1e-9)
-            for s in (torch.stft(x, n_fft, hop, window=window, return_complex=True) for x in (made, real))
+            for s in (torch.stft(x, n_fft, hop, window=window, return_complex=True) for x in (output, real))
         )
         convergence = torch.linalg.vector_norm(a - b, dim=(1, 2)) / torch.linalg.vector_norm(b, dim=(1, 2)).clamp_min(1)
         total = total + functional.l1_loss(torch.log(a + 1e-3), torch.log(b + 1e-3)) + convergence.mean()
     return total / len(RESOLUTIONS)
 
 
-def judge_loss(real: list[list[torch.Tensor]], made: list[list[torch.Tensor]]) -> torch.Tensor:
-    """Hinge loss of the discriminators."""
-    pairs = zip(real, made, strict=True)
-    return reduce(torch.add, [functional.relu(1 - r[-1]).mean() + functional.relu(1 + m[-1]).mean() for r, m in pairs])
+def discriminator_loss(real: list[list[torch.Tensor]], output: list[list[torch.Tensor]]) -> torch.Tensor:
+    """Return the hinge loss of the discriminators, from their features of real sound and of the vocoder's."""
+    pairs = zip(real, output, strict=True)
+    return reduce(torch.add, [functional.relu(1 - r[-1]).mean() + functional.relu(1 + o[-1]).mean() for r, o in pairs])
 
 
-def fool_loss(real: list[list[torch.Tensor]], made: list[list[torch.Tensor]]) -> torch.Tensor:
-    """Hinge loss of the vocoder, with feature matching."""
-    total = made[0][-1].new_zeros(())
-    for r, m in zip(real, made, strict=True):
-        matching = sum(functional.l1_loss(b, a.detach()) for a, b in zip(r[:-1], m[:-1], strict=True))
-        total = total + functional.relu(1 - m[-1]).mean() + matching
+def generator_loss(real: list[list[torch.Tensor]], output: list[list[torch.Tensor]]) -> torch.Tensor:
+    """Return the hinge loss of the vocoder, with feature matching."""
+    total = output[0][-1].new_zeros(())
+    for r, o in zip(real, output, strict=True):
+        matching = sum(functional.l1_loss(b, a.detach()) for a, b in zip(r[:-1], o[:-1], strict=True))
+        total = total + functional.relu(1 - o[-1]).mean() + matching
     return total
 
 
 class CropSampler:
-    """Random crops of real sound; a recording is drawn in the square root of its length."""
+    """Random crops of recorded sound; a recording is drawn in the square root of its length."""
 
-    def __init__(self, cache: SoundDataset, training: VocoderTraining, hop: int, seed: int | None):
-        """Without a seed, other crops each time."""
-        self.cache, self.batch, self.length = cache, training.batch, training.frames * hop
-        fit = [i for i in cache.indices("train") if cache.sounds[i].source_rate_hz >= training.min_source_rate_hz]
-        self.indices = np.array([i for i in fit if np.diff(cache.sample_bounds[i : i + 2])[0] > self.length])
-        weight = np.sqrt(np.diff(cache.sample_bounds)[self.indices])
-        self.odds = weight / weight.sum()
-        self.rng = np.random.default_rng(seed)
+    def __init__(self, dataset: SoundDataset, training: VocoderTraining, split: str = "train"):
+        """Take the sounds of a split that have the bandwidth and are longer than a crop."""
+        self.dataset, self.batch = dataset, training.batch
+        self.length = training.frames * dataset.mel_settings.hop
+        n_samples = np.diff(dataset.sample_bounds)
+        wide = [i for i in dataset.indices(split) if dataset.sounds[i].source_rate_hz >= training.min_source_rate_hz]
+        self.indices = np.array([i for i in wide if n_samples[i] > self.length], np.int64)
+        weights = np.sqrt(n_samples[self.indices])
+        self.odds = weights / weights.sum() if len(weights) else weights
 
-    def draw(self) -> torch.Tensor:
-        """Samples (batch, frames * hop) with random gain."""
-        waves = [self._crop(i) for i in self.rng.choice(self.indices, self.batch, p=self.odds)]
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def draw(self, rng: np.random.Generator) -> torch.Tensor:
+        """Draw samples (batch, frames * hop) with random gain."""
+        waves = [self._crop(i, rng) for i in rng.choice(self.indices, self.batch, p=self.odds)]
         return torch.from_numpy(np.stack(waves))
 
-    def _crop(self, index: int) -> np.ndarray:
-        low, high = self.cache.sample_bounds[index : index + 2]
-        start = self.rng.integers(low, high - self.length + 1)
-        gain = 10 ** (self.rng.uniform(-9, 0) / 20)
-        return self.cache.samples[start : start + self.length].astype(np.float32) * np.float32(gain / 32767)
+    def _crop(self, index: int, rng: np.random.Generator) -> np.ndarray:
+        low, high = self.dataset.sample_bounds[index : index + 2]
+        start = rng.integers(low, high - self.length + 1)
+        gain = 10 ** (rng.uniform(-9, 0) / 20)
+        return self.dataset.samples[start : start + self.length].astype(np.float32) * np.float32(gain / 32767)
 
 
-def train_vocoder(
-    cache: SoundDataset,
-    mel: MelSettings,
-    size: VocoderSize,
-    training: VocoderTraining,
-    path: Path,
-    device: torch.device,
-) -> None:
-    """Train until `training.steps`, going on from `path` where it exists."""
-    vocoder, judges = (
-        Vocoder(mel, size).to(device),
-        Discriminators(training.discriminator_channels).to(device),
-    )
-    average = EMA(vocoder)
-    log_mel = LogMel(mel).to(device)
-    own = torch.optim.AdamW(vocoder.parameters(), lr=training.learning_rate, betas=(0.8, 0.95))
-    theirs = torch.optim.AdamW(judges.parameters(), lr=training.learning_rate, betas=(0.8, 0.95))
-    parts: dict[str, Stateful] = {"model": vocoder, "average": average, "own": own, "judges": judges, "theirs": theirs}
-    checkpoint = Checkpoint(path, parts)
-    crops = CropSampler(cache, training, mel.hop, seed=None)
+class VocoderTrainer:
+    """A vocoder and its discriminators with their optimisers: one step, and one validation."""
 
-    def do_step(step: int) -> dict[str, float]:
-        real = crops.draw().to(device)
-        target = log_mel(real)
-        with precision(device):
-            spectrum = vocoder(target)
-        made = inverse_stft(spectrum, mel)
-        mel_loss, stft_loss = functional.l1_loss(log_mel(made), target), spectral_loss(made, real)
-        figures = {"mel": float(mel_loss.detach()), "stft": float(stft_loss.detach())}
+    def __init__(self, dataset: SoundDataset, size: VocoderSize, training: VocoderTraining, device: torch.device):
+        mel = dataset.mel_settings
+        self.training, self.device, self.mel = training, device, mel
+        self.vocoder = Vocoder(mel, size).to(device)
+        self.discriminators = Discriminators(training.discriminator_channels).to(device)
+        self.ema = EMA(self.vocoder)
+        self.log_mel = LogMel(mel).to(device)
+        self.optimiser, self.discriminator_optimiser = (
+            torch.optim.AdamW(module.parameters(), lr=training.learning_rate, betas=(0.8, 0.95))
+            for module in (self.vocoder, self.discriminators)
+        )
+        self.crops, self.held_out = CropSampler(dataset, training), CropSampler(dataset, training, "valid")
+
+    def parts(self) -> dict[str, Stateful]:
+        """Return all that a checkpoint holds, under the names it has there."""
+        return {
+            "model": self.vocoder,
+            "average": self.ema,
+            "own": self.optimiser,
+            "judges": self.discriminators,
+            "theirs": self.discriminator_optimiser,
+        }
+
+    def resynthesise(self, real: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return the waveform that the vocoder makes of samples (batch, n), with its mel loss and its STFT loss."""
+        target = self.log_mel(real)
+        with precision(self.device):
+            spectrum = self.vocoder(target)
+        output = inverse_stft(spectrum, self.mel)
+        return output, functional.l1_loss(self.log_mel(output), target), spectral_loss(output, real)
+
+    def do_step(self, step: int, rng: np.random.Generator) -> dict[str, float]:
+        """Train on one batch: on spectral losses, and against the discriminators once these are trained too."""
+        real = self.crops.draw(rng).to(self.device)
+        output, mel_loss, stft_loss = self.resynthesise(real)
+        losses = {"mel": float(mel_loss.detach()), "stft": float(stft_loss.detach())}
         loss = 2 * mel_loss + stft_loss
-        if step >= training.adversarial_from:
-            with precision(device):
-                real_views = judges(real)
-                verdict = judge_loss(real_views, judges(made.detach()))
-            figures["judges"] = step_optimiser(theirs, verdict, judges.parameters())
-            with precision(device):
-                fooled = fool_loss(judges(real), judges(made))
-            figures["fool"] = float(fooled.detach())
-            loss = 15 * mel_loss + stft_loss + fooled
-        step_optimiser(own, loss, vocoder.parameters(), max_norm=10.0)
-        average.update(vocoder)
-        return figures
+        if step >= self.training.adversarial_from:
+            losses["discriminator"] = self._step_discriminators(real, output.detach())
+            with precision(self.device):
+                adversarial = generator_loss(self.discriminators(real), self.discriminators(output))
+            losses["adversarial"] = float(adversarial.detach())
+            loss = 15 * mel_loss + stft_loss + adversarial
+        step_optimiser(self.optimiser, loss, self.vocoder.parameters(), max_norm=10.0)
+        self.ema.update(self.vocoder)
+        return losses
 
-    run_steps(checkpoint, [own, theirs], Schedule(training.steps, training.learning_rate), do_step)
+    def _step_discriminators(self, real: torch.Tensor, output: torch.Tensor) -> float:
+        with precision(self.device):
+            loss = discriminator_loss(self.discriminators(real), self.discriminators(output))
+        return step_optimiser(self.discriminator_optimiser, loss, self.discriminators.parameters())
+
+    def validate(self, rng: np.random.Generator) -> dict[str, float]:
+        """Return the spectral losses on crops of the validation split."""
+        with evaluating(self.vocoder):
+            _, mel_loss, stft_loss = self.resynthesise(self.held_out.draw(rng).to(self.device))
+        return {"mel": float(mel_loss), "stft": float(stft_loss)}
+
+
+def train_vocoder(dataset: SoundDataset, size: VocoderSize, training: VocoderTraining, run: TrainingRun) -> None:
+    """Train until `training.steps`, continuing from the run's checkpoint where it exists."""
+    seed = run.start_seed()
+    trainer = VocoderTrainer(dataset, size, training, run.device)
+    checkpoint = Checkpoint(run.path, trainer.parts(), CheckpointMetadata(seed=seed))
+    optimisers = [trainer.optimiser, trainer.discriminator_optimiser]
+    schedule = Schedule(training.steps, training.learning_rate)
+    validate = trainer.validate if len(trainer.held_out) else None
+    run_steps(checkpoint, optimisers, schedule, trainer.do_step, validate, run.intervals)

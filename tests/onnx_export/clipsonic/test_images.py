@@ -16,7 +16,14 @@ from onnx_export.clipsonic.models.image_tower import ImageNetTeacher, ImageTower
 from onnx_export.clipsonic.models.text_tower import TextTower, TextTowerSize
 from onnx_export.clipsonic.training.datasets import DataPaths
 from onnx_export.clipsonic.training.image_conditioning import ImageDataset, sound_labels_by_group
-from onnx_export.clipsonic.training.image_tower import Augmentations, ImageTraining, tower_loss, train_image
+from onnx_export.clipsonic.training.image_tower import (
+    Augmentations,
+    ImageTeachers,
+    ImageTraining,
+    total_loss,
+    tower_losses,
+    train_image,
+)
 from onnx_export.data.images import held_out, read_pictures, read_rgb, training_pictures
 from onnx_export.data.sounds import open_sound_dataset, read_catalog
 from onnx_export.evaluation.evaluate import ReferenceWeights, evaluate_bundle
@@ -31,6 +38,7 @@ from onnx_export.evaluation.judges import evaluated_labels
 from onnx_export.evaluation.variants import build_comparisons, compare
 from onnx_export.training.checkpoint import Checkpoint, load_ema
 from onnx_export.training.ema import EMA
+from onnx_export.training.run import TrainingRun
 from plugin_server.engine.bundles.card import ImageSpec
 from tests.support.corpus import write_corpus
 from tests.support.toys import MEL as TOY_MEL
@@ -89,7 +97,7 @@ def test_every_sounding_group_names_sounds_once():
 
 def test_views_are_parts_of_the_picture_and_cut_outs_lie_on_photos(pictures):
     views = Augmentations([p for p in pictures if p.group == "rain"], 32)
-    chosen, seen = views.draw(64)
+    chosen, seen = views.draw(64, np.random.default_rng(0))
     assert len(chosen) == len(seen) == 64 and all(view.shape == (32, 32, 3) for view in seen)
     # Blue, or grey where the colour was taken away.
     assert all(view[..., 2].mean() >= view[..., 0].mean() for view in seen)
@@ -98,9 +106,13 @@ def test_views_are_parts_of_the_picture_and_cut_outs_lie_on_photos(pictures):
 def test_synonyms_are_no_negatives():
     unit = torch.eye(3)
     training = ImageTraining(teacher_weight=0.0)
+
+    def tower_loss(outputs, targets, guesses, training):
+        return total_loss(tower_losses(outputs, targets, guesses, training), training)
+
     twins = torch.stack([unit[0], unit[0], unit[2]])
     assert float(tower_loss(twins, twins, twins, training)) < 0.01
-    assert float(tower_loss(twins, twins, twins, replace(training, synonym=2.0))) > 0.1
+    assert float(tower_loss(twins, twins, twins, replace(training, synonym_threshold=2.0))) > 0.1
     assert float(tower_loss(unit[[1, 2, 0]], unit, unit, training)) > 1
 
 
@@ -119,7 +131,7 @@ def test_the_teacher_is_the_published_file_and_no_other(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="has sha256"):
         ImageNetTeacher(tmp_path / "x.pth")
     teacher = ImageNetTeacher(teacher_file(tmp_path / "t.pth", monkeypatch))
-    likely = teacher.likely(torch.zeros(1, 3, 64, 64))
+    likely = teacher.probabilities(torch.zeros(1, 3, 64, 64))
     assert likely.shape == (1, 1000) and float(likely.sum()) == pytest.approx(1, abs=1e-4)
     names = teacher.class_names()
     assert len(names) == 1000 and names[0].startswith("tench")
@@ -130,8 +142,9 @@ def test_the_image_tower_learns_where_the_texts_are(pictures, tmp_path, monkeypa
     teacher = ImageNetTeacher(teacher_file(tmp_path / "t.pth", monkeypatch))
     size = replace(ImageTowerSize(), picture=ImageSpec(32, (0.5,) * 3, (0.5,) * 3), n_embedding=24)
     texts = TextTower(TextTowerSize(width=32, heads=2, layers=1, n_embedding=24)).eval()
+    teachers, run = ImageTeachers(texts, teacher), TrainingRun(tmp_path / "i.pt", CPU, seed=1)
     for steps in (1, 3):
-        train_image(pictures[:12], texts, teacher, size, ImageTraining(steps=steps, batch=4), tmp_path / "i.pt", CPU)
+        train_image(pictures[:12], teachers, size, ImageTraining(steps=steps, batch=4), run, pictures[12:20])
     saved = torch.load(tmp_path / "i.pt", weights_only=True)
     stem = "vision.trunk.conv_stem.weight"
     assert saved["step"] == 3
@@ -152,9 +165,9 @@ def test_what_the_published_trunk_takes_a_picture_for_has_its_share(tmp_path, mo
     picture = ImageSpec(64, (0.5,) * 3, (0.5,) * 3)
     places = torch.nn.functional.normalize(torch.randn(1000, 24), dim=-1)
     x = torch.randn(2, 3, 64, 64)
-    guessed = teacher.likely(x) @ places
+    guessed = teacher.probabilities(x) @ places
     for share in (0.0, 1e6):
-        tower = ImageTower(ImageTowerSize(picture=picture, n_embedding=24, guess_share=share)).eval()
+        tower = ImageTower(ImageTowerSize(picture=picture, n_embedding=24, zero_shot_share=share)).eval()
         tower.start_from(teacher, places)
         with torch.no_grad():
             likeness = (tower(x) * torch.nn.functional.normalize(guessed, dim=-1)).sum(dim=1)
@@ -174,7 +187,7 @@ def seen(pictures, tmp_path_factory):
 
 def test_sounds_are_filmed_with_pictures_of_their_group(seen):
     footage, tower = seen
-    filmed = footage.by_label()
+    filmed = footage.by_sound_label()
     assert set(filmed) == {"rain", "rain on roof", "hammering", "blacksmith hammering anvil"}
     rain = [p for p in footage.pictures if p.group == "rain"]
     assert filmed["rain"].shape == (4 * len(rain), 24)
@@ -186,9 +199,9 @@ def test_sounds_are_filmed_with_pictures_of_their_group(seen):
 def test_a_prior_is_taught_on_captions_or_on_the_pairs_of_the_data(seen):
     footage, _ = seen
     texts = TextTower(TextTowerSize(width=32, heads=2, layers=1, n_embedding=24)).eval()
-    captioned = footage.captioned(texts)
+    captioned = footage.caption_pairs(texts)
     assert len(captioned.words) == len(footage.pictures) and captioned.weights.sum() == pytest.approx(1)
-    scored = footage.scored({"rain": np.eye(2, 24, dtype=np.float32), "no such sound": np.eye(1, 24)})
+    scored = footage.sound_pairs({"rain": np.eye(2, 24, dtype=np.float32), "no such sound": np.eye(1, 24)})
     assert len(scored.words) == 1
     words, pictures = scored.draw(5, np.random.default_rng(0))
     assert words.shape == pictures.shape == (5, 24)
@@ -283,7 +296,7 @@ def test_pictures_are_drawn_above_their_sounds(folder, tmp_path):
     ("flags", "told"),
     [
         (["denoiser-iq"], "--steps is needed"),
-        (["denoiser-iq", "--config", "x.toml"], "--steps is needed"),
+        (["denoiser-iq", "--config", "none.toml", "--corpus", "x", "--images", "x"], "none.toml"),
         (["denoiser", "--videos", "x", "--steps", "1"], "--videos teach denoiser-iq alone, not denoiser"),
         (["denoiser-iq", "--videos", "x", "--steps", "1"], "--config is needed with --videos"),
         (["prior-pd", "--steps", "1", "--images", "x"], "train text first"),

@@ -21,21 +21,18 @@ from onnx_export.clipsonic.models.text_tower import TextTower, TextTowerSize, to
 from onnx_export.clipsonic.models.vocoder import LogMel, Vocoder, VocoderSize, inverse_stft
 from onnx_export.clipsonic.training.clap import ClapTraining, crop, train_clap
 from onnx_export.clipsonic.training.conditioning import FrameConditioning, LabelConditioning, MixedConditioning
-from onnx_export.clipsonic.training.denoiser import (
-    DenoiserDataset,
-    DenoiserTraining,
-    MelNormalisation,
-    train_denoiser,
-)
-from onnx_export.clipsonic.training.prior import Pairs, PriorTraining, train_prior
+from onnx_export.clipsonic.training.denoiser import DenoiserTraining, train_denoiser
+from onnx_export.clipsonic.training.denoiser_dataset import DenoiserDataset, MelNormalisation
+from onnx_export.clipsonic.training.prior import EmbeddingPairs, PriorTraining, train_prior
 from onnx_export.clipsonic.training.text_tower import DistillationSet, TextTraining, train_text
 from onnx_export.clipsonic.training.vocoder import VocoderTraining, train_vocoder
 from onnx_export.clipsonic.variants import CLAP_TTA, IQ, MINI, TTA
 from onnx_export.data.sounds import open_sound_dataset, read_catalog, split_of
 from onnx_export.graph.export import ExportSpec, export_graph
 from onnx_export.graph.restore import restore
-from onnx_export.training.checkpoint import Checkpoint, load_ema
+from onnx_export.training.checkpoint import Checkpoint, CheckpointMetadata, load_ema, read_metadata
 from onnx_export.training.ema import EMA
+from onnx_export.training.run import TrainingRun
 from plugin_server.audio.spectral import MelSettings, istft, log_mel, stft
 from plugin_server.engine.bundles.card import ImageSpec
 from plugin_server.engine.bundles.card_reader import read_card
@@ -133,7 +130,11 @@ def test_the_tower_gives_unit_vectors_whatever_the_padding():
 
 
 def words(cache):
-    return LabelConditioning([sound.label for sound in cache.sounds], WORDS)
+    return LabelConditioning(cache, WORDS)
+
+
+def run(path, **options):
+    return TrainingRun(path, CPU, seed=1, **options)
 
 
 def test_training_goes_on_where_it_stopped_and_the_bundle_runs(cache, tmp_path):
@@ -142,11 +143,11 @@ def test_training_goes_on_where_it_stopped_and_the_bundle_runs(cache, tmp_path):
     vectors = rng.standard_normal((49408, 40)).astype(np.float32)
     lesson = DistillationSet(["a hiss", "a hum", "hum"], np.eye(3, 24, dtype=np.float32), 1.0)
     for steps in (2, 4):
-        train_text([lesson], vectors, SMALL.text, TextTraining(steps=steps, batch=4), tmp_path / "text.pt", CPU)
-        training = DenoiserTraining(steps=steps, tokens=60, guide_from=3)
-        train_denoiser(cache, words(cache), MEL, SMALL.denoiser, training, tmp_path / "denoiser.pt", CPU, "toy")
+        train_text([lesson], vectors, SMALL.text, TextTraining(steps=steps, batch=4), run(tmp_path / "text.pt"))
+        training = DenoiserTraining(steps=steps, tokens=60, guidance_distillation_from=3)
+        train_denoiser(words(cache), SMALL.denoiser, training, run(tmp_path / "denoiser.pt"), "toy")
         vocoder = VocoderTraining(steps=steps, batch=2, frames=24, adversarial_from=3, discriminator_channels=4)
-        train_vocoder(cache, MEL, SMALL.vocoder, vocoder, tmp_path / "vocoder.pt", CPU)
+        train_vocoder(cache, SMALL.vocoder, vocoder, run(tmp_path / "vocoder.pt"))
     parts = {
         "text": TextTower(SMALL.text),
         "denoiser": Denoiser(SMALL.denoiser),
@@ -172,7 +173,7 @@ def test_training_goes_on_where_it_stopped_and_the_bundle_runs(cache, tmp_path):
 def test_clips_are_conditioned_on_words_pictures_or_either(cache):
     rng = np.random.default_rng(0)
     labels = [sound.label for sound in cache.sounds]
-    both = MixedConditioning(words(cache), LabelConditioning(labels, PICTURES, ("image",)))
+    both = MixedConditioning(words(cache), LabelConditioning(cache, PICTURES, ("image",)))
     hum, hiss = labels.index("hum"), labels.index("hiss")
     assert both.kinds == ("text", "image")
     assert both.size == 24 and both.has(hiss) and not both.second.has(hiss)
@@ -180,31 +181,35 @@ def test_clips_are_conditioned_on_words_pictures_or_either(cache):
     assert drawn == {3, 7, 8}
     assert {int(both.sample(hiss, rng).argmax()) for _ in range(20)} == {0}
     # A sound without words is asked for by its pictures alone.
-    assert MixedConditioning(LabelConditioning(labels, {}), both.second).sample(hum, rng).argmax() in (7, 8)
+    assert MixedConditioning(LabelConditioning(cache, {"bang": WORDS["hum"]}), both.second).sample(
+        hum, rng
+    ).argmax() in (7, 8)
 
 
 class Videos:
+    n_embedding = 24
+
     def frames(self, index):
         return np.eye(3, 24, index, dtype=np.float16)
 
 
 def test_videos_are_conditioned_on_their_own_frames():
-    drawn = {int(FrameConditioning(Videos(), 24).sample(4, np.random.default_rng(seed)).argmax()) for seed in range(40)}
+    drawn = {int(FrameConditioning(Videos()).sample(4, np.random.default_rng(seed)).argmax()) for seed in range(40)}
     assert drawn == {4, 5, 6}
 
 
 def test_a_sound_without_a_picture_is_not_shown_to_the_denoiser_of_pictures(cache, tmp_path):
     """CLIPSonic-IQ: only filmed sounds teach, and it begins with a backbone whose conditions are forgotten."""
     training = DenoiserTraining(steps=1, tokens=60)
-    train_denoiser(cache, words(cache), MEL, SMALL.denoiser, training, tmp_path / "tta.pt", CPU, "toy")
-    pictures = LabelConditioning([sound.label for sound in cache.sounds], PICTURES, ("image",))
-    examples = DenoiserDataset(cache, pictures, MEL, MelNormalisation.measure(cache), training, SMALL.denoiser)
+    train_denoiser(words(cache), SMALL.denoiser, training, run(tmp_path / "tta.pt"), "toy")
+    pictures = LabelConditioning(cache, PICTURES, ("image",))
+    examples = DenoiserDataset(pictures, MelNormalisation.measure(cache), training, SMALL.denoiser.patch)
     assert {cache.sounds[i].label for i in examples.indices} == {"hum"}
     path = tmp_path / "iq.pt"
     zero = DenoiserTraining(steps=0, tokens=60)
-    train_denoiser(cache, pictures, MEL, SMALL.denoiser, zero, path, CPU, "toy", backbone=tmp_path / "tta.pt")
+    train_denoiser(pictures, SMALL.denoiser, zero, run(path, backbone=tmp_path / "tta.pt"), "toy")
     saved, before = (torch.load(p, weights_only=True) for p in (path, tmp_path / "tta.pt"))
-    assert (saved["embedding"], saved["conditions"], saved["heads"]) == ("toy", "image", "2")
+    assert read_metadata(path) == CheckpointMetadata("toy", ("image",), heads=2, seed=1)
     torch.testing.assert_close(saved["model"]["blocks.0.qkv.weight"], before["average"]["state"]["blocks.0.qkv.weight"])
     assert not torch.equal(saved["model"]["from_embedding.0.weight"], before["model"]["from_embedding.0.weight"])
 
@@ -215,9 +220,9 @@ def test_a_prior_learns_where_the_pictures_of_words_are(tmp_path):
     texts = np.eye(2, 24, dtype=np.float32)
     around = np.eye(2, 24, 10)[:, None] + 0.1 * rng.standard_normal((2, 30, 24))
     around = (around / np.linalg.norm(around, axis=2, keepdims=True)).astype(np.float32)
-    pairs = Pairs([texts[:1], texts[1:]], list(around), np.array([0.5, 0.5]))
+    pairs = EmbeddingPairs([texts[:1], texts[1:]], list(around), np.array([0.5, 0.5]))
     training = PriorTraining(steps=300, batch=64, learning_rate=3e-3)
-    train_prior(pairs, SMALL.prior, training, tmp_path / "prior-pd.pt", CPU, "toy")
+    train_prior(pairs, SMALL.prior, training, run(tmp_path / "prior-pd.pt"), "toy")
     prior = Prior(SMALL.prior)
     load_ema(tmp_path / "prior-pd.pt", prior)
     spec = prior_spec("pd", prior)
@@ -233,8 +238,8 @@ def test_a_prior_learns_where_the_pictures_of_words_are(tmp_path):
 
 
 def test_words_and_sounds_meet(cache, tmp_path):
-    training = ClapTraining(steps=200, batch=16, frames=40, learning_rate=4e-3)
-    train_clap(cache, words(cache), ClapSize(24, width=16), training, tmp_path / "clap.pt", CPU)
+    training = ClapTraining(steps=200, batch=16, crop_s=0.46, learning_rate=4e-3)
+    train_clap(words(cache), ClapSize(24, width=16), training, run(tmp_path / "clap.pt"))
     clap = Clap(ClapSize(24, width=16))
     load_ema(tmp_path / "clap.pt", clap)
     with torch.no_grad():
@@ -262,8 +267,8 @@ def runs(tmp_path_factory):
         for parameter in module.parameters():
             # Nothing stays at nought, where errors would not show.
             parameter.data.add_(0.02 * torch.randn_like(parameter))
-        notes = {"conditions": "image"} if name == "denoiser-iq" else {}
-        Checkpoint(folder / f"{name}.pt", {"model": module, "average": EMA(module)}, notes).save(7)
+        metadata = CheckpointMetadata(conditions=("image",)) if name == "denoiser-iq" else None
+        Checkpoint(folder / f"{name}.pt", {"model": module, "average": EMA(module)}, metadata).save(7)
     return folder
 
 

@@ -25,9 +25,9 @@ depth = 3
 heads = 2
 [training]
 steps = 100
-guide_from = 40
+guidance_distillation_from = 40
 tokens = 500
-drop_condition = 0
+condition_dropout = 0
 """
 
 

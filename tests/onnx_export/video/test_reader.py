@@ -16,7 +16,7 @@ from onnx_export.joint_embeddings import JointEmbedding
 from onnx_export.video.features import FeatureSettings, VideoSet, features_folder, make_features
 from onnx_export.video.lists import find_videos
 from onnx_export.video.prefetch import prefetch
-from onnx_export.video.reader import Cutting, Read, Video, read_video
+from onnx_export.video.reader import Cutting, ReadResult, Video, read_video
 from plugin_server.audio.spectral import MelSettings, log_mel
 
 MEL = MelSettings(sample_rate=16000, n_fft=512, hop=128, n_mels=64, f_max_hz=8000.0)
@@ -355,8 +355,8 @@ def test_a_stopped_run_goes_on_and_workers_make_the_same(folder, made, tmp_path,
     resumed = make_features(listing, SETTINGS, lambda: toy_embedding(calls=seen), tmp_path / "a")
     assert sum(seen) < 18
     workers = make_features(listing, SETTINGS, toy_embedding, tmp_path / "b", workers=2)
-    assert files_of(resumed.place) == files_of(workers.place)
-    assert before.items() <= files_of(resumed.place).items()
+    assert files_of(resumed.folder) == files_of(workers.folder)
+    assert before.items() <= files_of(resumed.folder).items()
     assert workers.skipped == made.skipped
     for i in range(len(made)):
         np.testing.assert_array_equal(made.mel(i), workers.mel(i))
@@ -367,7 +367,7 @@ def test_features_that_are_there_need_no_embedding(folder, made):
     def fail():
         raise AssertionError("opened")
 
-    again = make_features(find_videos(folder), SETTINGS, fail, made.place.parent)
+    again = make_features(find_videos(folder), SETTINGS, fail, made.folder.parent)
     assert len(again) == len(made)
 
 
@@ -401,7 +401,7 @@ def test_no_usable_video_is_told_with_reasons(folder, tmp_path):
 def answer_or_die(video):
     if video.recording_id == "deadly":
         os._exit(3)
-    return Read(skipped={video.recording_id: 1})
+    return ReadResult(skipped={video.recording_id: 1})
 
 
 def test_a_file_that_kills_its_process_costs_itself_alone(tmp_path):

@@ -12,7 +12,7 @@ def test_a_paraphrase_is_drawn_towards_the_sound_it_is_most_like():
     anchors = np.eye(3, 8, dtype=np.float32)
     space = SoundSpace(anchors)
     said = unit(np.array([[0.5, 0.2, 0, 0.8, 0, 0, 0, 0]], np.float32))
-    placed, homes = space.place(said), space.place(anchors)
+    placed, homes = space.project(said), space.project(anchors)
     assert (placed @ homes.T)[0, 0] > (said @ anchors.T)[0, 0] + 0.2
     assert (placed @ homes.T).argmax() == 0
     np.testing.assert_allclose(np.linalg.norm(placed, axis=1), 1, rtol=1e-5)
@@ -20,8 +20,8 @@ def test_a_paraphrase_is_drawn_towards_the_sound_it_is_most_like():
 
 def test_between_two_sounds_stays_between_them():
     space = SoundSpace(np.eye(3, 8, dtype=np.float32))
-    both = space.place(unit(np.array([[1.0, 1.0, 0, 0, 0, 0, 0, 0]])))
-    likeness = (both @ space.place(space.anchors).T)[0]
+    both = space.project(unit(np.array([[1.0, 1.0, 0, 0, 0, 0, 0, 0]])))
+    likeness = (both @ space.project(space.anchors).T)[0]
     assert abs(likeness[0] - likeness[1]) < 1e-6 and likeness[2] < likeness[0] - 0.3
 
 

@@ -32,7 +32,7 @@ depth = 1
 heads = 2
 [training]
 tokens = 100
-guide_from = 1
+guidance_distillation_from = 1
 """
 
 
@@ -74,7 +74,7 @@ def test_videos_teach_a_denoiser(videos, config, tag, tmp_path, capsys, caplog):
         with caplog.at_level(logging.INFO):
             assert run("train", "denoiser-iq", *sources, "--steps", steps, "--workers", workers) == 0
         saved = torch.load(tmp_path / "runs" / "denoiser-iq.pt", weights_only=True)
-        assert saved["step"] == steps and saved["embedding"] == embedding_name(tag)
+        assert saved["step"] == steps and saved["metadata"]["embedding"] == embedding_name(tag)
         assert saved["average"]["count"] == steps
     assert "going on from step 2" in caplog.text and "shards left" not in caplog.text
 
