@@ -7,7 +7,7 @@ import pytest
 
 NOT_INSTALLED = {"torch": "the train extra is not installed", "av": "PyAV is not installed"}
 """Library to why modules that need it are left out."""
-NEEDS = {"test_space.py": (), "test_videos.py": ("av",), "test_video_training.py": ("torch", "av")}
+NEEDS = {"test_embedding_space.py": (), "test_reader.py": ("av",), "test_video_training.py": ("torch", "av")}
 """Module to its libraries; the others need torch alone."""
 
 

@@ -3,14 +3,19 @@
 import json
 import zlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+import onnxruntime
 
 from onnx_export.torchvision_ops import declare_missing_operators
 from plugin_server.engine.bundles.card import LabelAnchorSpec
 from plugin_server.engine.bundles.card_reader import read_card
 from plugin_server.engine.bundles.registry import file_sha256
 from tests.support.toys import MEL, change_card, write_toy
+
+if TYPE_CHECKING:
+    import torch
 
 SIZE = 24
 WORDS = {"context_length": 77, "vocab_size": 49408, "width": SIZE, "heads": 2, "layers": 2}
@@ -58,6 +63,8 @@ SHALLOW = {
     "resblock_dilation_sizes": [[1, 3]],
 }
 """Changes that make a vocoder quick to export."""
+CLOSE = 1e-3
+"""Largest relative difference that single precision may make."""
 KARLO = {"clip_sample_range": 5.0, "prediction_type": "sample", "variance_type": "fixed_small_log"}
 
 
@@ -182,3 +189,15 @@ def write_base(folder: Path, known: bool = True) -> Path:
             place, label_anchors=LabelAnchorSpec("known.npz", confidence_floor=0.2, confidence_ceiling=0.8), files=files
         )
     return place
+
+
+def relative_difference(found: np.ndarray, expected: "torch.Tensor") -> float:
+    """Return the largest difference as a share of the largest expected number."""
+    return float(np.abs(found - expected.numpy()).max() / np.abs(expected.numpy()).max())
+
+
+def run_graph(path: Path, **feeds: "torch.Tensor") -> dict[str, np.ndarray]:
+    """Return the outputs of a graph by their names, as onnxruntime computes them."""
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, session.run(names, {key: value.numpy() for key, value in feeds.items()}), strict=True))

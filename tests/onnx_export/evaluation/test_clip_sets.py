@@ -104,7 +104,7 @@ def test_lengths_are_those_of_recordings_within_what_the_model_makes(toy_model, 
 def test_generated_clips_are_as_long_and_as_loud_as_asked(toy_model):
     wave = generate(toy_model, "hum", 1.5, 3)
     assert len(wave) == 1.5 * RATE and wave.dtype == np.float32
-    np.testing.assert_allclose(normalise_level(wave), wave, atol=1e-5)
+    np.testing.assert_allclose(normalise_level(wave, RATE), wave, atol=1e-5)
     np.testing.assert_array_equal(wave, generate(toy_model, "hum", 1.5, 3))
     assert not np.array_equal(wave, generate(toy_model, "hum", 1.5, 4))
     assert not np.array_equal(wave, generate(toy_model, "rain", 1.5, 3))
@@ -133,7 +133,7 @@ def test_resynthesised_clips_keep_length_and_recording(toy_model, real):
 
 
 def test_noise_is_as_long_as_the_clips_and_at_the_corpus_level(real):
-    noise = white_noise_for(real)
+    noise = white_noise_for(real, RATE)
     assert [len(clip.wave) for clip in noise] == [len(clip.wave) for clip in real]
     assert all(clip.recording_id is None for clip in noise)
     assert loud_rms(noise[0].wave) == pytest.approx(0.08, rel=0.1)

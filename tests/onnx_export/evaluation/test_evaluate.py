@@ -61,7 +61,7 @@ def test_the_text_tower_is_judged_by_the_rank_of_the_right_label():
 def test_recordings_are_judged_better_than_noise_and_wrong_labels(judge, real):
     wrong = [replace(clip, label=LABELS[(LABELS.index(clip.label) + 1) % 3]) for clip in real]
     tones = [clip.with_wave(TONE) for clip in real]
-    metrics = metrics_of(judge, {REAL: real, "noise": white_noise_for(real), "wrong": wrong, "tones": tones})
+    metrics = metrics_of(judge, {REAL: real, "noise": white_noise_for(real, RATE), "wrong": wrong, "tones": tones})
     assert metrics[REAL]["top-1"].mean > 0.8 > 0.2 > metrics["wrong"]["top-1"].mean
     assert metrics["noise"]["FAD"].mean > 1
     assert metrics[REAL]["nearest"].mean == pytest.approx(1)
@@ -70,7 +70,7 @@ def test_recordings_are_judged_better_than_noise_and_wrong_labels(judge, real):
 
 
 def test_each_set_has_the_figures_that_mean_something_for_it(cache, judge, real):
-    sets = {REAL: real, "copies": same_label_clips(cache, real), "few": white_noise_for(real[:3])}
+    sets = {REAL: real, "copies": same_label_clips(cache, real), "few": white_noise_for(real[:3], RATE)}
     metrics = metrics_of(judge, sets)
     assert list(metrics[REAL]) == ["top-1", "top-5", "text-audio", "nearest"]
     # Copies of training recordings are near by construction.

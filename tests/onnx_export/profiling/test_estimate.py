@@ -1,77 +1,65 @@
-"""What a training takes: counted figures against arithmetic, and the command."""
+"""The estimate of a training: its sums and its table."""
 
 from dataclasses import replace
 
 import pytest
 import torch
 
-from onnx_export.cli import main
 from onnx_export.clipsonic.models.denoiser import Denoiser
-from onnx_export.config import read_config
-from onnx_export.profiling.estimate import estimate
-from onnx_export.profiling.step_costs import activation_bytes, count_flops
+from onnx_export.profiling.estimate import Estimate, estimate
 
-CONFIG = """
-[embedding]
-tag = "clipsonic-mini"
-size = 16
-[mel]
-n_mels = 16
-[denoiser]
-n_mels = 16
-n_embedding = 16
-width = 32
-depth = 3
-heads = 2
-[training]
-steps = 100
-guidance_distillation_from = 40
-tokens = 500
-condition_dropout = 0
-"""
+GIGA, TERA = 1e9, 1e12
 
 
-@pytest.fixture
-def path(tmp_path):
-    path = tmp_path / "tiny.toml"
-    path.write_text(CONFIG)
-    return path
+def known(config):
+    """An estimate in round numbers."""
+    return Estimate(
+        config,
+        device="cpu",
+        n_parameters=2_000_000,
+        plain_flops=1 * TERA,
+        guided_flops=2 * TERA,
+        activation_bytes=3 * GIGA,
+        device_flops=4 * TERA,
+        optimiser_speed=1e6,
+        tflops=100,
+    )
 
 
-def test_flops_are_those_of_the_matrices(path):
-    config = read_config(path)
-    forward, backward = count_flops(config, 1, 60)
-    # 12 width² parameters a block, and two products of attention, for each of 64 tokens.
-    blocks = 3 * 64 * (2 * 12 * 32**2 + 2 * 2 * 64 * 32)
-    assert blocks < forward < 1.2 * blocks
-    assert 1.9 * forward < backward < 2.6 * forward
-    assert sum(count_flops(config, 3, 60)) == 3 * (forward + backward)
-
-
-def test_more_tokens_and_blocks_keep_more(path):
-    config = read_config(path)
-    kept = activation_bytes(config, torch.device("cpu"))
-    twice = activation_bytes(replace(config, training=replace(config.training, tokens=1000)), torch.device("cpu"))
-    deeper = activation_bytes(replace(config, denoiser=replace(config.denoiser, depth=6)), torch.device("cpu"))
-    assert 1.8 * kept < twice < 2.1 * kept and 1.5 * kept < deeper < 2 * kept
-    # Of a block a residual, a norm and the feed-forward's inside at the least; not more than a hundred numbers each.
-    n_tokens = 500 / 15 * 19
-    assert 3 * 6 * 32 * n_tokens * 2 < kept < 3 * 100 * 32 * n_tokens * 4
-
-
-def test_guidance_costs_its_share(path):
-    made = estimate(read_config(path), torch.device("cpu"), 300)
-    assert made.n_parameters == sum(p.numel() for p in Denoiser(made.config.denoiser).parameters())
-    assert made.total_flops == pytest.approx(40 * made.plain_flops + 60 * made.guided_flops)
+def test_guidance_costs_its_share(config):
+    figures = estimate(config, torch.device("cpu"), 300)
+    assert figures.n_parameters == sum(p.numel() for p in Denoiser(figures.config.denoiser).parameters())
+    assert figures.total_flops == pytest.approx(40 * figures.plain_flops + 60 * figures.guided_flops)
     # Two thirds of the clips twice forward, beside a step of about three times that.
-    assert 1.3 < made.guided_flops / made.plain_flops < 1.5
-    assert made.bytes == made.n_parameters * 24 + made.activation_bytes
+    assert 1.3 < figures.guided_flops / figures.plain_flops < 1.5
+    assert figures.bytes == figures.n_parameters * 24 + figures.activation_bytes
 
 
-def test_the_command_tells_memory_and_time(path, capsys):
-    assert main(["estimate", "--config", str(path), "--tflops", "100"]) == 0
-    told = capsys.readouterr().out
-    for word in ("parameters", "activations", "memory in all", "on this cpu", "at 100 TFLOP/s"):
-        assert word in told
-    assert main(["estimate", "--config", str(path), "--tflops", "0"]) == 1
-    assert "--tflops is 0" in capsys.readouterr().err
+def test_steps_before_guidance_are_plain(config):
+    figures = known(config)
+    # Forty plain steps of a hundred.
+    assert figures.total_flops == (40 * 1 + 60 * 2) * TERA
+    short = replace(figures, config=replace(config, training=replace(config.training, steps=30)))
+    assert short.total_flops == 30 * TERA
+
+
+def test_memory_is_twenty_four_bytes_a_parameter_and_activations(config):
+    assert known(config).bytes == 24 * 2e6 + 3 * GIGA
+
+
+def test_the_table_holds_every_figure(config):
+    lines = {line[:20].strip(): line[21:] for line in known(config).table().splitlines()}
+    assert lines["parameters"] == "2.0 million"
+    assert lines["a step"] == "1 TFLOP, 2 with guidance"
+    assert lines["all steps"] == "0.00016 EFLOP in 100"
+    assert lines["AdamW's two moments"] == "0.02 GB"
+    assert lines["activations"] == "3.00 GB at 500 tokens"
+    assert lines["memory in all"] == "3.05 GB"
+    # 160 TFLOP at 4 a second, and 100 steps of 2 s for the optimiser.
+    assert lines["on this cpu"] == f"4 TFLOP/s measured: {240 / 3600:.3g} hours"
+    assert lines["at 100 TFLOP/s"] == f"{1.6 / 3600:.3g} hours"
+
+
+def test_long_trainings_are_told_in_days(config):
+    slow = replace(known(config), tflops=160 / 86400 / 3)
+    assert slow.table().splitlines()[-1].endswith("3.0 days")
