@@ -79,7 +79,7 @@ class ReadResult:
     source_rate_hz: int = 0
 
 
-class Unusable(Exception):
+class UnusableError(Exception):
     """A video that gives no clip; the message is the reason it is counted under."""
 
 
@@ -92,7 +92,7 @@ def read_video(video: Video, mel: MelSettings, cutting: Cutting, picture_side: i
         decoder = _Decoder(video, cutting, picture_side)
         decoder.run()
         return _cut(decoder, mel)
-    except Unusable as reason:
+    except UnusableError as reason:
         return ReadResult(skipped={str(reason): 1})
     # Decoders raise what they like on broken files, and none of them may stop a run.
     except Exception as error:
@@ -104,9 +104,9 @@ def _cut(decoder: "_Decoder", mel: MelSettings) -> ReadResult:
     cutting, rate = decoder.cutting, decoder.rate
     wave = np.concatenate(decoder.waves) if decoder.waves else np.zeros(0, np.float32)
     if not len(wave):
-        raise Unusable("too short" if decoder.start_s else "no sound")
+        raise UnusableError("too short" if decoder.start_s else "no sound")
     if len(wave) / rate < MIN_SOUND_SHARE * decoder.expected_s:
-        raise Unusable("damaged")
+        raise UnusableError("damaged")
     step_s = cutting.clip_s / cutting.n_frames
     clips: list[VideoClip] = []
     skipped: dict[str, int] = {}
@@ -155,15 +155,15 @@ class _Decoder:
         self._shown_s = 0.0
 
     def run(self) -> None:
-        """Decode the file. Raises Unusable, or what PyAV raises."""
+        """Decode the file. Raises UnusableError, or what PyAV raises."""
         import av
 
         options = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file"}
         with av.open(str(self.video.path), options=options, timeout=(30, 30)) as container:
             if not container.streams.video:
-                raise Unusable("no picture")
+                raise UnusableError("no picture")
             if not container.streams.audio:
-                raise Unusable("no sound")
+                raise UnusableError("no sound")
             self._read_header(container)
             self._decode(container)
         self._capture_until(min(self._shown_s + self.cutting.clip_s, self.length_s))
@@ -191,7 +191,7 @@ class _Decoder:
         running = set(streams)
         for packet in container.demux(*streams.values()):
             if time.monotonic() > until:
-                raise Unusable("too slow")
+                raise UnusableError("too slow")
             kind = packet.stream.type
             if kind not in running:
                 continue
@@ -214,7 +214,7 @@ class _Decoder:
         except av.error.InvalidDataError as error:
             self._n_damaged += 1
             if self._n_damaged > MAX_DAMAGED_PACKETS:
-                raise Unusable("damaged") from error
+                raise UnusableError("damaged") from error
             return []
 
     def _add_audio(self, frames: "list[AudioFrame]", at_s: float) -> None:

@@ -17,7 +17,7 @@ CPU = torch.device("cpu")
 OFTEN = Intervals(log=1, validate=2, save=2)
 
 
-class Stopped(Exception):
+class StoppedError(Exception):
     """A run that is interrupted."""
 
 
@@ -32,7 +32,7 @@ def train(path, seed=5, stop_at=None, steps=6, validated=None):
 
     def do_step(step, rng):
         if step == stop_at:
-            raise Stopped
+            raise StoppedError
         inputs = torch.from_numpy(rng.standard_normal((3, 4)).astype(np.float32))
         loss = ((model(inputs) - torch.randn(3, 4)) ** 2).mean()
         value = step_optimiser(optimiser, loss, model.parameters())
@@ -51,7 +51,7 @@ def train(path, seed=5, stop_at=None, steps=6, validated=None):
 
 def test_a_stopped_run_ends_as_one_that_was_never_stopped(tmp_path):
     whole = train(tmp_path / "a" / "net.pt")
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         train(tmp_path / "b" / "net.pt", stop_at=5)
     # It was saved after four steps: the fifth is done again.
     resumed = train(tmp_path / "b" / "net.pt", seed=None)
@@ -96,7 +96,7 @@ def test_validation_does_not_change_the_training(tmp_path):
         optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
         checkpoint = Checkpoint(path, {"model": model}, CheckpointMetadata(seed=1))
 
-        def do_step(step, rng):
+        def do_step(_step, _rng):
             return {"loss": step_optimiser(optimiser, (model(torch.randn(3, 2)) ** 2).sum(), model.parameters())}
 
         run_steps(checkpoint, [optimiser], Schedule(4, 0.1), do_step, validate, Intervals(1, 1, 10))
@@ -116,7 +116,7 @@ def test_every_loss_is_logged_by_name(tmp_path, caplog):
 
 def test_means_are_over_the_steps_since_the_last_line(tmp_path):
     checkpoint = Checkpoint(tmp_path / "net.pt", {}, CheckpointMetadata(seed=1))
-    run_steps(checkpoint, [], Schedule(4, 1.0), lambda step, rng: {"step": step}, None, Intervals(2, 9, 9))
+    run_steps(checkpoint, [], Schedule(4, 1.0), lambda step, _: {"step": step}, None, Intervals(2, 9, 9))
     rows = metrics_path(checkpoint.path).read_text().splitlines()[1:]
     assert rows == ["2,train,step,0.5", "4,train,step,2.5"]
 
@@ -134,7 +134,7 @@ def test_groups_may_learn_slower(tmp_path):
     groups = [{"params": fast.parameters()}, {"params": slow.parameters(), "scale": 0.1}]
     optimiser = torch.optim.SGD(groups, lr=9.0)
     checkpoint = Checkpoint(tmp_path / "net.pt", {}, CheckpointMetadata(seed=1))
-    run_steps(checkpoint, [optimiser], Schedule(1, 2.0, warmup=1, cooldown=1), lambda step, rng: {}, None, Intervals())
+    run_steps(checkpoint, [optimiser], Schedule(1, 2.0, warmup=1, cooldown=1), lambda *_: {}, None, Intervals())
     assert [group["lr"] for group in optimiser.param_groups] == [2.0, pytest.approx(0.2)]
 
 
@@ -154,8 +154,8 @@ def test_evaluation_mode_ends_with_its_block():
     with evaluating(module):
         assert not module.training and not torch.is_grad_enabled()
     assert module.training and torch.is_grad_enabled()
-    with pytest.raises(Stopped), evaluating(module):
-        raise Stopped
+    with pytest.raises(StoppedError), evaluating(module):
+        raise StoppedError
     assert module.training
 
 
