@@ -1,3 +1,5 @@
+"""`python -m onnx_export` trains, exports and evaluates models."""
+
 from onnx_export.cli import main
 
 if __name__ == "__main__":

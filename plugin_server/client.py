@@ -5,7 +5,7 @@ import time
 import uuid
 from collections.abc import Iterator, Sequence
 
-from plugin_server.errors import ClipsonicError, shown
+from plugin_server.errors import ClipsonicError, short_repr
 from plugin_server.protocol.packets import Atom, Message, decode_packet, encode_message
 
 
@@ -97,5 +97,5 @@ class Client:
 def number_of(value: Atom) -> float:
     """Return an argument of a reply that is a number. Raises ClipsonicError when it is none."""
     if not isinstance(value, int | float):
-        raise ClipsonicError(f"the daemon said {shown(value)}, expected a number")
+        raise ClipsonicError(f"the daemon said {short_repr(value)}, expected a number")
     return float(value)

@@ -145,8 +145,8 @@ class BadSettings(ClipsonicError):
     code = "bad_settings"
 
 
-def shown(value: object) -> str:
-    """What came, in the words of a sentence: its repr, at most 60 characters of it, so that replies stay small."""
+def short_repr(value: object) -> str:
+    """Return the repr of a value for a sentence, at most 60 characters of it, so that replies stay small."""
     text = repr(value)
     return text if len(text) <= 62 else f"{text[:60]}..."
 

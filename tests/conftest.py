@@ -1,7 +1,5 @@
 """A daemon with toy bundles for every test that talks to one, and settings of the tests' own."""
 
-import asyncio
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -12,6 +10,7 @@ import pytest
 from plugin_server import server
 from plugin_server.audio.names import unique_path
 from plugin_server.audio.playback.player import Player
+from plugin_server.benchmarks.daemon_thread import daemon_in_thread
 from plugin_server.client import Client
 from plugin_server.engine.messages import EngineOptions
 from plugin_server.engine.process.client import EngineClient
@@ -80,38 +79,9 @@ def running_daemon(settings: Settings, toys: Path, player: Player | None = None)
         index_folder=settings.index_folder or beside / "library",
         bank_folder=settings.bank_folder or beside / "banks",
     )
-    loop, ready = asyncio.new_event_loop(), threading.Event()
-    box: dict = {}
-
-    async def run() -> None:
-        box["stop"] = asyncio.Event()
-        trash = trash_in(settings.index_folder)
-        async with server.run_daemon(settings, player, bundles=(toys,), trash=trash) as daemon:
-            box["daemon"] = daemon
-            ready.set()
-            await box["stop"].wait()
-
-    def body() -> None:
-        try:
-            loop.run_until_complete(run())
-        except Exception as error:
-            box["error"] = error
-            ready.set()
-
-    thread = threading.Thread(target=body, daemon=True)
-    thread.start()
-    assert ready.wait(20)
-    if "error" in box:
-        raise box["error"]
-    daemon = box["daemon"]
-    try:
+    trash = trash_in(settings.index_folder)
+    with daemon_in_thread(lambda: server.run_daemon(settings, player, bundles=(toys,), trash=trash)) as daemon:
         yield Running(daemon, daemon.endpoints.port, settings.clip_folder)
-    finally:
-        loop.call_soon_threadsafe(box["stop"].set)
-        thread.join(10)
-        loop.close()
-    if "error" in box:
-        raise box["error"]
 
 
 @pytest.fixture(scope="module")

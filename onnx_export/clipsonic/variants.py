@@ -10,7 +10,7 @@ LICENCE = "CC BY-SA 4.0 for the weights; see ATTRIBUTIONS.md for the sounds and 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """What a bundle is made of, what it says of itself, and how it is meant to be used."""
+    """The parts of a bundle, its description, and how it is meant to be used."""
 
     name: str
     description: str

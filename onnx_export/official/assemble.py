@@ -23,7 +23,7 @@ from plugin_server.engine.bundles.card_reader import check_name
 from plugin_server.engine.bundles.install import DOCUMENTS, staging
 from plugin_server.engine.bundles.registry import Bundle, BundleRegistry, file_sha256, open_bundle, verify_bundle
 from plugin_server.engine.families.clipsonic import TOKENIZER_FILE
-from plugin_server.errors import BadArgument, shown
+from plugin_server.errors import BadArgument, short_repr
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +110,7 @@ def _check_options(options: ImportOptions, home: Path, folders: tuple[Path, ...]
         raise BadArgument(str(error)) from error
     for folder in {home, *folders}:
         if (folder / options.name).exists():
-            raise BadArgument(f"name: got {shown(options.name)}, which is in {folder} already; choose another")
+            raise BadArgument(f"name: got {short_repr(options.name)}, which is in {folder} already; choose another")
     if not (options.towers or options.prior or options.vocoder or options.denoiser):
         raise BadArgument("expected at least one of --towers, --prior, --vocoder and --denoiser: else nothing is new")
 

@@ -128,7 +128,7 @@ class Downsample(nn.Module):
     """The low-pass under the name that checkpoints have for it."""
 
     def __init__(self):
-        """Build the low-pass."""
+        """Build the low-pass as a part of its own."""
         super().__init__()
         self.lowpass = LowPass()
 

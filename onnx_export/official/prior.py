@@ -53,7 +53,7 @@ class TokenPrior(nn.Module):
     """A PriorTransformer with tensors in and out, to be exported."""
 
     def __init__(self, network: nn.Module):
-        """Wrap diffusers' network."""
+        """Wrap the network of diffusers."""
         super().__init__()
         self.network = network
 

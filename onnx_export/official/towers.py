@@ -104,7 +104,7 @@ class ImageTower(nn.Module):
     """The whole model, of one of open_clip's classes, which have little in common."""
 
     def __init__(self, model: nn.Module):
-        """Wrap a model."""
+        """Wrap one of open_clip's models."""
         super().__init__()
         self.model = model
 

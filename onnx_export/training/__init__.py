@@ -1,1 +1,1 @@
-"""What every training run shares."""
+"""The parts that every training run shares."""

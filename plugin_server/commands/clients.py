@@ -36,7 +36,7 @@ def add_parser(commands: Commands) -> None:
     reveal.set_defaults(run=run_reveal)
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: argparse.Namespace) -> None:  # noqa: ARG001 - as every command
     """Print a line a client, and where all of them lie."""
     for line in table_lines([(name, f"{program}: {text}") for name, (program, text) in CLIENTS.items()]):
         print(line)
@@ -53,6 +53,6 @@ def run_install(options: argparse.Namespace) -> None:
         print(f"installed {path}")
 
 
-def run_reveal(options: argparse.Namespace) -> None:
+def run_reveal(options: argparse.Namespace) -> None:  # noqa: ARG001 - as every command
     """Show the folder of the clients. Raises ClipsonicError when no file manager can be started."""
     print(open_file(shipped_presets("clients")))

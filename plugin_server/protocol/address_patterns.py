@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection
 from functools import lru_cache
 
-from plugin_server.errors import UnknownAddress, shown
+from plugin_server.errors import UnknownAddress, short_repr
 
 
 def match_addresses(pattern: str, addresses: Collection[str]) -> list[str]:
@@ -14,7 +14,7 @@ def match_addresses(pattern: str, addresses: Collection[str]) -> list[str]:
     is_pattern = not set(pattern).isdisjoint("?*[{")
     found = [address for address in addresses if _regex(pattern).fullmatch(address)] if is_pattern else []
     if not found:
-        raise UnknownAddress(f"address: got {shown(pattern)}, expected one of {' '.join(addresses)}")
+        raise UnknownAddress(f"address: got {short_repr(pattern)}, expected one of {' '.join(addresses)}")
     return found
 
 

@@ -12,7 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TypeGuard, TypeVar
 
-from plugin_server.errors import BadArgument, shown
+from plugin_server.errors import BadArgument, short_repr
 from plugin_server.protocol.packets import Atom
 from plugin_server.protocol.table import Range, number_text
 
@@ -71,7 +71,7 @@ def as_number(name: str, atom: Atom) -> float:
         try:
             return float(atom)
         except ValueError as error:
-            raise BadArgument(f"{name}: got {shown(atom)}, expected a number") from error
+            raise BadArgument(f"{name}: got {short_repr(atom)}, expected a number") from error
     if not is_number(atom):
         raise BadArgument(f"{name}: got {describe(atom)}, expected a number")
     # The number that was meant: OSC's 32 bits make 93.69999695 of 93.7, and two bars of it a sample too long.
@@ -121,7 +121,7 @@ def as_paths(atoms: Sequence[Atom]) -> tuple[str, ...]:
 def check_range(name: str, value: V, allowed: Range) -> V:
     """Return the value when the range has it. Raises BadArgument."""
     if value not in allowed:
-        came = shown(value) if isinstance(value, str) else number_text(value)
+        came = short_repr(value) if isinstance(value, str) else number_text(value)
         raise BadArgument(f"{name}: got {came}, expected {allowed}")
     return value
 
@@ -162,7 +162,7 @@ def is_number(atom: Atom) -> TypeGuard[int | float]:
 def describe(atom: Atom) -> str:
     """Return an argument in the words of a sentence."""
     kinds = {bytes: "a blob", bool: "true or false", type(None): "nil", list: "an array"}
-    return kinds.get(type(atom)) or shown(atom)
+    return kinds.get(type(atom)) or short_repr(atom)
 
 
 def _plain_path(path: str) -> str:

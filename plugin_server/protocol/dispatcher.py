@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from plugin_server.errors import ClipsonicError, UnknownAddress, shown
+from plugin_server.errors import ClipsonicError, UnknownAddress, short_repr
 from plugin_server.protocol.address_patterns import match_addresses
 from plugin_server.protocol.addresses import ADDRESSES, TABLE
 from plugin_server.protocol.arguments import find_id
@@ -49,7 +49,7 @@ class Dispatcher:
     def listen(self, peer: Peer, address: str) -> None:
         """Send the peer everything that goes out with this address. Raises UnknownAddress when nothing ever does."""
         if address not in (known := reply_sources(TABLE)):
-            raise UnknownAddress(f"LISTEN: got {shown(address)}, expected one of {' '.join(known)}")
+            raise UnknownAddress(f"LISTEN: got {short_repr(address)}, expected one of {' '.join(known)}")
         self._subscribers[0].listen(peer, address)
 
     def ignore(self, peer: Peer, address: str) -> None:

@@ -13,7 +13,7 @@ from enum import Enum, IntEnum
 from pathlib import Path
 from typing import Any, ParamSpec
 
-from plugin_server.errors import BadArgument, shown
+from plugin_server.errors import BadArgument, short_repr
 
 MAX_TEXT = 2000
 """Characters of a text."""
@@ -145,25 +145,25 @@ def attributes_of(request_type: type) -> tuple[Attribute, ...]:
 
 def _check_text(row: Attribute, value: object) -> None:
     if not isinstance(value, str):
-        raise BadArgument(f"{row.name}: got {shown(value)}, expected text")
+        raise BadArgument(f"{row.name}: got {short_repr(value)}, expected text")
     if row.pattern and value and not re.fullmatch(row.pattern, value):
-        raise BadArgument(f"{row.name}: got {shown(value)}, expected {row.range_text}")
+        raise BadArgument(f"{row.name}: got {short_repr(value)}, expected {row.range_text}")
     if len(value) > MAX_TEXT:
         raise BadArgument(f"{row.name}: got {len(value)} characters, expected at most {MAX_TEXT}")
 
 
 def _check_number(row: Attribute, value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise BadArgument(f"{row.name}: got {shown(value)}, expected a number from {row.range_text}")
+        raise BadArgument(f"{row.name}: got {short_repr(value)}, expected a number from {row.range_text}")
     if not math.isfinite(value) or not _is_within(row, value):
         raise BadArgument(f"{row.name}: got {value:g}, expected {row.range_text}")
 
 
 def _check_whole_number(row: Attribute, value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise BadArgument(f"{row.name}: got {shown(value)}, expected a whole number from {row.range_text}")
+        raise BadArgument(f"{row.name}: got {short_repr(value)}, expected a whole number from {row.range_text}")
     if not _is_within(row, value):
-        raise BadArgument(f"{row.name}: got {shown(value)}, expected {row.range_text}")
+        raise BadArgument(f"{row.name}: got {short_repr(value)}, expected {row.range_text}")
 
 
 def _is_within(row: Attribute, value: float) -> bool:
@@ -177,17 +177,17 @@ def _check_switch(row: Attribute, value: object) -> None:
 
 def _check_choice(row: Attribute, value: object) -> None:
     if value not in ("", *row.choices):
-        raise BadArgument(f"{row.name}: got {shown(value)}, expected {row.range_text}")
+        raise BadArgument(f"{row.name}: got {short_repr(value)}, expected {row.range_text}")
 
 
 def _check_paths(row: Attribute, value: object) -> None:
     if not isinstance(value, tuple) or not all(isinstance(path, str) for path in value):
-        raise BadArgument(f"{row.name}: got {shown(value)}, expected paths of pictures")
+        raise BadArgument(f"{row.name}: got {short_repr(value)}, expected paths of pictures")
     if row.maximum is not None and len(value) > row.maximum:
         raise BadArgument(f"{row.name}: got {len(value)} of them, expected at most {row.maximum}")
     for path in value:
         if len(path) > MAX_PATH or not Path(path).is_absolute() or "\0" in path:
-            raise BadArgument(f"{row.name}: got {shown(path)}, expected an absolute path of a picture")
+            raise BadArgument(f"{row.name}: got {short_repr(path)}, expected an absolute path of a picture")
 
 
 _CHECKS: dict[Kind, Callable[[Attribute, object], None]] = {

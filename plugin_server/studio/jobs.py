@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from plugin_server.engine.messages import ProgressCallback
-from plugin_server.errors import Cancelled, ClipsonicError, DuplicateJob, QueueFull, UnknownJob, shown, unforeseen
+from plugin_server.errors import Cancelled, ClipsonicError, DuplicateJob, QueueFull, UnknownJob, short_repr, unforeseen
 from plugin_server.studio.requests import Request
 
 log = logging.getLogger(__name__)
@@ -205,7 +205,7 @@ class Jobs:
         with self._lock:
             job = self._known.get(job_id)
             if job is None or job.ended:
-                raise UnknownJob(f"job: got {shown(job_id)}, expected the id of a job that waits or runs")
+                raise UnknownJob(f"job: got {short_repr(job_id)}, expected the id of a job that waits or runs")
             if job is self._running:
                 self._end(job, Cancelled("the job was cancelled"))
                 self._runner.cancel()

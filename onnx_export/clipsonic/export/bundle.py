@@ -98,7 +98,7 @@ BATCH = {0: "batch"}
 
 
 def text_graph(tower: TextTower | ClapTextTower) -> ExportSpec:
-    """Of the text tower, whose table of tokens becomes one of bytes."""
+    """Return the export of the text tower, whose table of tokens becomes one of bytes."""
     words, size = tower.tower if isinstance(tower, ClapTextTower) else tower, tower.size
     table = words.transformer.token_embedding
     if not isinstance(table, Int8Embedding):
@@ -110,7 +110,7 @@ def text_graph(tower: TextTower | ClapTextTower) -> ExportSpec:
 
 
 def denoiser_graph(denoiser: Denoiser) -> ExportSpec:
-    """Of the denoiser."""
+    """Return the export of the denoiser."""
     size = denoiser.size
     inputs = {
         "noised": torch.randn(2, size.n_mels, 64 * size.patch),
@@ -124,19 +124,19 @@ def denoiser_graph(denoiser: Denoiser) -> ExportSpec:
 
 
 def vocoder_graph(vocoder: Vocoder) -> ExportSpec:
-    """Of the vocoder."""
+    """Return the export of the vocoder."""
     log_mel = torch.randn(2, vocoder.mel.n_mels, 256) * 2 - 5
     return ExportSpec(vocoder, {"log_mel": log_mel}, ["spectrum"], {"log_mel": {0: "batch", 2: "frames"}})
 
 
 def image_graph(tower: ImageTower) -> ExportSpec:
-    """Of the image tower."""
+    """Return the export of the image tower."""
     size = tower.size.picture.size
     return ExportSpec(tower, {"pictures": torch.randn(2, 3, size, size)}, ["embedding"], {"pictures": BATCH})
 
 
 def prior_graph(prior: Prior) -> ExportSpec:
-    """Of a prior; what it takes beside the noised embedding is an output of the text tower."""
+    """Return the export of a prior, which takes an output of the text tower beside the noised embedding."""
     n = prior.size.n_embedding
     inputs = {
         "noised": torch.randn(2, n),

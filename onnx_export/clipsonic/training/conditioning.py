@@ -84,7 +84,7 @@ class FrameConditioning:
         """Numbers in an embedding."""
         return self.dataset.n_embedding
 
-    def has(self, index: int) -> bool:  # noqa: ARG002: as every conditioning has it
+    def has(self, index: int) -> bool:  # noqa: ARG002 - as every conditioning has it
         """Return True: a clip without a frame is not in the dataset."""
         return True
 

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from plugin_server.errors import BadArgument, shown
+from plugin_server.errors import BadArgument, short_repr
 
 BEATS_PER_BAR = 4
 """Quarter notes in a bar: the metre is always 4/4."""
@@ -54,7 +54,7 @@ def read_key(text: str) -> str:
     """Parse a key: 'F# minor' of 'f#m', 'F♯ min' or 'F# minor'; 'C major' of 'C'. Raises BadArgument."""
     match = re.fullmatch(r"\s*([A-Ga-g])([#♯b♭]?)\s*(maj|major|M|min|minor|m)?\s*", text)
     if not match:
-        raise BadArgument(f"key: got {shown(text)}, expected a note and perhaps minor, as in F# minor, Ebm or C")
+        raise BadArgument(f"key: got {short_repr(text)}, expected a note and perhaps minor, as in F# minor, Ebm or C")
     sign = {"♯": "#", "♭": "b"}.get(match[2], match[2])
     mode = "minor" if match[3] in ("min", "minor", "m") else "major"
     return f"{match[1].upper()}{sign} {mode}"

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plugin_server.audio.playback.mixer import Mixer
-from plugin_server.errors import DeviceUnavailable, shown
+from plugin_server.errors import DeviceUnavailable, short_repr
 
 if TYPE_CHECKING:
     from sounddevice import CallbackFlags
@@ -163,7 +163,7 @@ def _index_of(name: str) -> int:
         if device["name"] == name:
             return int(device["index"])
     known = ", ".join(str(device["name"]) for device in outputs) or "none, for there is no output"
-    raise DeviceUnavailable(f"device: got {shown(name)}, expected one of {known}")
+    raise DeviceUnavailable(f"device: got {short_repr(name)}, expected one of {known}")
 
 
 def _sounddevice() -> ModuleType:

@@ -29,7 +29,7 @@ from plugin_server.engine.bundles.card import (
     optional_keys,
     stored_names,
 )
-from plugin_server.errors import BundleDamaged, shown
+from plugin_server.errors import BundleDamaged, short_repr
 
 Part = TypeVar("Part")
 
@@ -119,7 +119,7 @@ def check_name(name: object) -> None:
     """Check that `name` can be a bundle's name. Raises ValueError."""
     # The name is a folder's name too, and must not lead out of where bundles lie.
     if not isinstance(name, str) or not re.fullmatch(r"\w[\w.-]{0,63}", name):
-        raise ValueError(f"name is {shown(name)}, expected at most 64 letters, digits and . _ -")
+        raise ValueError(f"name is {short_repr(name)}, expected at most 64 letters, digits and . _ -")
 
 
 def _check_numbers(card: Card) -> None:
@@ -147,14 +147,14 @@ def _check_sampling(sampling: Sampling) -> None:
 
 def _check_conditioning(card: Card) -> None:
     if not card.modalities or not set(card.modalities) <= set(MODALITIES):
-        raise ValueError(f"conditions are {shown(card.modalities)}, expected some of {', '.join(MODALITIES)}")
+        raise ValueError(f"conditions are {short_repr(card.modalities)}, expected some of {', '.join(MODALITIES)}")
     if ("image_tower" in card.graphs) != (card.image is not None):
         raise ValueError("picture: expected beside the graph image_tower, and only there")
     if card.image:
         _check_image(card.image)
     for name, prior in card.priors.items():
         if name not in PRIORS:
-            raise ValueError(f"priors holds {shown(name)}, expected one of {', '.join(PRIORS)}")
+            raise ValueError(f"priors holds {short_repr(name)}, expected one of {', '.join(PRIORS)}")
         _check_prior(f"priors.{name}", prior, card)
     if card.preferred_conditioning:
         _check_word("via", card.preferred_conditioning, card.conditionings)
@@ -170,7 +170,7 @@ def _check_image(image: ImageSpec) -> None:
 
 def _check_prior(key: str, prior: PriorSpec, card: Card) -> None:
     if prior.graph not in card.graphs:
-        raise ValueError(f"{key}.graph is {shown(prior.graph)}, which is none of the graphs")
+        raise ValueError(f"{key}.graph is {short_repr(prior.graph)}, which is none of the graphs")
     own, others = {"noised", "timestep"}, {"mask", *(tensor.name for tensor in card.graphs["text_tower"].outputs)}
     takes = {tensor.name for tensor in card.graphs[prior.graph].inputs}
     if not own <= takes <= own | others:
@@ -189,12 +189,12 @@ def _check_prior(key: str, prior: PriorSpec, card: Card) -> None:
 
 def _check_whole(key: str, value: object, low: int, high: int) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-        raise ValueError(f"{key} is {shown(value)}, expected a whole number from {low} to {high}")
+        raise ValueError(f"{key} is {short_repr(value)}, expected a whole number from {low} to {high}")
 
 
 def _check_word(key: str, value: object, words: tuple[str, ...]) -> None:
     if value not in words:
-        raise ValueError(f"{key} is {shown(value)}, expected one of {', '.join(words)}")
+        raise ValueError(f"{key} is {short_repr(value)}, expected one of {', '.join(words)}")
 
 
 def _check_files(card: Card) -> None:

@@ -14,7 +14,7 @@ from typing import IO
 from plugin_server.engine.bundles.card import CARD_NAME, Card
 from plugin_server.engine.bundles.card_reader import read_card
 from plugin_server.engine.bundles.registry import Bundle, open_bundle
-from plugin_server.errors import BadArgument, BadFile, BundleDamaged, FolderNotWritable, UnknownModel, shown
+from plugin_server.errors import BadArgument, BadFile, BundleDamaged, FolderNotWritable, UnknownModel, short_repr
 
 Files = Mapping[str, Callable[[], IO[bytes]]]
 """Names without folders, and how each file is opened."""
@@ -52,8 +52,8 @@ def remove_bundle(name: str, home: Path, shipped: Iterable[Path]) -> None:
     """
     if not _is_bundle(home, name):
         if any(_is_bundle(folder, name) for folder in shipped):
-            raise BadArgument(f"model: got {shown(name)}, which came with the program and cannot be removed")
-        raise UnknownModel(f"model: got {shown(name)}, expected the name of a bundle in {home}")
+            raise BadArgument(f"model: got {short_repr(name)}, which came with the program and cannot be removed")
+        raise UnknownModel(f"model: got {short_repr(name)}, expected the name of a bundle in {home}")
     with staging(home) as stage:
         (home / name).rename(stage / "old")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from plugin_server.engine.bundles.card import CARD_NAME, Card
 from plugin_server.engine.bundles.card_reader import read_card
-from plugin_server.errors import BundleDamaged, UnknownModel, shown
+from plugin_server.errors import BundleDamaged, UnknownModel, short_repr
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ class BundleRegistry:
             if folder.name == name:
                 return self._open(folder)
         names = ", ".join(sorted(self.bundles())) or "(none installed)"
-        raise UnknownModel(f"model: got {shown(name)}, expected one of {names}")
+        raise UnknownModel(f"model: got {short_repr(name)}, expected one of {names}")
 
     def _find_cached(self, name: str) -> Bundle | None:
         """Return a bundle that was read before by one `stat` a folder, None where only a search can tell.

@@ -33,7 +33,7 @@ from plugin_server.engine.messages import (
 )
 from plugin_server.engine.process.entry import serve_engine
 from plugin_server.engine.process.events import DiedIdle, EngineDied, EngineStopped, Event, error_of
-from plugin_server.errors import Cancelled, ClipsonicError, EngineCrashed, EngineFailed, UnknownModel, shown
+from plugin_server.errors import Cancelled, ClipsonicError, EngineCrashed, EngineFailed, UnknownModel, short_repr
 
 if sys.platform == "win32":
     from multiprocessing.connection import PipeConnection as Connection
@@ -118,7 +118,7 @@ class EngineClient:
         with self._changed:
             held = self._requested_model if self._process and not self.load_error else None
             if held != model:
-                raise UnknownModel(f"model: got {shown(model)}, but {held or 'no model'} is loaded")
+                raise UnknownModel(f"model: got {short_repr(model)}, but {held or 'no model'} is loaded")
             process = self._clear()
         _kill(process)
 

@@ -1,4 +1,4 @@
-"""What a MIDI keyboard plays on: the slots and banks, for nobody who asked, so that all who follow get the answers."""
+"""The slots and banks that a MIDI keyboard plays on; no client has asked, so all that follow get the answers."""
 
 from plugin_server.audio.playback.player import Player
 from plugin_server.protocol.commands.banks import BankCommands
@@ -22,5 +22,5 @@ class MidiPads:
         self._replies.run(NOBODY, "/bank/load", lambda: self._banks.load_number(NOBODY, number))
 
     def silence(self) -> None:
-        """Fade everything out."""
+        """Fade out every voice that sounds."""
         self._player.submit(self._player.stop)

@@ -1,4 +1,4 @@
-"""What the addresses below `/model/` do."""
+"""The addresses below `/model/`: list, load and unload bundles."""
 
 from collections.abc import Sequence
 

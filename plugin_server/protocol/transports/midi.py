@@ -4,7 +4,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Protocol
 
-from plugin_server.errors import MidiUnavailable, shown
+from plugin_server.errors import MidiUnavailable, short_repr
 
 VIRTUAL = "virtual"
 """In the stead of an input's name: a port of the daemon's own that other programs send to."""
@@ -58,7 +58,7 @@ class MidiIn:
             chosen = PORT if name == VIRTUAL else find_input(name, names)
             self._port = mido.open_input(chosen, virtual=name == VIRTUAL, client_name=PORT, callback=self._on_message)
         except (OSError, SystemError, ValueError, RuntimeError, NotImplementedError) as error:
-            raise MidiUnavailable(f"midi: {shown(name)} cannot be opened: {error}") from error
+            raise MidiUnavailable(f"midi: {short_repr(name)} cannot be opened: {error}") from error
         self.name = chosen
         """Name of the input, in full."""
 
@@ -91,7 +91,7 @@ def find_input(name: str, names: list[str]) -> str:
     if len(matches) == 1:
         return matches[0]
     known = ", ".join((VIRTUAL, *names))
-    raise MidiUnavailable(f"midi: got {shown(name)}, expected one of {known}")
+    raise MidiUnavailable(f"midi: got {short_repr(name)}, expected one of {known}")
 
 
 def list_inputs() -> list[str]:

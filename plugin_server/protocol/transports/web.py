@@ -11,7 +11,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from plugin_server.errors import BadPacket, ClipsonicError, shown
+from plugin_server.errors import BadPacket, ClipsonicError, short_repr
 from plugin_server.protocol.access import LOOPBACK_V6, AccessPolicy
 from plugin_server.protocol.packets import MAX_PACKET
 from plugin_server.protocol.transports.oscquery import OscQuery
@@ -136,9 +136,11 @@ class HttpApp:
             command = json.loads(text)
             name, address = command["COMMAND"], command["DATA"]
         except (ValueError, TypeError, KeyError, RecursionError) as error:
-            raise BadPacket(f'frame: got {shown(text)}, expected {{"COMMAND": ..., "DATA": ...}}') from error
+            raise BadPacket(f'frame: got {short_repr(text)}, expected {{"COMMAND": ..., "DATA": ...}}') from error
         if name not in ("LISTEN", "IGNORE") or not isinstance(address, str):
-            raise BadPacket(f"COMMAND: got {shown(name)} with {shown(address)}, expected LISTEN or IGNORE, an address")
+            raise BadPacket(
+                f"COMMAND: got {short_repr(name)} with {short_repr(address)}, expected LISTEN or IGNORE, an address"
+            )
         (self._receiver.listen if name == "LISTEN" else self._receiver.ignore)(peer, address)
 
 

@@ -12,7 +12,7 @@ import tomli_w
 
 from plugin_server.audio.formats.files import write_whole
 from plugin_server.audio.names import safe_stem
-from plugin_server.errors import BadArgument, BadFile, FolderNotWritable, UnknownBank, shown
+from plugin_server.errors import BadArgument, BadFile, FolderNotWritable, UnknownBank, short_repr
 from plugin_server.studio.requests import ATTRIBUTES, SEED_LIMIT, Generate
 
 MAX_SLOTS = 128
@@ -102,7 +102,7 @@ class BankRegistry:
         paths = self.paths()
         if name not in paths:
             raise UnknownBank(
-                f"bank: got {shown(name)}, expected one of {', '.join(paths) or 'none: there are no banks'}"
+                f"bank: got {short_repr(name)}, expected one of {', '.join(paths) or 'none: there are no banks'}"
             )
         return read_bank(paths[name])
 
@@ -141,7 +141,7 @@ def bank_text(bank: Bank, folder: Path) -> str:
 def check_name(name: str) -> str:
     """Return the name, when it can be a file's. Raises BadArgument."""
     if not name or safe_stem(name) != name:
-        raise BadArgument(f"name: got {shown(name)}, expected small letters, digits and '-', as {safe_stem(name)}")
+        raise BadArgument(f"name: got {short_repr(name)}, expected small letters, digits and '-', as {safe_stem(name)}")
     return name
 
 
@@ -150,12 +150,12 @@ def _parse_bank(path: Path, values: Mapping[str, object]) -> Bank:
     _check_keys("key", values, BANK_KEYS)
     name, defaults, rows = values.get("name", stem), values.get("defaults", {}), values.get("slots", [])
     if name != stem:
-        raise BadArgument(f"name: got {shown(name)}, expected {stem!r}, as the file is called")
+        raise BadArgument(f"name: got {short_repr(name)}, expected {stem!r}, as the file is called")
     check_name(stem)
     if not isinstance(defaults, dict):
-        raise BadArgument(f"defaults: got {shown(defaults)}, expected a table")
+        raise BadArgument(f"defaults: got {short_repr(defaults)}, expected a table")
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise BadArgument(f"slots: got {shown(rows)}, expected [[slots]] tables")
+        raise BadArgument(f"slots: got {short_repr(rows)}, expected [[slots]] tables")
     if not 1 <= len(rows) <= MAX_SLOTS:
         raise BadArgument(f"slots: got {len(rows)}, expected 1 to {MAX_SLOTS}")
     _check_keys("defaults: key", defaults, DEFAULTS_KEYS)
@@ -187,7 +187,7 @@ def _image_paths(folder: Path, value: object) -> tuple[str, ...]:
     """Return the paths of a slot's images, which are named from where the bank's file is."""
     names = [value] if isinstance(value, str) else value
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise BadArgument(f"image: got {shown(value)}, expected a file's name or a list of them")
+        raise BadArgument(f"image: got {short_repr(value)}, expected a file's name or a list of them")
     # Whether they are there is seen when they are needed: one that is missing must not cost the other slots.
     return tuple(str((folder / os.path.expanduser(name)).absolute()) for name in names)  # noqa: PTH111
 
@@ -208,12 +208,12 @@ def _parse_slot(number: int, values: Mapping[str, object], images: tuple[str, ..
     request = replace(request, name=name)
     colour, tags = _text("colour", values.get("colour", DEFAULT_COLOUR)), values.get("tags", [])
     if not re.fullmatch(r"#[0-9a-fA-F]{6}", colour):
-        raise BadArgument(f"colour: got {shown(colour)}, expected #rrggbb")
+        raise BadArgument(f"colour: got {short_repr(colour)}, expected #rrggbb")
     if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
-        raise BadArgument(f"tags: got {shown(tags)}, expected a list of words")
+        raise BadArgument(f"tags: got {short_repr(tags)}, expected a list of words")
     note = values.get("note", _default_note(number))
     if note is not None and (type(note) is not int or not 0 <= note <= 127):
-        raise BadArgument(f"note: got {shown(note)}, expected 0 to 127")
+        raise BadArgument(f"note: got {short_repr(note)}, expected 0 to 127")
     return Slot(name, request, colour, tuple(tags), note, _text("choke", values.get("choke", "")))
 
 
@@ -240,10 +240,10 @@ def _slot_values(folder: Path, number: int, slot: Slot) -> dict[str, object]:
 def _check_keys(what: str, values: Mapping[str, object], known: tuple[str, ...]) -> None:
     for key in values:
         if key not in known:
-            raise BadArgument(f"{what}: got {shown(key)}, expected one of {', '.join(known)}")
+            raise BadArgument(f"{what}: got {short_repr(key)}, expected one of {', '.join(known)}")
 
 
 def _text(name: str, value: object) -> str:
     if not isinstance(value, str):
-        raise BadArgument(f"{name}: got {shown(value)}, expected text")
+        raise BadArgument(f"{name}: got {short_repr(value)}, expected text")
     return value

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from plugin_server.errors import BadArgument, ClipsonicError, UnknownBank, shown
+from plugin_server.errors import BadArgument, ClipsonicError, UnknownBank, short_repr
 from plugin_server.studio.banks.files import Bank, BankRegistry, Slot, check_name
 from plugin_server.studio.jobs import ClipMade
 from plugin_server.studio.requests import Generate
@@ -91,7 +91,7 @@ class LoadedBank:
             if other.name.casefold() == slot.casefold():
                 return number
         raise BadArgument(
-            f"slot: got {shown(slot)}, expected 0 to {len(bank.slots) - 1}, or a slot's name in {bank.name}"
+            f"slot: got {short_repr(slot)}, expected 0 to {len(bank.slots) - 1}, or a slot's name in {bank.name}"
         )
 
     def slot(self, number: int) -> Slot:

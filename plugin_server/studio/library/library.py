@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TypeVar
 
-from plugin_server.errors import BadArgument, ClipsonicError, UnknownClip, shown
+from plugin_server.errors import BadArgument, ClipsonicError, UnknownClip, short_repr
 from plugin_server.studio.library.database import LibraryDatabase
 from plugin_server.studio.library.records import (
     ClipRecord,
@@ -148,7 +148,7 @@ class Library:
                 ClipState.DELETED: "was deleted",
                 ClipState.MISSING: "is no longer there",
             }
-            raise UnknownClip(f"clip: got {shown(clip)}, whose file {reasons[record.state]}")
+            raise UnknownClip(f"clip: got {short_repr(clip)}, whose file {reasons[record.state]}")
         return record
 
     def star(self, clip: str, *, starred: bool = True) -> ClipRecord:
@@ -250,7 +250,7 @@ class Library:
                 if row is not None:
                     return record_of(row, self.folder)
             raise UnknownClip(
-                f"clip: got {shown(clip)}, expected 'last', or a clip's id, name or path in {self.folder}"
+                f"clip: got {short_repr(clip)}, expected 'last', or a clip's id, name or path in {self.folder}"
             )
 
         return self._read(work)
@@ -309,7 +309,7 @@ def _fts_query(words: str) -> str:
     """Return FTS5's query for all of some words, each by its beginning. Raises BadArgument."""
     terms = words.split()
     if not any(letter.isalnum() for letter in words):
-        raise BadArgument(f"words: got {shown(words)}, expected words of a prompt, a tag or a name")
+        raise BadArgument(f"words: got {short_repr(words)}, expected words of a prompt, a tag or a name")
     if len(terms) > MAX_WORDS:
         raise BadArgument(f"words: got {len(terms)}, expected at most {MAX_WORDS}")
     # In quotes nothing is an operator of the query language.
@@ -325,7 +325,7 @@ def _edit_tags(tags: str, words: str) -> str:
             edited.setdefault(word.casefold(), word)
     long = [tag for tag in edited.values() if len(tag) > MAX_TAG_LENGTH]
     if long:
-        raise BadArgument(f"tags: got {shown(long[0])}, expected at most {MAX_TAG_LENGTH} characters")
+        raise BadArgument(f"tags: got {short_repr(long[0])}, expected at most {MAX_TAG_LENGTH} characters")
     if len(edited) > MAX_TAGS:
         raise BadArgument(f"tags: got {len(edited)}, expected at most {MAX_TAGS}")
     return " ".join(edited.values())
