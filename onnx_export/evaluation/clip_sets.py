@@ -1,4 +1,4 @@
-"""Sets of clips that are evaluated: recordings, copies and clips made from prompts, each with its right label."""
+"""Sets of clips that are evaluated: recordings, copies and clips generated from prompts, each with its right label."""
 
 import csv
 from collections import Counter, defaultdict

@@ -1,4 +1,4 @@
-"""The diffusion classifier: does the right label explain a noised sound best?
+"""The diffusion classifier, which asks whether the right label explains a noised sound best.
 
 It is that of Li et al. (*Your diffusion model is secretly a zero-shot classifier*, ICCV 2023). It shows what a denoiser
 has learnt of labels. Training clips that it cannot tell mean too little training; training clips far above the others

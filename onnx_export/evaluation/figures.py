@@ -1,4 +1,4 @@
-"""Figures of sounds: a contact sheet of recordings beside clips made for the same words, rows of generated clips."""
+"""Figures of sounds: a contact sheet of recordings beside generated clips of the same words, rows of clips."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager

@@ -152,7 +152,7 @@ class CaptionRegression:
 
         Args:
             rows: Standardised features (n, m) of the sounds.
-            prompts: The text that each sound was made for.
+            prompts: The text that each sound was generated for.
         """
         predicted = np.column_stack([rows, np.ones(len(rows))]) @ self.weights
         expected = self.embed(prompts) - self.mean
