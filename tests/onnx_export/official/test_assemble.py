@@ -309,7 +309,7 @@ def test_the_train_extra_is_asked_for(monkeypatch):
     found = importing.importlib.util.find_spec
     monkeypatch.setattr(importing.importlib.util, "find_spec", lambda name: None if name == "torch" else found(name))
     with pytest.raises(Exception, match=r'import needs torch: pip install "clipsonic-live\[train\]"'):
-        importing.import_model("new", {}, False)
+        importing.import_model("new", {}, single=False)
 
 
 def test_a_refusal_is_one_sentence_and_a_status(sources, tmp_path):
