@@ -19,27 +19,26 @@ class Variant:
     denoiser: str = "denoiser"
     """Name of its run."""
     embedding: str = CLIPSONIC_EMBEDDING
-    """CLAP's, or that of text and image tower."""
-    sees: bool = False
-    """The image tower goes along."""
+    """The contrastive model's embedding, or that of text and image tower."""
+    has_image_tower: bool = False
     priors: tuple[str, ...] = ()
-    """Ways that go along: 'pd', 'sd'."""
+    """Priors in the bundle: 'pd', 'sd'."""
     via: str = ""
-    """The usual way of words; the straight one when empty."""
-    helped: bool = True
-    """Prompts are drawn near the sounds that were taught, and clips get their colours."""
+    """Default conditioning of words, the card's `via`; the text tower's own embedding when empty."""
+    uses_label_anchors: bool = True
+    """Prompts are pulled to the sounds that were trained on, and clips get their band statistics."""
     sampling: Sampling = field(default_factory=Sampling)
     lengths: Lengths = field(default_factory=Lengths)
 
 
-# A mel has hundreds of frames that tell the same thing, so what it is gets settled while nearly all is noise.
+# A mel has hundreds of frames that are alike, so the sound is decided while nearly all is noise.
 SAMPLING = Sampling(
     shift=6.0, steps=8, guidance=2.0, distilled_guidance_max=6.0, mel_rounds=6, band_statistics_spread=0.3
 )
 MINI = Variant(
     name="clipsonic-mini",
     description="CLIPSonic in small: words and pictures to sound, trained on 4.9 hours of free recordings",
-    sees=True,
+    has_image_tower=True,
     priors=("pd",),
     sampling=SAMPLING,
 )
@@ -47,16 +46,16 @@ IQ = Variant(
     name="clipsonic-iq",
     description="CLIPSonic as published, in small: taught on pictures alone; words by ZS, PD and SD",
     denoiser="denoiser-iq",
-    sees=True,
+    has_image_tower=True,
     priors=("pd", "sd"),
-    helped=False,
+    uses_label_anchors=False,
     sampling=SAMPLING,
 )
 TTA = Variant(
     name="clipsonic-tta",
     description="CLIP-TTA, in small: taught on words alone",
     denoiser="denoiser-tta",
-    helped=False,
+    uses_label_anchors=False,
     sampling=SAMPLING,
 )
 CLAP_TTA = replace(

@@ -32,7 +32,7 @@ def run(options: argparse.Namespace) -> None:
     card = write_bundle(folder, variant, networks, sizes)
     training_data: dict[str, Any] = {
         "Sounds behind this model": [cache.sounds[i] for i in cache.indices("train")],
-        "Pictures behind this model": paths.pictures() if variant.sees else [],
+        "Pictures behind this model": paths.pictures() if variant.has_image_tower else [],
     }
     write_attributions(training_data, folder / "ATTRIBUTIONS.md")
     print_parity(card.graphs)

@@ -33,18 +33,18 @@ from plugin_server.engine.sampling.band_statistics import BandStatisticsDistribu
 log = logging.getLogger(__name__)
 
 M = TypeVar("M", bound=nn.Module)
-KNOWN_FILE = "known.npz"
+LABEL_ANCHORS_FILE = "known.npz"
 GIBBERISH = (
     "xqzv plorth", "quarterly tax law", "the number seven", "asdf qwer zxcv", "parliamentary procedure", "blue square",
     "monetary policy", "theorem of algebra", "please and thank you", "inflation rate", "democracy", "copyright notice",
     "lorem ipsum dolor", "password", "grammar", "tuesday",
 )  # fmt: skip
-"""Words that stand for no sound."""
+"""Texts that describe no sound."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """Shapes of the networks."""
+    """Mel settings, and shapes of the networks."""
 
     mel: MelSettings = field(default_factory=MelSettings)
     text: TextTowerSize = field(default_factory=TextTowerSize)
@@ -57,25 +57,29 @@ class Sizes:
 
 @dataclass(frozen=True, slots=True)
 class Networks:
-    """The networks of a bundle, and what is known of the sounds that they were taught."""
+    """The networks of a bundle, and the sounds that they were trained on."""
 
     text: TextTower | ClapTextTower
     denoiser: Denoiser
     vocoder: Vocoder
     labels: Sequence[str]
-    colours: BandStatisticsDistribution | None = None
-    """Of the labels."""
+    band_statistics: BandStatisticsDistribution | None = None
+    """Statistics of the labels' sounds."""
     image: ImageTower | None = None
     priors: Mapping[str, Prior] = field(default_factory=dict)
-    """By the way that words take through each."""
+    """Priors by the conditioning of words that needs each: 'pd', 'sd'."""
     conditions: tuple[str, ...] = ("text",)
-    """What the denoiser was taught on."""
+    """Kinds of conditions that the denoiser was trained on."""
 
 
 def load_networks(
-    runs: Path, variant: Variant, sizes: Sizes, labels: Sequence[str], colours: BandStatisticsDistribution | None = None
+    runs: Path,
+    variant: Variant,
+    sizes: Sizes,
+    labels: Sequence[str],
+    band_statistics: BandStatisticsDistribution | None = None,
 ) -> Networks:
-    """Averaged weights of a variant from a folder of runs."""
+    """Load the averaged weights of a variant from a folder of runs."""
 
     def load(name: str, module: M) -> M:
         log.info("%s: step %d", name, load_ema(runs / f"{name}.pt", module))
@@ -87,9 +91,9 @@ def load_networks(
         load(variant.denoiser, Denoiser(sizes.denoiser)),
         load("vocoder", Vocoder(sizes.mel, sizes.vocoder)),
         labels,
-        colours,
-        load("image", ImageTower(sizes.image)) if variant.sees else None,
-        {way: load(f"prior-{way}", Prior(sizes.prior)) for way in variant.priors},
+        band_statistics,
+        load("image", ImageTower(sizes.image)) if variant.has_image_tower else None,
+        {name: load(f"prior-{name}", Prior(sizes.prior)) for name in variant.priors},
         read_metadata(runs / f"{variant.denoiser}.pt").conditions or ("text",),
     )
 
@@ -147,7 +151,7 @@ def prior_graph(prior: Prior) -> ExportSpec:
 
 
 def graphs_of(networks: Networks) -> dict[str, ExportSpec]:
-    """The graphs by the names that the card gives them."""
+    """Return the graphs by their names in the card."""
     graphs = {
         "text_tower": text_graph(networks.text),
         "denoiser": denoiser_graph(networks.denoiser),
@@ -155,37 +159,41 @@ def graphs_of(networks: Networks) -> dict[str, ExportSpec]:
     }
     if networks.image:
         graphs["image_tower"] = image_graph(networks.image)
-    return graphs | {f"prior_{way}": prior_graph(prior) for way, prior in networks.priors.items()}
+    return graphs | {f"prior_{name}": prior_graph(prior) for name, prior in networks.priors.items()}
 
 
-def prior_spec(way: str, prior: Prior) -> PriorSpec:
-    """A prior's row of the card."""
+def prior_spec(name: str, prior: Prior) -> PriorSpec:
+    """Return the part of the card that describes the prior of a conditioning: 'pd' or 'sd'."""
     mean, std = _numbers(prior.mean), _numbers(prior.std)
-    return PriorSpec(f"prior_{way}", levels=prior.size.levels, mean=mean, std=std)
+    return PriorSpec(f"prior_{name}", levels=prior.size.levels, mean=mean, std=std)
 
 
-def write_known(
+def write_label_anchors(
     folder: Path,
     embed: Callable[[list[str]], np.ndarray],
     labels: Sequence[str],
-    colours: BandStatisticsDistribution | None,
+    band_statistics: BandStatisticsDistribution | None,
 ) -> LabelAnchorSpec:
-    """The sounds' names, where the text tower `embed` puts them, and their colours.
+    """Write the labels' names, the anchors where the text tower `embed` puts them, and their band statistics.
 
-    A prompt is as strange as can be at the likeness that gibberish has, and quite sure at the likeness that nine of
-    ten ordinary wordings of the names have.
+    A prompt's confidence is least at the cosine that gibberish has, and full at the cosine that nine of ten ordinary
+    wordings of the names have.
     """
     texts = [template.format(label) for label in labels for template in TEMPLATES]
-    placed = embed(texts).reshape(len(labels), len(TEMPLATES), -1)
-    anchors = placed.mean(axis=1)
+    embeddings = embed(texts).reshape(len(labels), len(TEMPLATES), -1)
+    anchors = embeddings.mean(axis=1)
     anchors /= np.linalg.norm(anchors, axis=1, keepdims=True)
-    near = np.quantile((placed * anchors[:, None]).sum(axis=2), 0.1)
+    near = np.quantile((embeddings * anchors[:, None]).sum(axis=2), 0.1)
     far = np.median((embed(list(GIBBERISH)) @ anchors.T).max(axis=1))
-    arrays = {"anchors": anchors} | ({"colours": colours.centres, "colour_axes": colours.axes} if colours else {})
+    arrays = {"anchors": anchors} | (
+        {"colours": band_statistics.centres, "colour_axes": band_statistics.axes} if band_statistics else {}
+    )
     halves = {name: array.astype(np.float16) for name, array in arrays.items()}
-    np.savez(folder / KNOWN_FILE, names=np.array(labels), **halves)
+    np.savez(folder / LABEL_ANCHORS_FILE, names=np.array(labels), **halves)
     return LabelAnchorSpec(
-        KNOWN_FILE, confidence_floor=round(float(far), 3), confidence_ceiling=round(float(max(near, far + 0.05)), 3)
+        LABEL_ANCHORS_FILE,
+        confidence_floor=round(float(far), 3),
+        confidence_ceiling=round(float(max(near, far + 0.05)), 3),
     )
 
 
@@ -194,10 +202,18 @@ def write_bundle(folder: Path, variant: Variant, networks: Networks, sizes: Size
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CARD_NAME).unlink(missing_ok=True)
     embed = partial(embed_texts, networks.text)
-    known = write_known(folder, embed, networks.labels, networks.colours) if variant.helped else None
+    label_anchors = (
+        write_label_anchors(folder, embed, networks.labels, networks.band_statistics)
+        if variant.uses_label_anchors
+        else None
+    )
     graphs = {name: export_graph(what, folder / f"{name}.onnx") for name, what in graphs_of(networks).items()}
     shutil.copyfile(str(files("open_clip") / "bpe_simple_vocab_16e6.txt.gz"), folder / TOKENIZER_FILE)
-    names = [TOKENIZER_FILE, *([KNOWN_FILE] if known else []), *(graph.file for graph in graphs.values())]
+    names = [
+        TOKENIZER_FILE,
+        *([LABEL_ANCHORS_FILE] if label_anchors else []),
+        *(graph.file for graph in graphs.values()),
+    ]
     card = Card(
         name=variant.name,
         family="clipsonic",
@@ -214,10 +230,10 @@ def write_bundle(folder: Path, variant: Variant, networks: Networks, sizes: Size
         sampling=variant.sampling,
         lengths=variant.lengths,
         graphs=graphs,
-        label_anchors=known,
+        label_anchors=label_anchors,
         image=networks.image.size.picture if networks.image else None,
         modalities=networks.conditions,
-        priors={way: prior_spec(way, prior) for way, prior in networks.priors.items()},
+        priors={name: prior_spec(name, prior) for name, prior in networks.priors.items()},
         preferred_conditioning=variant.via,
         files={name: file_sha256(folder / name) for name in names},
     )

@@ -154,9 +154,11 @@ def test_training_goes_on_where_it_stopped_and_the_bundle_runs(cache, tmp_path):
         "vocoder": Vocoder(MEL, SMALL.vocoder),
     }
     assert [load_ema(tmp_path / f"{name}.pt", part) for name, part in parts.items()] == [4, 4, 4]
-    networks = Networks(**parts, labels=["hiss", "hum"], colours=measure_band_statistics(cache, ["hiss", "hum"]))
+    networks = Networks(
+        **parts, labels=["hiss", "hum"], band_statistics=measure_band_statistics(cache, ["hiss", "hum"])
+    )
     np.testing.assert_allclose(parts["denoiser"].mel_mean, MelNormalisation.measure(cache).mean, atol=1e-3)
-    written = write_bundle(tmp_path / "mini", replace(MINI, sees=False, priors=()), networks, SMALL)
+    written = write_bundle(tmp_path / "mini", replace(MINI, has_image_tower=False, priors=()), networks, SMALL)
     bundle = Bundle(tmp_path / "mini", read_card(tmp_path / "mini"))
     verify_bundle(bundle)
     assert bundle.card == written
