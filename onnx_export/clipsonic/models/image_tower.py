@@ -55,6 +55,7 @@ class ImageTower(nn.Module):
         self.vision = TimmModel(
             size.trunk, size.n_embedding, size.picture.size, pool="avg", proj="linear", proj_bias=True
         )
+        # The attribute has the name of its weights in checkpoints.
         self.guess = ZeroShotHead(size)
         self.register_buffer("centre", torch.zeros(size.n_embedding))
 
