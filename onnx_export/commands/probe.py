@@ -22,7 +22,7 @@ def run(options: argparse.Namespace) -> None:
     from onnx_export.evaluation.judges import evaluated_labels
 
     model, cache = load_model(options.bundle), read_data_paths(options).sound_dataset()
-    labels = evaluated_labels(cache)
+    labels = evaluated_labels(cache.sounds)
     for split in ("train", "valid"):
         for sigma in options.sigma:
             print(classify(model, cache, labels, ClassifierTest(split, sigma, options.clips)))

@@ -97,7 +97,7 @@ def evaluate_bundle(
     log.info("vocoder")
     crepe = load_crepe(weights.crepe) if weights.crepe else None
     report.vocoders = compare_vocoders(model, cache, weights.hifigan, crepe)
-    labels = evaluated_labels(cache)
+    labels = evaluated_labels(cache.sounds)
     report.n_labels = len(labels)
     log.info("clips to judge")
     clips, groups = build_clip_sets(model, cache, labels, embed, n_takes)

@@ -1,7 +1,7 @@
 """Judges of sounds: small classifiers that name a sound from its features, and distances between features."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -119,10 +119,10 @@ def _fit(x: torch.Tensor, y: torch.Tensor, n_labels: int, steps: int, seed: int)
     return network.eval()
 
 
-def evaluated_labels(cache: SoundDataset) -> list[str]:
+def evaluated_labels(sounds: Iterable[Sound]) -> list[str]:
     """Return the labels, sorted, that have enough recordings in both splits to be judged."""
     recordings: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for sound in cache.sounds:
+    for sound in sounds:
         recordings[sound.label, split_of(sound.recording_id)].add(sound.recording_id)
     names = sorted({label for label, _ in recordings})
     return [n for n in names if len(recordings[n, "train"]) >= MIN_RECORDINGS and recordings[n, "test"]]

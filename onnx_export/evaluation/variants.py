@@ -63,7 +63,7 @@ def compare(folder: Path, sources: DataPaths, weights: ReferenceWeights) -> Eval
     if not models:
         raise ValueError(f"{folder} holds no bundle: export the variants there")
     cache, embed = sources.sound_dataset(), sentence_embedder(sources)
-    labels = evaluated_labels(cache)
+    labels = evaluated_labels(cache.sounds)
     comparisons = build_comparisons(cache, labels, held_out(read_pictures(sources.need("images"))))
     real = [comparison.clip for comparison in comparisons]
     any_model = next(iter(models.values()))

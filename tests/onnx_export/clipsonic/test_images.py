@@ -252,7 +252,7 @@ def test_recordings_are_asked_for_by_photos_that_nobody_was_taught(pictures, tmp
     corpus = write_corpus(tmp_path, 90, TOY_MEL.sample_rate)
     cache = open_sound_dataset(read_catalog(corpus), tmp_path / "cache", TOY_MEL)
     photos = held_out(pictures)
-    asked = build_comparisons(cache, evaluated_labels(cache), photos)
+    asked = build_comparisons(cache, evaluated_labels(cache.sounds), photos)
     assert {one.clip.label for one in asked} == {"rain", "hammering"}
     kept = {p.path for rows in photos.values() for p in rows}
     assert all(one.picture.path in kept for one in asked)

@@ -30,7 +30,7 @@ RATE = MEL.sample_rate
 
 @pytest.fixture(scope="module")
 def real(cache):
-    return corpus_clips(cache, select_test_clips(cache, evaluated_labels(cache)))
+    return corpus_clips(cache, select_test_clips(cache, evaluated_labels(cache.sounds)))
 
 
 def loud_rms(wave):
