@@ -52,22 +52,32 @@ def parse_card(values: Mapping[str, Any]) -> Card:
 
     Raises KeyError for a key that is missing, ValueError, TypeError or AttributeError for one that is wrong.
     """
+    if not isinstance(values, dict):
+        raise TypeError(f"got {short_repr(values)}, expected an object")
     if values["format"] != FORMAT:
         raise ValueError(f"format {values['format']!r}; this version reads format {FORMAT}")
     parts = dict(values)
-    parts["embedding"] = _part(Embedding, values["embedding"])
-    parts["mel"] = MelSettings(**values["mel"])
-    parts["sampling"] = _sampling(values["sampling"])
-    parts["lengths"] = _part(Lengths, values["lengths"])
-    parts["known"] = _part(LabelAnchorSpec, values["known"]) if values.get("known") else None
-    parts["picture"] = _image(values["picture"]) if values.get("picture") else None
+    parts["embedding"] = _part(Embedding, _object(values, "embedding"))
+    parts["mel"] = MelSettings(**_object(values, "mel"))
+    parts["sampling"] = _sampling(_object(values, "sampling"))
+    parts["lengths"] = _part(Lengths, _object(values, "lengths"))
+    parts["known"] = _part(LabelAnchorSpec, _object(values, "known")) if values.get("known") else None
+    parts["picture"] = _image(_object(values, "picture")) if values.get("picture") else None
     parts["priors"] = {name: _prior(spec) for name, spec in values.get("priors", {}).items()}
-    parts["graphs"] = {name: _graph(spec) for name, spec in values["graphs"].items()}
+    parts["graphs"] = {name: _graph(spec) for name, spec in _object(values, "graphs").items()}
     parts["mel_mean"], parts["mel_std"] = tuple(values["mel_mean"]), tuple(values["mel_std"])
     parts["conditions"] = tuple(values.get("conditions", ("text",)))
     card = _part(Card, parts)
     _check(card)
     return card
+
+
+def _object(values: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """Return the JSON object under a key. Raises KeyError, or TypeError for another kind of value."""
+    value = values[key]
+    if not isinstance(value, dict):
+        raise TypeError(f"{key}: got {short_repr(value)}, expected an object")
+    return value
 
 
 def _part(part: type[Part], values: Mapping[str, Any]) -> Part:

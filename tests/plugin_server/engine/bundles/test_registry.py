@@ -50,6 +50,8 @@ def test_a_card_is_read_as_it_was_written(toy):
         ({"sampling": {"shift": 0}}, "sampling.shift is 0"),
         ({"lengths": {"least": 5, "most": 1}}, "lengths are"),
         ({"graphs": {"denoiser": {"file": "x"}}}, "inputs"),
+        ({"embedding": None}, "embedding: got None, expected an object"),
+        ({"sampling": [1]}, r"sampling: got \[1\], expected an object"),
     ],
 )
 def test_a_card_that_is_wrong_says_where(toy, changes, word):
