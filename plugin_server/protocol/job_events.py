@@ -43,6 +43,10 @@ class JobEvents:
         if not _is_sent_later(job, event):
             self._replies.on_loop(peer.send, _event_packet(job, event))
 
+    def wait_until_published(self) -> None:
+        """Return when an event that is being published has been given to every listener; from any other thread."""
+        self._jobs.active()
+
     def watch_active(self) -> list[asyncio.Future[None]]:
         """Return a future for each job that waits or runs, which is done when the job has ended; on the loop."""
         ended: dict[Job, asyncio.Future[None]] = {}

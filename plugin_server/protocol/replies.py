@@ -58,8 +58,7 @@ class Replies:
             self._fail_unforeseen(peer, address, error)
         else:
             if isinstance(answer, Awaitable):
-                # In the loop's next turn: a thread that has just been given work can begin with it before.
-                self._loop.call_soon(self._start, peer, address, answer)
+                self._start(peer, address, answer)
             else:
                 self._send_all(peer, answer)
 
@@ -88,6 +87,7 @@ class Replies:
                 task.cancel()
 
     def _start(self, peer: Peer, address: str, answer: Awaitable[Iterable[Reply]]) -> None:
+        # At once: `CommandThread` counts on its first step in the loop's next turn.
         task = self._loop.create_task(self._await(peer, address, answer))
         # The loop holds tasks weakly.
         self._tasks.add(task)

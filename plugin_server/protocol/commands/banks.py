@@ -101,6 +101,7 @@ class BankCommands:
             self._replies.on_loop(self._replies.run, NOBODY, "/bank/render", lambda: self._thread.run(refresh))
 
     def _refresh(self, peers: Collection[Peer]) -> list[Reply]:
+        self._events.wait_until_published()
         self.refresh_clips(peers)
         return []
 
@@ -164,7 +165,7 @@ class BankCommands:
         for number in numbers:
             clip = self._bank.clip(number)
             row = slot_row(number, self._bank.slot(number), clip)
-            self._replies.on_loop(self._replies.announce, peers, *row)
+            self._thread.call_in_order(self._replies.announce, peers, *row)
             if clip:
                 # Decoded before it is fired for the first time.
                 self._player.submit(self._player.prepare, clip.path)

@@ -49,6 +49,10 @@ class CommandThread:
         self._n_waiting += 1
         return result
 
+    def call_in_order(self, work: Callable[..., object], *arguments: object) -> None:
+        """Have the loop call `work` after those who wait for earlier work went on; from this thread."""
+        self._on_loop(_soon, _soon, work, *arguments)
+
     def stop(self) -> None:
         """Do what waits, then nothing more; from any thread, and not needed where somebody else owns the thread."""
         self._own.shutdown()
@@ -58,9 +62,9 @@ class CommandThread:
         try:
             value = work()
         except Exception as error:
-            self._on_loop(self._fail, result, error)
+            self._on_loop(_soon, self._fail, result, error)
         else:
-            self._on_loop(self._succeed, result, value)
+            self._on_loop(_soon, self._succeed, result, value)
 
     def _succeed(self, result: asyncio.Future[T], value: T) -> None:
         self._n_waiting -= 1
@@ -71,3 +75,12 @@ class CommandThread:
         self._n_waiting -= 1
         if not result.cancelled():
             result.set_exception(error)
+
+
+def _soon(work: Callable[..., object], *arguments: object) -> None:
+    """Call `work` in the loop's next turn.
+
+    Whoever was given a future in this turn awaits it by then. One that were done before would be answered at once, and
+    so before those asked for earlier, who are woken in the turn after.
+    """
+    asyncio.get_running_loop().call_soon(work, *arguments)

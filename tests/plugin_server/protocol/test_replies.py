@@ -1,11 +1,13 @@
 """Replies to a peer that remembers what it got."""
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 
 from plugin_server.errors import BadArgument, DuplicateJob
 from plugin_server.protocol import replies as module
+from plugin_server.protocol.commands.thread import CommandThread
 from plugin_server.protocol.packets import decode_packet
 from plugin_server.protocol.replies import Replies, ReplyPorts
 from plugin_server.protocol.subscribers import Subscribers
@@ -113,3 +115,23 @@ def test_a_port_to_receive_on_is_found():
     assert ports.find(peer, [9000]) == ("127.0.0.1", 9000)
     with pytest.raises(BadArgument, match="port: got 0, expected 1 to 65535"):
         ports.find(peer, [0])
+
+
+def test_answers_of_one_thread_come_in_the_order_in_which_they_were_asked_for():
+    async def run() -> list[tuple]:
+        works = []
+        peer, replies = Peer(), Replies(Subscribers(), asyncio.get_running_loop())
+        thread = CommandThread("tests", replies.on_loop, SimpleNamespace(submit=works.append))
+        replies.run(peer, "/first", lambda: thread.run(lambda: [("/first",)]))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        replies.run(peer, "/second", lambda: thread.run(lambda: [("/second",)]))
+        # Both are done before the loop goes on.
+        for work in works:
+            work()
+        thread.call_in_order(replies.announce, [peer], "/third")
+        for _ in range(10):
+            await asyncio.sleep(0)
+        return peer.messages
+
+    assert asyncio.run(run()) == [("/first",), ("/second",), ("/third",)]
