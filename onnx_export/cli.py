@@ -24,6 +24,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ClipsonicError, ValueError, OSError) as error:
         print(f"onnx_export: {error}", file=sys.stderr)
         return 1
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith(("onnx_export", "plugin_server")):
+            raise
+        print(f'onnx_export: needs {error.name}: pip install "clipsonic-live[train]"', file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 130
     return 0

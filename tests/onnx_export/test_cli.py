@@ -201,3 +201,12 @@ def test_help_needs_no_torch(tmp_path):
     code = "import sys, onnx_export.cli as c; c.build_parser(); print({'torch', 'onnx', 'numpy'} & set(sys.modules))"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ended.stdout.strip() == "set()"
+
+
+def test_a_package_of_the_train_extra_that_is_missing_is_named(monkeypatch, capsys):
+    def draw(options):
+        raise ModuleNotFoundError("No module named 'matplotlib'", name="matplotlib")
+
+    monkeypatch.setattr("onnx_export.commands.draw.run", draw)
+    assert main(["draw", "bundle", "out.png", "rain"]) == 1
+    assert capsys.readouterr().err == 'onnx_export: needs matplotlib: pip install "clipsonic-live[train]"\n'
