@@ -20,8 +20,12 @@ SLOW := tests/clients tests/journeys tests/golden tests/onnx_export
 demo: $(VENV)/.installed
 	@$(BIN)/clipsonic demo
 
+# Tests that need no device and no program of others share the processors, a file to a process; the rest come one by one.
+PARALLEL := tests/onnx_export tests/plugin_server
+test: export OMP_NUM_THREADS = 1
 test: lint types clients
-	$(BIN)/python -m pytest --cov
+	$(BIN)/python -m pytest --cov --cov-report= --cov-fail-under=0 -n auto --maxprocesses 4 --dist loadfile $(PARALLEL)
+	$(BIN)/python -m pytest --cov --cov-append $(PARALLEL:%=--ignore=%)
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

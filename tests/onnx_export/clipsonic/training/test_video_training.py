@@ -70,6 +70,7 @@ def test_videos_teach_a_denoiser(videos, config, tag, tmp_path, capsys, caplog):
     assert "left out: 1 (no sound)" in told and "left out: 1 (no file)" in told
     place = told.split("features: ")[1].strip()
     assert place.startswith(str(tmp_path / "runs" / "videos"))
+    caplog.clear()
     for steps, workers in ((2, 1), (3, 2)):
         with caplog.at_level(logging.INFO):
             assert run("train", "denoiser-iq", *sources, "--steps", steps, "--workers", workers) == 0
