@@ -45,6 +45,7 @@ class JobEvents:
 
     def wait_until_published(self) -> None:
         """Return when an event that is being published has been given to every listener; from any other thread."""
+        # Events are published with the lock of the jobs held, which this waits for.
         self._jobs.active()
 
     def watch_active(self) -> list[asyncio.Future[None]]:
