@@ -1,6 +1,7 @@
 """`python -m onnx_export train`: one trainer a network. Each has its checkpoint among the runs, under its name."""
 
 import argparse
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,8 @@ CONFIG_HELP = "shape of the network and its training as TOML; with --videos, as 
 VIDEO_NETWORK = "denoiser-iq"
 """The network that real videos train."""
 
+UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
+"""Units of a time on the command line, in seconds."""
 DISTILLATION_SHARE = (6, 10)
 """Part of a variant's steps, as a fraction, that come before guidance is distilled."""
 
@@ -35,6 +38,7 @@ def add(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser("train", help="train one network; run again to go on where it stopped")
     parser.add_argument("network", choices=tuple(TRAINERS))
     parser.add_argument("--steps", type=int, help="steps in all, those done before included (or as --config says)")
+    parser.add_argument("--budget", type=seconds, metavar="TIME", help="90s, 9m or 1h of training, in place of --steps")
     parser.add_argument("--device", default="cpu", help="torch device (default: cpu)")
     parser.add_argument("--threads", type=int, help="processor threads")
     parser.add_argument("--videos", type=Path, help="denoiser-iq: folder of videos, in place of corpus and pictures")
@@ -55,16 +59,31 @@ def train(options: argparse.Namespace, paths: "DataPaths") -> None:
     """Train one network, from where it stopped. Raises ValueError where a source or --steps is missing."""
     if options.videos and options.network != VIDEO_NETWORK:
         raise ValueError(f"--videos teach {VIDEO_NETWORK} alone, not {options.network}")
-    if not options.steps and not options.config:
-        raise ValueError("--steps is needed: how many in all, those done before included")
+    if options.steps and options.budget:
+        raise ValueError("--budget stands in place of --steps: expected one of them")
+    if not options.steps and not options.config and not options.budget:
+        raise ValueError("--steps is needed: how many in all, those done before included; or --budget")
     import torch
 
     from onnx_export.training.run import TrainingRun
 
     limit_threads(options.threads)
     path = options.runs / f"{options.network}.pt"
-    run = TrainingRun(path, torch.device(options.device), options.seed, options.workers, options.backbone)
+    device = torch.device(options.device)
+    run = TrainingRun(path, device, options.seed, options.workers, options.backbone, budget_s=options.budget)
     TRAINERS[options.network](options, paths, run)
+
+
+def seconds(text: str) -> float:
+    """Return a time such as '90s', '9m' or '1h' in seconds. Raises ArgumentTypeError when it is none."""
+    number, unit = (text[:-1], text[-1:]) if text[-1:] in UNITS_S else (text, "s")
+    try:
+        value = float(number) * UNITS_S[unit]
+    except ValueError:
+        value = 0.0
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected a time such as 90s, 9m or 1h")
+    return value
 
 
 def limit_threads(n: int | None) -> None:

@@ -62,13 +62,16 @@ class Checkpoint:
         self.path, self.parts, self.metadata = path, parts, metadata or CheckpointMetadata()
         self.start = 0
         """Step that this run began with."""
+        self.spent_s = 0.0
+        """Seconds of training behind the state, counted by the loop."""
 
     def save(self, step: int) -> None:
         """Write beside the file, then rename: a run stopped in the middle of a save loses nothing."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         part_path = self.path.with_suffix(".part")
         states = {name: part.state_dict() for name, part in self.parts.items()}
-        torch.save({"step": step, METADATA_KEY: asdict(self.metadata), **states}, part_path)
+        facts = {"step": step, "spent_s": self.spent_s, METADATA_KEY: asdict(self.metadata)}
+        torch.save({**facts, **states}, part_path)
         os.replace(part_path, self.path)
 
     def load(self) -> int:
@@ -83,7 +86,7 @@ class Checkpoint:
             if name in saved:
                 part.load_state_dict(saved[name])
         log.info("going on from step %d of %s", saved["step"], self.path)
-        self.start = saved["step"]
+        self.start, self.spent_s = saved["step"], saved.get("spent_s", 0.0)
         return self.start
 
 

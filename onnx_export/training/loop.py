@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -17,30 +17,51 @@ from onnx_export.training.run import VALIDATION_STEP, Intervals, seed_step, step
 
 log = logging.getLogger(__name__)
 
-StepFunction: TypeAlias = Callable[[int, np.random.Generator], Mapping[str, float]]
+Losses: TypeAlias = Mapping[str, float | torch.Tensor]
+"""Losses by name; tensors of one number stay on their device until they are logged."""
+StepFunction: TypeAlias = Callable[[int, np.random.Generator], Losses]
 """Does one optimisation step, given its number and its random numbers; returns losses by name."""
-ValidationFunction: TypeAlias = Callable[[np.random.Generator], Mapping[str, float]]
+ValidationFunction: TypeAlias = Callable[[np.random.Generator], Losses]
 """Returns losses by name on clips that are not trained on, given random numbers that are the same each time."""
+
+BUDGET_WARMUP = 0.03
+"""Share of a budget of time in which the learning rate rises."""
+SAVE_INTERVAL_S = 60.0
+"""Seconds between two saves of a run with a budget, beside those of its steps."""
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
     """Warm-up, a constant rate, then a linear cool-down to nothing (Hägele et al. 2024).
 
-    A run can be prolonged by giving more steps, and shortened by giving fewer.
+    A run can be prolonged by giving more steps, and shortened by giving fewer. With a budget of time the steps are
+    those that fit into it.
     """
 
     steps: int
     learning_rate: float
     warmup: int = 200
     cooldown: float = 0.25
-    """Share of all steps."""
+    """Share of all steps, or of the budget."""
+    budget_s: float | None = None
+    """Seconds of training, stopped runs' included, in place of `steps`; its warm-up is `BUDGET_WARMUP` of it."""
 
-    def rate(self, step: int) -> float:
-        """Return the learning rate at `step`, counted from 0."""
-        rising = min(1.0, (step + 1) / self.warmup)
-        falling = (self.steps - step) / max(1.0, self.cooldown * self.steps)
+    def rate(self, step: int, spent_s: float = 0.0) -> float:
+        """Return the learning rate at `step`, counted from 0, after so many seconds of training."""
+        if self.budget_s is None:
+            rising = (step + 1) / self.warmup
+            falling = (self.steps - step) / max(1.0, self.cooldown * self.steps)
+        else:
+            share = spent_s / self.budget_s
+            rising = 0.01 + share / BUDGET_WARMUP
+            falling = (1 - share) / self.cooldown
         return self.learning_rate * max(0.0, min(rising, falling, 1.0))
+
+    def fraction(self, step: int, spent_s: float) -> float:
+        """Return how much of the run lies behind `step` and so many seconds of training: 1 at its end."""
+        if self.budget_s is not None:
+            return spent_s / self.budget_s
+        return step / self.steps if step < self.steps else 1.0
 
 
 def run_steps(
@@ -57,28 +78,54 @@ def run_steps(
     at every interval and at the end. All random numbers of a step depend on the checkpoint's seed and on the step.
     """
     intervals = intervals or Intervals()
-    start, began, seed = checkpoint.load(), time.monotonic(), checkpoint.metadata.seed or 0
+    start, seed = checkpoint.load(), checkpoint.metadata.seed or 0
+    clock = _Clock(checkpoint)
     with MetricsLog(metrics_path(checkpoint.path), start) as metrics:
-        sums: dict[str, list[float]] = {}
-        for step in range(start, schedule.steps):
-            _set_rate(optimisers, schedule.rate(step))
-            seed_step(seed, step)
-            for name, value in do_step(step, step_generator(seed, step)).items():
+        sums: dict[str, list[float | torch.Tensor]] = {}
+        done = start
+        while schedule.fraction(done, clock.spent_s()) < 1:
+            _set_rate(optimisers, schedule.rate(done, checkpoint.spent_s))
+            seed_step(seed, done)
+            for name, value in do_step(done, step_generator(seed, done)).items():
                 sums.setdefault(name, []).append(value)
-            done = step + 1
+            done += 1
+            is_last = schedule.fraction(done, clock.spent_s()) >= 1
             if done % intervals.log == 0:
-                means = {name: sum(values) / len(values) for name, values in sums.items()}
-                log.info("step %d  %.2f s/step  %s", done, (time.monotonic() - began) / (done - start), _line(means))
+                means = {name: sum(float(value) for value in values) / len(values) for name, values in sums.items()}
+                log.info("step %d  %.3f s/step  %s", done, clock.spent_here_s() / (done - start), _line(means))
                 metrics.write(done, "train", means)
                 sums.clear()
-            if validate and (done % intervals.validate == 0 or done == schedule.steps):
+            if validate and (done % intervals.validate == 0 or is_last):
                 seed_step(seed, VALIDATION_STEP)
-                losses = validate(step_generator(seed, VALIDATION_STEP))
+                losses = {name: float(value) for name, value in validate(step_generator(seed, VALIDATION_STEP)).items()}
                 log.info("step %d  validation  %s", done, _line(losses))
                 metrics.write(done, "valid", losses)
-            if done % intervals.save == 0:
+            if done % intervals.save == 0 or (schedule.budget_s is not None and clock.since_save_s() > SAVE_INTERVAL_S):
                 checkpoint.save(done)
-    checkpoint.save(max(start, schedule.steps))
+                clock.saved()
+    checkpoint.save(done)
+
+
+class _Clock:
+    """Counts a checkpoint's seconds of training: those of the runs that it continues, and those of this one."""
+
+    def __init__(self, checkpoint: Checkpoint):
+        self._checkpoint, self._before_s = checkpoint, checkpoint.spent_s
+        self._began = self._saved = time.monotonic()
+
+    def spent_here_s(self) -> float:
+        return time.monotonic() - self._began
+
+    def spent_s(self) -> float:
+        """Return all seconds of training, and note them in the checkpoint."""
+        self._checkpoint.spent_s = self._before_s + self.spent_here_s()
+        return self._checkpoint.spent_s
+
+    def saved(self) -> None:
+        self._saved = time.monotonic()
+
+    def since_save_s(self) -> float:
+        return time.monotonic() - self._saved
 
 
 def _set_rate(optimisers: Sequence[torch.optim.Optimizer], rate: float) -> None:
@@ -94,17 +141,22 @@ def _line(losses: Mapping[str, float]) -> str:
 
 def step_optimiser(
     optimiser: torch.optim.Optimizer, loss: torch.Tensor, parameters: Iterable[nn.Parameter], max_norm: float = 1.0
-) -> float:
-    """Do one step with a clipped gradient, and return the loss as a number.
+) -> torch.Tensor:
+    """Do one step with a clipped gradient, and return the loss, detached.
 
-    A step whose gradient is not finite is left out.
+    A step whose gradient is not finite is left out. With a fused optimiser the processor does not wait for the device.
     """
     optimiser.zero_grad(set_to_none=True)
     loss.backward()
     norm = nn.utils.clip_grad_norm_(parameters, max_norm)
-    if torch.isfinite(norm):
+    if optimiser.defaults.get("fused"):
+        # What a gradient scaler sets: the fused kernels look at it on the device.
+        fused: Any = optimiser
+        fused.grad_scale, fused.found_inf = None, (~torch.isfinite(norm)).float()
         optimiser.step()
-    return float(loss.detach())
+    elif torch.isfinite(norm):
+        optimiser.step()
+    return loss.detach()
 
 
 @contextmanager

@@ -37,6 +37,8 @@ class TrainingRun:
     """Checkpoint that a new denoiser begins with, its conditions forgotten."""
     intervals: Intervals | None = None
     """None for those that suit the network."""
+    budget_s: float | None = None
+    """Seconds of training in place of steps, once the data is ready; the cool-down fits into them."""
 
     def start_seed(self) -> int:
         """Return the seed of the run, and seed PyTorch with it, so that a network's first weights depend on it alone.

@@ -95,7 +95,7 @@ def train_clap(words: LabelConditioning, size: ClapSize, training: ClapTraining,
         with evaluating(clap):
             return {"loss": float(loss_of(held_out, rng))}
 
-    schedule = Schedule(training.steps, training.learning_rate)
+    schedule = Schedule(training.steps, training.learning_rate, budget_s=run.budget_s)
     validation: Callable[[np.random.Generator], dict[str, float]] | None = validate if len(held_out) else None
     run_steps(checkpoint, [optimiser], schedule, do_step, validation, run.intervals or Intervals(log=100))
 

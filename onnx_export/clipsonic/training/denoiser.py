@@ -168,7 +168,7 @@ def train_denoiser(
             batches = (_batch(held_out.draw(rng), 1.0, run.device) for _ in range(VALIDATION_BATCHES))
             return {"loss": float(np.mean([float(flow_loss(model, batch, training)) for batch in batches]))}
 
-    schedule = Schedule(training.steps, training.learning_rate, warmup=400)
+    schedule = Schedule(training.steps, training.learning_rate, warmup=400, budget_s=run.budget_s)
     run_steps(checkpoint, [optimiser], schedule, do_step, validate if len(held_out) else None, run.intervals)
 
 

@@ -271,7 +271,7 @@ def train_image(
     trainer = ImageTrainer(pictures, held_out, teachers, size, training, run.device)
     parts: dict[str, Stateful] = {"model": trainer.tower, "average": trainer.ema, "optimiser": trainer.optimiser}
     checkpoint = Checkpoint(run.path, parts, CheckpointMetadata(seed=seed))
-    schedule = Schedule(training.steps, training.learning_rate)
+    schedule = Schedule(training.steps, training.learning_rate, budget_s=run.budget_s)
     intervals = run.intervals or Intervals(log=20, validate=150, save=150)
     validate = trainer.validate if held_out else None
     run_steps(checkpoint, [trainer.optimiser], schedule, trainer.do_step, validate, intervals)

@@ -89,7 +89,7 @@ def train_prior(
         with evaluating(prior):
             return {"loss": float(prior_loss(prior, held_out, training, rng))}
 
-    schedule = Schedule(training.steps, training.learning_rate)
+    schedule = Schedule(training.steps, training.learning_rate, budget_s=run.budget_s)
     intervals = run.intervals or Intervals(log=200)
     run_steps(checkpoint, [optimiser], schedule, do_step, validate if held_out else None, intervals)
 

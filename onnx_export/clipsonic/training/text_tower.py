@@ -117,4 +117,5 @@ def train_text(
         ema.update(tower)
         return {"cosine": 1 - float(distance.detach()), "similarity": float(similarity.detach())}
 
-    run_steps(checkpoint, [optimiser], Schedule(training.steps, training.learning_rate), do_step, None, run.intervals)
+    schedule = Schedule(training.steps, training.learning_rate, budget_s=run.budget_s)
+    run_steps(checkpoint, [optimiser], schedule, do_step, None, run.intervals)

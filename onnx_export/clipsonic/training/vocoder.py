@@ -206,6 +206,6 @@ def train_vocoder(dataset: SoundDataset, size: VocoderSize, training: VocoderTra
     trainer = VocoderTrainer(dataset, size, training, run.device)
     checkpoint = Checkpoint(run.path, trainer.parts(), CheckpointMetadata(seed=seed))
     optimisers = [trainer.optimiser, trainer.discriminator_optimiser]
-    schedule = Schedule(training.steps, training.learning_rate)
+    schedule = Schedule(training.steps, training.learning_rate, budget_s=run.budget_s)
     validate = trainer.validate if len(trainer.held_out) else None
     run_steps(checkpoint, optimisers, schedule, trainer.do_step, validate, run.intervals)

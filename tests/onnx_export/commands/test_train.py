@@ -1,6 +1,7 @@
 """The train command: what it hands to the trainers, and what it refuses."""
 
 import csv
+from argparse import ArgumentTypeError
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import soundfile
 import torch
 
 from onnx_export.cli import main
-from onnx_export.commands.train import TRAINERS
+from onnx_export.commands.train import TRAINERS, seconds
 from onnx_export.training.checkpoint import read_metadata
 
 COLUMNS = (
@@ -67,6 +68,24 @@ def test_steps_and_shape_come_from_the_configuration(vocoder):
 
 def test_steps_of_the_command_line_count_more(vocoder):
     assert vocoder("a", "--steps", "1")[1]["step"] == 1
+
+
+def test_a_budget_of_time_stands_in_place_of_steps(vocoder, capsys):
+    status, saved = vocoder("a", "--budget", "0.3s")
+    assert status == 0 and saved["step"] > 0 and saved["spent_s"] >= 0.3
+    assert vocoder("b", "--budget", "1m", "--steps", "3")[0] == 1
+    assert "--budget stands in place of --steps: expected one of them" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("text", "value"), [("90s", 90), ("9m", 540), ("1.5h", 5400), ("7", 7)])
+def test_times_have_units(text, value):
+    assert seconds(text) == value
+
+
+@pytest.mark.parametrize("text", ["", "m", "nine", "-1m", "0", "nan", "inf", "1e999h", "9 parsecs"])
+def test_what_is_no_time_is_named(text):
+    with pytest.raises(ArgumentTypeError, match="expected a time such as 90s, 9m or 1h"):
+        seconds(text)
 
 
 def test_a_seed_makes_runs_equal(vocoder, tmp_path):

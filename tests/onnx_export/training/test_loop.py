@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from onnx_export.training.checkpoint import Checkpoint, CheckpointMetadata
+from onnx_export.training import loop
+from onnx_export.training.checkpoint import Checkpoint, CheckpointMetadata, read_start
 from onnx_export.training.ema import EMA
 from onnx_export.training.loop import Schedule, evaluating, run_steps, step_optimiser
 from onnx_export.training.metrics import metrics_path
@@ -129,6 +130,50 @@ def test_the_rate_rises_stays_and_falls():
     assert replace(schedule, steps=200).rate(90) == 2.0
 
 
+def test_the_rate_follows_a_budget_of_time():
+    schedule = Schedule(100, 2.0, cooldown=0.25, budget_s=200.0)
+    assert schedule.rate(0) == pytest.approx(0.02) and schedule.rate(0, 3.0) == pytest.approx(2.0 * 0.51)
+    # Whatever the step is: the last quarter of the time cools down.
+    assert schedule.rate(5, 20.0) == schedule.rate(9999, 150.0) == 2.0
+    assert schedule.rate(0, 175.0) == pytest.approx(1.0) and schedule.rate(0, 200.0) == 0
+    assert schedule.fraction(99, 50.0) == 0.25 and Schedule(100, 2.0).fraction(50, 1e9) == 0.5
+
+
+class Clock:
+    """Stands in for `time`: ten seconds pass with every step."""
+
+    def __init__(self):
+        self.now = 100.0
+
+    def monotonic(self):
+        return self.now
+
+
+def test_a_run_with_a_budget_stops_when_it_is_spent_and_continues_where_it_stopped(tmp_path, monkeypatch):
+    clock, path, rates = Clock(), tmp_path / "net.pt", []
+    monkeypatch.setattr(loop, "time", clock)
+    optimiser = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+
+    def run(stop_at=None):
+        def do_step(step, _):
+            if step == stop_at:
+                raise StoppedError
+            rates.append(optimiser.param_groups[0]["lr"])
+            clock.now += 10
+            return {"step": step}
+
+        checkpoint = Checkpoint(path, {}, CheckpointMetadata(seed=1))
+        run_steps(checkpoint, [optimiser], Schedule(1, 1.0, budget_s=200.0), do_step, None, Intervals(9, 99, 99))
+
+    with pytest.raises(StoppedError):
+        run(stop_at=9)
+    # Saved once more than a minute had passed, after seven steps; so 70 of the 200 seconds are behind it.
+    assert read_start(path) == 7
+    run()
+    assert read_start(path) == 20 and len(rates) == 9 + 13
+    assert rates[9:11] == rates[7:9] and rates[-1] == pytest.approx(10 / 50)
+
+
 def test_groups_may_learn_slower(tmp_path):
     slow, fast = torch.nn.Linear(1, 1), torch.nn.Linear(1, 1)
     groups = [{"params": fast.parameters()}, {"params": slow.parameters(), "scale": 0.1}]
@@ -147,6 +192,22 @@ def test_a_step_whose_gradient_is_not_finite_is_left_out():
     step_optimiser(optimiser, module(torch.full((1, 1), 1000.0)).sum(), module.parameters(), max_norm=0.5)
     # The gradient is clipped to the length of 0.5, nearly all of it the weight's.
     assert float((before - module.weight).detach()) == pytest.approx(0.5, abs=1e-3)
+
+
+def test_a_fused_optimiser_leaves_such_a_step_out_too():
+    module = torch.nn.Linear(1, 1)
+    before = module.weight.detach().clone()
+    optimiser = torch.optim.AdamW(module.parameters(), lr=1.0, fused=True)
+    step_optimiser(optimiser, module(torch.full((1, 1), torch.inf)).sum(), module.parameters())
+    assert torch.equal(module.weight, before)
+    step_optimiser(optimiser, module(torch.ones(1, 1)).sum(), module.parameters())
+    assert not torch.equal(module.weight, before) and torch.isfinite(module.weight).all()
+
+
+def test_losses_may_be_tensors(tmp_path):
+    checkpoint = Checkpoint(tmp_path / "net.pt", {}, CheckpointMetadata(seed=1))
+    run_steps(checkpoint, [], Schedule(2, 1.0), lambda step, _: {"a": torch.tensor(float(step))}, None, Intervals(2, 9))
+    assert metrics_path(checkpoint.path).read_text().splitlines()[1:] == ["2,train,a,0.5"]
 
 
 def test_evaluation_mode_ends_with_its_block():
