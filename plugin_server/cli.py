@@ -5,7 +5,6 @@ What a command needs is imported when it runs, so that `--help` answers at once.
 
 import argparse
 import io
-import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from collections.abc import Sequence
 from plugin_server import __version__
 from plugin_server.commands import banks, clients, clips, demo, doctor, generate, models, serve
 from plugin_server.errors import ClipsonicError
+from plugin_server.logs import set_up_logging
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,8 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             # Windows' consoles cannot show every prompt or path; that must not cost the command.
             stream.reconfigure(errors="backslashreplace")
     options = build_parser().parse_args(arguments)
-    level = logging.DEBUG if options.verbose else logging.WARNING
-    logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
+    set_up_logging(is_verbose=options.verbose)
     try:
         options.run(options)
     except ClipsonicError as error:

@@ -1,10 +1,30 @@
 """One exception tree. Every class has a stable `code`, which clients receive with the sentence."""
 
+import re
+
+MEMORY_ADDRESS = re.compile(r" ?<[^<>]{1,80} at 0x[0-9a-fA-F]{1,20}>")
+"""Python's name of an object that has none, as `<_io.BytesIO object at 0x7f12>`."""
+
+
+def one_line(text: str, limit: int | None = None) -> str:
+    """Return a text as one line of at most `limit` characters, fit for a terminal, a log and a reply.
+
+    What would steer a terminal becomes a space, and objects that have no name but an address are left out.
+    """
+    if limit is not None and len(text) > limit:
+        text = f"{text[: limit - 3]}..."
+    line = text if text.isprintable() else "".join(letter if letter.isprintable() else " " for letter in text)
+    return MEMORY_ADDRESS.sub("", line) if " at 0x" in line else line
+
 
 class ClipsonicError(Exception):
     """Base of everything that can be told to a user in one plain sentence."""
 
     code = "error"
+
+    def __str__(self) -> str:
+        """Return the sentence as one line: it may tell of what others wrote or sent, and is shown in terminals."""
+        return one_line(super().__str__())
 
 
 class BadArgument(ClipsonicError):

@@ -6,6 +6,8 @@ import unicodedata
 from collections.abc import Sequence
 from typing import TextIO
 
+from plugin_server.errors import one_line
+
 
 class ProgressBar:
     """A progress bar on one line that is drawn over again; lines of text where the output is no terminal."""
@@ -52,7 +54,7 @@ def table_lines(rows: Sequence[Sequence[str]]) -> list[str]:
 
 def plain(text: str) -> str:
     """Return a text as one line, without characters that would steer a terminal."""
-    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+    return " ".join(one_line(text).split())
 
 
 def cells_of(text: str) -> int:

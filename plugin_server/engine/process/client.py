@@ -31,7 +31,7 @@ from plugin_server.engine.messages import (
     RunFailed,
     RunFinished,
 )
-from plugin_server.engine.process.entry import serve_engine
+from plugin_server.engine.process.entry import serve_engine, signals_held_back
 from plugin_server.engine.process.events import DiedIdle, EngineDied, EngineStopped, Event, error_of
 from plugin_server.errors import Cancelled, ClipsonicError, EngineCrashed, EngineFailed, UnknownModel, short_repr
 
@@ -209,7 +209,8 @@ class EngineClient:
             process = self._context.Process(
                 target=serve_engine, args=(theirs, self._options), name="clipsonic-engine", daemon=True
             )
-            process.start()
+            with signals_held_back():
+                process.start()
         except OSError as error:
             raise EngineFailed(f"the engine process cannot be started: {error}") from error
         theirs.close()

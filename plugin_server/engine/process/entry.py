@@ -3,30 +3,60 @@
 import os
 import signal
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 
 from plugin_server.engine.messages import EngineOptions, LoadFailed
 from plugin_server.errors import EngineFailed
+from plugin_server.logs import set_up_logging
 
+STOP_SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)
+)
+"""What asks a process to end, on this system."""
 NICENESS = 10
 BELOW_NORMAL_PRIORITY_CLASS = 0x4000
 
 
 def serve_engine(pipe: Connection, options: EngineOptions) -> None:
     """Answer the requests on `pipe` until the daemon is gone: the body of the process."""
-    # Ctrl-C in a terminal reaches every process, perhaps while this one still imports; the daemon alone decides when
-    # the engine ends.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ignore_signals()
+    set_up_logging()
     _yield_to_others()
-    try:
-        from plugin_server.engine.process.worker import EngineWorker
-    except Exception as error:
-        # A broken onnxruntime, as a rule: an answer for whoever waits for the model, and no traceback.
-        load = pipe.recv()
-        pipe.send(LoadFailed(load.model, EngineFailed.code, f"the engine cannot be imported: {error}"))
+    # The daemon may go at any moment, and nobody waits for an answer then.
+    with suppress(EOFError, OSError):
+        try:
+            from plugin_server.engine.process.worker import EngineWorker
+        except Exception as error:
+            # A broken onnxruntime, as a rule: an answer for whoever waits for the model, and no traceback.
+            load = pipe.recv()
+            pipe.send(LoadFailed(load.model, EngineFailed.code, f"the engine cannot be imported: {error}"))
+            return
+        EngineWorker(pipe, options).serve()
+
+
+def ignore_signals() -> None:
+    """Ignore every request to stop.
+
+    Ctrl-C in a terminal, its closing and a service manager's stop reach every process, but the daemon alone decides
+    when the engine ends, after it has told those who wait.
+    """
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
+@contextmanager
+def signals_held_back() -> Iterator[None]:
+    """Have a process that is started in the block begin with these signals blocked, since it cannot ignore them yet."""
+    if sys.platform == "win32":
+        yield
         return
-    EngineWorker(pipe, options).serve()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _yield_to_others() -> None:
