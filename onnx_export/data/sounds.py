@@ -4,8 +4,9 @@ import csv
 import hashlib
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -13,6 +14,7 @@ import numpy as np
 import soundfile
 import soxr
 
+from onnx_export.data.processes import make_once, map_in_processes
 from plugin_server.audio.spectral import MelSettings, log_mel
 
 log = logging.getLogger(__name__)
@@ -179,8 +181,7 @@ def open_sound_dataset(sounds: Sequence[Sound], folder: Path, mel: MelSettings) 
     """Open the features of `sounds`, computed once and stored in `folder` under a name of what they depend on."""
     key = hashlib.blake2s(repr(([str(s.path) for s in sounds], mel)).encode()).hexdigest()[:12]
     features = folder / key
-    if not (features / "bounds.json").exists():
-        _write_features(sounds, features, mel)
+    make_once(features, "bounds.json", partial(_write_features, sounds, mel))
     bounds = json.loads((features / "bounds.json").read_text())
     sample_bounds, mel_bounds = np.array(bounds["samples"]), np.array(bounds["mels"])
     samples = np.memmap(features / "samples.i16", np.int16, "r", shape=(int(sample_bounds[-1]),))
@@ -188,21 +189,22 @@ def open_sound_dataset(sounds: Sequence[Sound], folder: Path, mel: MelSettings) 
     return SoundDataset(sounds, mel, samples, sample_bounds, mels, mel_bounds)
 
 
-def _write_features(sounds: Sequence[Sound], folder: Path, mel: MelSettings) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
+def _write_features(sounds: Sequence[Sound], mel: MelSettings, folder: Path) -> None:
     sample_bounds, mel_bounds = [0], [0]
+    compute = partial(sound_features, mel=mel)
     with open(folder / "samples.i16", "wb") as samples_file, open(folder / "mels.f16", "wb") as mels_file:
-        for wave in _waves(sounds, mel.sample_rate):
-            frames = log_mel(wave, mel).T.astype(np.float16)
-            samples_file.write((wave * 32767).astype(np.int16).tobytes())
-            mels_file.write(np.ascontiguousarray(frames).tobytes())
-            sample_bounds.append(sample_bounds[-1] + len(wave))
+        for count, (samples, frames) in enumerate(map_in_processes(compute, [s.path for s in sounds]), 1):
+            samples_file.write(samples.tobytes())
+            mels_file.write(frames.tobytes())
+            sample_bounds.append(sample_bounds[-1] + len(samples))
             mel_bounds.append(mel_bounds[-1] + len(frames))
+            if count % 500 == 0:
+                log.info("decoded %d of %d sounds", count, len(sounds))
     (folder / "bounds.json").write_text(json.dumps({"samples": sample_bounds, "mels": mel_bounds}))
 
 
-def _waves(sounds: Sequence[Sound], sample_rate: int) -> Iterator[np.ndarray]:
-    for count, sound in enumerate(sounds, 1):
-        yield np.clip(normalise_level(read_mono(sound.path, sample_rate), sample_rate), -1, 1)
-        if count % 500 == 0:
-            log.info("decoded %d of %d sounds", count, len(sounds))
+def sound_features(path: Path, mel: MelSettings) -> tuple[np.ndarray, np.ndarray]:
+    """Decode one file to its samples, int16 (n,) of one level, and their log-mel, float16 (frames, n_mels)."""
+    wave = np.clip(normalise_level(read_mono(path, mel.sample_rate), mel.sample_rate), -1, 1)
+    frames = np.ascontiguousarray(log_mel(wave, mel).T.astype(np.float16))
+    return (wave * 32767).astype(np.int16), frames

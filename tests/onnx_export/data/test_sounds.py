@@ -138,3 +138,16 @@ def test_indices_of_the_splits_are_those_of_the_recordings():
     data = dataset([sound("a", "valid"), sound("a"), sound("b", "test"), sound("c", number=1)], [2] * 4, MEL)
     assert (data.indices("train"), data.indices("valid"), data.indices("test")) == ([1, 3], [0], [2])
     assert split_of(recording_in("valid", 2)) == "valid"
+
+
+def test_processes_compute_the_features_that_one_computes(tmp_path, monkeypatch):
+    """Each sound has a length of its own, so that any other order would show."""
+    from onnx_export.data import processes
+
+    sounds = read_catalog(write_catalog(tmp_path, ["CC0"] * 12))
+    monkeypatch.setattr(processes, "_processors", lambda: 2)
+    alone = open_sound_dataset(sounds, tmp_path / "alone", MEL)
+    monkeypatch.setattr(processes, "MIN_ITEMS", 4)
+    together = open_sound_dataset(sounds, tmp_path / "together", MEL)
+    for name in ("samples", "sample_bounds", "mels", "mel_bounds"):
+        np.testing.assert_array_equal(getattr(alone, name), getattr(together, name))
