@@ -86,7 +86,7 @@ def train_clap(words: LabelConditioning, size: ClapSize, training: ClapTraining,
         same = label_ids[:, None] == label_ids
         return contrastive_loss(clap.words(embeddings), clap.sounds(mels), same, training.temperature)
 
-    def do_step(_: int, rng: np.random.Generator) -> dict[str, float]:
+    def do_step(_: int, rng: np.random.Generator) -> dict[str, torch.Tensor]:
         value = step_optimiser(optimiser, loss_of(pairs, rng), clap.parameters())
         ema.update(clap)
         return {"loss": value}

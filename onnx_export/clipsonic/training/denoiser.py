@@ -149,7 +149,7 @@ def train_denoiser(
     loader = iter(DataLoader(batches, batch_size=None, num_workers=run.workers if run.workers > 1 else 0))
     ema_teacher = Denoiser(size).to(run.device).requires_grad_(requires_grad=False)
 
-    def do_step(step: int, _: np.random.Generator) -> dict[str, float]:
+    def do_step(step: int, _: np.random.Generator) -> dict[str, torch.Tensor]:
         is_distilling = step >= training.guidance_distillation_from
         if is_distilling and (step % TEACHER_INTERVAL == 0 or step == checkpoint.start):
             ema_teacher.load_state_dict(ema.state)

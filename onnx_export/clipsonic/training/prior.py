@@ -79,7 +79,7 @@ def train_prior(
     parts: dict[str, Stateful] = {"model": prior, "average": ema, "optimiser": optimiser}
     checkpoint = Checkpoint(run.path, parts, CheckpointMetadata(embedding, seed=seed))
 
-    def do_step(_: int, rng: np.random.Generator) -> dict[str, float]:
+    def do_step(_: int, rng: np.random.Generator) -> dict[str, torch.Tensor]:
         value = step_optimiser(optimiser, prior_loss(prior, pairs, training, rng), prior.network.parameters())
         ema.update(prior)
         return {"loss": value}
