@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from plugin_server import __version__
 from plugin_server.commands import banks, clients, clips, demo, doctor, generate, models, serve
+from plugin_server.commands.flags import Commands
 from plugin_server.errors import ClipsonicError
 from plugin_server.logs import set_up_logging
 
@@ -44,8 +45,21 @@ def build_parser() -> argparse.ArgumentParser:
     """Return the parser of all commands; `run` of what it parses takes the options."""
     parser = argparse.ArgumentParser(prog="clipsonic", description="Words into sound, for people who make music.")
     parser.add_argument("--version", action="version", version=f"clipsonic-live {__version__}")
-    parser.add_argument("-v", "--verbose", action="store_true", help="say more on standard error")
+    parser.add_argument(
+        "-v", "--verbose", action="store_true", help="say more on standard error (also behind a command)"
+    )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for command in (serve, generate, clips, banks, demo, models, doctor, clients):
         command.add_parser(commands)
+    _add_verbose(commands)
     return parser
+
+
+def _add_verbose(commands: Commands) -> None:
+    """Let `-v` mean the same behind a command, or its action, as before it."""
+    for parser in commands.choices.values():
+        # Without a default, which would undo what was said before the command; one place in the help is enough.
+        parser.add_argument("-v", "--verbose", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+        for action in parser._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                _add_verbose(action)

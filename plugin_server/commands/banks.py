@@ -35,7 +35,9 @@ def add_parser(commands: Commands) -> None:
             action.add_argument("name", metavar="NAME", help="as clipsonic banks lists it")
         add_settings(action)
         action.set_defaults(action=name)
-    export.add_argument("--to", type=Path, metavar="DIR", help="folder to be made (default: the bank's name, here)")
+    export.add_argument(
+        "--to", type=Path, metavar="DIR", help="a new or an empty folder (default: the bank's name, here)"
+    )
 
 
 def run(options: argparse.Namespace) -> None:
@@ -120,10 +122,12 @@ def render_bank(settings: Settings, name: str) -> tuple[Bank, list[ClipMade]]:
 
 def export_instrument(settings: Settings, name: str, folder: Path | None) -> None:
     """Render a bank and write it as an instrument, by default into a folder of its name here."""
-    from plugin_server.studio.banks.export import export_bank
+    from plugin_server.studio.banks.export import check_target, export_bank
 
+    # Before clips are made, which takes a while.
+    target = check_target(folder or Path(_open_registry(settings).find(name).name))
     bank, clips = render_bank(settings, name)
-    written = export_bank(bank, clips, folder or Path(bank.name))
+    written = export_bank(bank, clips, target)
     print(f"{written}: {len(clips)} files, {bank.name}.sfz and {bank.name}.dspreset")
 
 

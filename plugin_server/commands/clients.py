@@ -30,7 +30,10 @@ def add_parser(commands: Commands) -> None:
     actions = parser.add_subparsers(title="instead of listing them", metavar="ACTION")
     install = actions.add_parser("install", help="copy them into a folder of yours")
     install.add_argument("folder", type=Path, metavar="DIR", help="folder that gets a folder for each")
-    install.add_argument("names", nargs="*", metavar="NAME", help="as clipsonic clients lists it (default: all)")
+    # With a default, so that argparse does not call them required when the folder is missing.
+    install.add_argument(
+        "names", nargs="*", default=[], metavar="NAME", help="as clipsonic clients lists it (default: all)"
+    )
     install.set_defaults(run=run_install)
     reveal = actions.add_parser("reveal", help="show their folder in the Finder, Explorer or file manager")
     reveal.set_defaults(run=run_reveal)

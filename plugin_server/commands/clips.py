@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from datetime import datetime
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from plugin_server.commands.file_manager import open_file, reveal_file
-from plugin_server.commands.flags import Commands, settings_of
+from plugin_server.commands.flags import Commands, WordsParser, clip_named, settings_of
 from plugin_server.commands.terminal import plain, table_lines
 from plugin_server.errors import BadArgument
 
@@ -42,27 +43,32 @@ STEP_RESULTS = {
 def add_parser(commands: Commands) -> None:
     """Add the command `clips` and its actions to the parser of `clipsonic`."""
     parser = commands.add_parser("clips", help="list, search and mark the clips that were made")
-    folder = argparse.ArgumentParser(add_help=False)
+    folder = WordsParser(add_help=False)
     # Without a default, so that the flag means the same before and after the action.
     folder.add_argument("--folder", type=Path, metavar="DIR", default=argparse.SUPPRESS, help="sample folder")
-    count = argparse.ArgumentParser(add_help=False, parents=[folder])
+    as_json = WordsParser(add_help=False)
+    as_json.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="as JSON, for programs")
+    count = WordsParser(add_help=False, parents=[folder])
     count.add_argument(
         "-n", "--count", type=int, default=argparse.SUPPRESS, metavar="N", help="how many at most (default: 20)"
     )
     parser.add_argument("--folder", type=Path, metavar="DIR", help="sample folder")
     parser.add_argument("-n", "--count", type=int, default=20, metavar="N", help="how many at most (default: 20)")
+    parser.add_argument("--json", action="store_true", help="as JSON, for programs")
     parser.set_defaults(run=run, action="list", words=[], clip="", remove=False)
-    actions = parser.add_subparsers(title="instead of listing the newest", metavar="ACTION")
-    search = actions.add_parser("search", parents=[count], help="those with these words in prompt, tags or name")
+    actions = parser.add_subparsers(title="instead of listing the newest", metavar="ACTION", parser_class=WordsParser)
+    search = actions.add_parser(
+        "search", parents=[count, as_json], help="those with these words in prompt, tags or name"
+    )
     search.add_argument("words", nargs="+", metavar="WORD", help="its beginning is enough; starred is a word too")
     search.set_defaults(action="search")
     for name, text in ACTIONS.items():
-        action = actions.add_parser(name, parents=[folder], help=text)
+        action = actions.add_parser(name, parents=[folder, as_json] if name == "info" else [folder], help=text)
         action.add_argument("clip", metavar="CLIP", help="its id, its file's name or path, or last")
         action.set_defaults(action=name)
         if name == "tag":
-            action.add_argument("words", nargs="+", metavar="WORD", help="words to add")
-            action.add_argument("--remove", action="store_true", help="take the words away instead")
+            action.add_argument("words", nargs="+", metavar="WORD", help="words to add; -word takes one away")
+            action.add_argument("--remove", action="store_true", help="take all the words away instead")
     for name, text in {"undo": "one step back", "redo": "what was undone last, again"}.items():
         actions.add_parser(name, parents=[folder], help=text).set_defaults(action=name)
 
@@ -77,23 +83,23 @@ def run(options: argparse.Namespace) -> None:
     settings = settings_of(options)
     if not 1 <= options.count <= MAX_COUNT:
         raise BadArgument(f"count: got {options.count}, expected 1 to {MAX_COUNT}")
-    clip = options.clip
-    if clip and Path(clip).is_file():
-        # As a shell names files: from where the person is.
-        clip = str(Path(clip).absolute())
-    words = [f"-{word}" for word in options.words] if options.remove else options.words
+    words = [f"-{word.removeprefix('-')}" for word in options.words] if options.remove else options.words
     with closing(build_library(settings)) as library:
         # No daemon may have looked for a while.
         library.scan()
-        for line in _actions(library, clip, " ".join(words), options.count)[options.action]():
+        actions = _actions(library, clip_named(options.clip), " ".join(words), options.count, as_json=options.json)
+        for line in actions[options.action]():
             print(line)
 
 
-def _actions(library: Library, clip: str, words: str, count: int) -> dict[str, Callable[[], Iterable[str]]]:
+def _actions(
+    library: Library, clip: str, words: str, count: int, *, as_json: bool
+) -> dict[str, Callable[[], Iterable[str]]]:
+    page, details = (_page_as_json, _details_as_json) if as_json else (_table, _details)
     return {
-        "list": lambda: _table(library.newest(count), library.folder),
-        "search": lambda: _table(library.search(words, count), library.folder),
-        "info": lambda: _details(library.find(clip)),
+        "list": lambda: page(library.newest(count), library.folder),
+        "search": lambda: page(library.search(words, count), library.folder),
+        "info": lambda: details(library.find(clip)),
         "open": lambda: [open_file(library.find_file(clip).path)],
         "reveal": lambda: [reveal_file(library.find_file(clip).path)],
         "star": lambda: _details(library.star(clip)),
@@ -106,7 +112,10 @@ def _actions(library: Library, clip: str, words: str, count: int) -> dict[str, C
 
 
 def _table(page: Page, folder: Path) -> Iterable[str]:
-    """Return lines whose columns are as wide as their cells; the prompt gets the rest of the line."""
+    """Return lines whose columns are as wide as their cells; the prompt gets the rest of the line.
+
+    Files are named from the sample folder on, so that copies of a clip are told apart.
+    """
     if not page.clips:
         return [f"no clips in {folder}"]
     lines = table_lines([_columns(clip) for clip in page.clips])
@@ -114,10 +123,39 @@ def _table(page: Page, folder: Path) -> Iterable[str]:
     return [*lines, f"{page.total} clips in {folder}" + (f"; the other {more} with --count" if more else "")]
 
 
+def _page_as_json(page: Page, folder: Path) -> Iterable[str]:
+    clips = [_values(clip) for clip in page.clips]
+    return [json.dumps({"folder": str(folder), "total": page.total, "clips": clips}, indent=1)]
+
+
+def _details_as_json(clip: ClipRecord) -> Iterable[str]:
+    return [json.dumps(_values(clip), indent=1)]
+
+
+def _values(clip: ClipRecord) -> dict[str, object]:
+    """Return what is known of a clip, by the names that `/clip.info` has for it."""
+    file = clip.file
+    return {
+        "id": clip.id,
+        "path": str(clip.path),
+        "file": file.relative_path,
+        "seconds": file.seconds,
+        "star": clip.is_starred,
+        "state": clip.state.value,
+        "seed": file.seed,
+        "take": file.take,
+        "model": file.model,
+        "when": datetime.fromtimestamp(file.created_at).isoformat(" ", "seconds"),
+        "prompt": file.prompt,
+        "tags": clip.tags.split(),
+    }
+
+
 def _columns(clip: ClipRecord) -> tuple[str, ...]:
     made = datetime.fromtimestamp(clip.file.created_at).strftime("%Y-%m-%d %H:%M")
     about = f"{clip.file.prompt}  [{clip.tags}]" if clip.tags else clip.file.prompt
-    return ("★" if clip.is_starred else " ", clip.id, made, f"{clip.file.seconds:g} s", plain(about))
+    length, file = f"{clip.file.seconds:g} s", plain(clip.file.relative_path)
+    return ("★" if clip.is_starred else " ", clip.id, made, length, file, plain(about))
 
 
 def _details(clip: ClipRecord) -> Iterable[str]:

@@ -1,14 +1,27 @@
 """Flags that several commands have: where clips go, what makes them, and how."""
 
 import argparse
+import os
+import re
 from dataclasses import fields
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from plugin_server.settings import Settings, load_settings
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 """The parser's list of commands, or of a command's actions."""
+
+
+class WordsParser(argparse.ArgumentParser):
+    """A parser for which `-dark` is a word, as it is over OSC, and only whole names of flags are flags."""
+
+    def _parse_optional(self, arg_string: str) -> Any:
+        # "-n5" is a flag with its value; other words are longer, or no flag's.
+        if re.match(r"-[^-]", arg_string) and arg_string not in self._option_string_actions:
+            is_number = re.fullmatch(r"-\w\d+", arg_string) and arg_string[:2] in self._option_string_actions
+            return super()._parse_optional(arg_string) if is_number else None
+        return super()._parse_optional(arg_string)
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
@@ -35,3 +48,9 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
 def settings_of(options: argparse.Namespace) -> Settings:
     """Return the settings with what flags say of them. Raises BadSettings."""
     return load_settings({field.name: getattr(options, field.name, None) for field in fields(Settings)})
+
+
+def clip_named(text: str) -> str:
+    """Return how the library is asked for a clip: a file that is there is named from where the person is."""
+    # os.path's, which takes a name that no file can have for one that none has.
+    return os.path.abspath(text) if os.path.isfile(text) else text  # noqa: PTH100, PTH113

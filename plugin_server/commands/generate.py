@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from plugin_server.commands.flags import Commands, add_settings, settings_of
+from plugin_server.commands.flags import Commands, add_settings, clip_named, settings_of
 from plugin_server.commands.terminal import ProgressBar
-from plugin_server.errors import BadArgument
+from plugin_server.errors import BadArgument, UnknownClip
 from plugin_server.studio.attributes import Attribute, Flag, Kind
 from plugin_server.studio.requests import ATTRIBUTES, Generate, split_length
 
@@ -35,7 +36,9 @@ def add_parser(commands: Commands) -> None:
     )
     for row in sorted((row for row in ATTRIBUTES if row.flag), key=_flag_order):
         _add_flag(parser, row)
-    parser.add_argument("--like", type=Path, metavar="FILE", help="make the clip in FILE again; other flags change it")
+    parser.add_argument(
+        "--like", metavar="CLIP", help="make a clip again: last, or its id, name or file; other flags change it"
+    )
     add_settings(parser)
     parser.set_defaults(run=run)
 
@@ -68,7 +71,9 @@ def run(options: argparse.Namespace) -> None:
     if options.images:
         # Without `..`, but called as it was named: a link's name is the clip's.
         given["images"] = tuple(str(image.parent.resolve() / image.name) for image in options.images)
-    generate_clips(settings_of(options), options.prompt, options.like, given)
+    settings = settings_of(options)
+    like = _find_clip(settings, options.like) if options.like else None
+    generate_clips(settings, options.prompt, like, given)
 
 
 def generate_clips(settings: Settings, words: Sequence[str], like: Path | None, given: Mapping[str, Any]) -> None:
@@ -90,6 +95,26 @@ def generate_clips(settings: Settings, words: Sequence[str], like: Path | None, 
             print(f"note: {like} was made by another version of {card.name}; this clip will differ")
         with ProgressBar() as bar:
             generator.run(request, bar.show, lambda clip: _print_clip(bar, clip))
+
+
+def _find_clip(settings: Settings, name: str) -> Path:
+    """Return the file of a clip that is named by its own file, or as the library knows it. Raises UnknownClip."""
+    from plugin_server.audio.formats.files import SUFFIXES
+    from plugin_server.server import build_library
+
+    named = Path(clip_named(name))
+    if named.is_file():
+        return named
+    with closing(build_library(settings)) as library:
+        # No daemon may have looked for a while.
+        library.scan()
+        try:
+            return library.find_file(name).path
+        except UnknownClip:
+            # What is called as a file gets the reason why it cannot be read.
+            if named.suffix.lower() in SUFFIXES:
+                return named
+            raise
 
 
 def _print_clip(bar: ProgressBar, clip: ClipMade) -> None:

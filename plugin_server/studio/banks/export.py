@@ -3,6 +3,7 @@
 Formats: sfzformat.com (SFZ 1, with `off_mode` of the ARIA engine), and the Decent Sampler developers' guide, 1.11.
 """
 
+import os
 import re
 import secrets
 import shutil
@@ -19,14 +20,12 @@ RELEASE_S = 0.03
 
 
 def export_bank(bank: Bank, clips: Sequence[ClipMade], folder: Path) -> Path:
-    """Write a bank, whose slots have these clips, into a new folder; return its path.
+    """Write a bank, whose slots have these clips, into a folder that is new or empty; return its path.
 
-    Raises BadArgument when the folder exists, BadFile when a clip cannot be read, FolderNotWritable; then nothing is
-    left behind.
+    Raises what `check_target` raises, BadFile when a clip cannot be read, FolderNotWritable; then nothing is left
+    behind.
     """
-    folder = folder.expanduser().absolute()
-    if folder.exists():
-        raise BadArgument(f"folder: got {folder}, which exists; expected one to be made")
+    folder = check_target(folder)
     names = file_names(bank, clips)
     temporary = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}.part")
     try:
@@ -35,11 +34,33 @@ def export_bank(bank: Bank, clips: Sequence[ClipMade], folder: Path) -> Path:
             _copy(clip.path, temporary / name)
         (temporary / f"{bank.name}.sfz").write_text(sfz_text(bank, names), "utf-8")
         (temporary / f"{bank.name}.dspreset").write_text(decent_sampler_text(bank, names, clips), "utf-8")
+        if folder.exists():
+            # Windows renames nothing to a folder that is there.
+            folder.rmdir()
         temporary.rename(folder)
     except OSError as error:
         raise FolderNotWritable(f"{folder} cannot be written: {error.strerror}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+    return folder
+
+
+def check_target(folder: Path) -> Path:
+    """Return the absolute path of a folder that an instrument can be written into.
+
+    Raises BadArgument when it is there and not empty, and FolderNotWritable when it cannot be made.
+    """
+    folder = folder.expanduser().absolute()
+    # The folder that a link stands for is the one that is replaced.
+    folder = folder.resolve() if folder.is_symlink() else folder
+    above = next(parent for parent in folder.parents if parent.exists())
+    try:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise BadArgument(f"folder: got {folder}, which exists and is not empty; expected a new or an empty one")
+    except OSError as error:
+        raise FolderNotWritable(f"{folder} cannot be read: {error.strerror}") from error
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise FolderNotWritable(f"{folder} cannot be made: {above} cannot be written")
     return folder
 
 

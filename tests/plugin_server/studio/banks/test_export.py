@@ -9,8 +9,8 @@ import pytest
 
 from plugin_server.audio.clip import Clip
 from plugin_server.audio.formats.files import write_clip
-from plugin_server.errors import BadArgument, BadFile
-from plugin_server.studio.banks.export import export_bank
+from plugin_server.errors import BadArgument, BadFile, FolderNotWritable
+from plugin_server.studio.banks.export import check_target, export_bank
 from plugin_server.studio.banks.files import Bank, Slot
 from plugin_server.studio.jobs import ClipMade
 from plugin_server.studio.requests import Generate
@@ -71,11 +71,34 @@ def test_files_are_copied_under_readable_names(clips, tmp_path):
     assert (folder / names[3]).read_bytes() == clips[3].path.read_bytes()
 
 
-def test_a_folder_that_exists_is_left_alone(clips, tmp_path):
+@pytest.mark.parametrize("is_link", [False, True], ids=["folder", "link"])
+def test_an_empty_folder_is_filled(clips, tmp_path, is_link):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    if is_link:
+        folder = tmp_path / "link"
+        folder.symlink_to(tmp_path / "out")
+    assert export_bank(BANK, clips, folder) == tmp_path / "out"
+    assert len(list((tmp_path / "out").iterdir())) == 7
+
+
+def test_a_folder_with_files_is_left_alone(clips, tmp_path):
     (tmp_path / "out").mkdir()
-    with pytest.raises(BadArgument, match="which exists"):
+    (tmp_path / "out" / "song.txt").write_text("la")
+    before = set(tmp_path.iterdir())
+    with pytest.raises(BadArgument, match=r"out, which exists and is not empty; expected a new or an empty one"):
         export_bank(BANK, clips, tmp_path / "out")
-    assert not list((tmp_path / "out").iterdir())
+    assert (tmp_path / "out" / "song.txt").read_text() == "la" and set(tmp_path.iterdir()) == before
+
+
+def test_a_target_that_cannot_be_made_is_refused(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(BadArgument, match="which exists"):
+        check_target(tmp_path / "file")
+    with pytest.raises(FolderNotWritable, match="cannot be made"):
+        check_target(tmp_path / "file" / "below" / "it")
+    assert check_target(tmp_path / "new" / "below") == tmp_path / "new" / "below"
+    assert not (tmp_path / "new").exists()
 
 
 def test_nothing_is_left_when_a_clip_is_gone(clips, tmp_path):
