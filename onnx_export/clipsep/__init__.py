@@ -1,0 +1,1 @@
+"""CLIPSep in small: text- and picture-queried sound separation, its network and its training."""
