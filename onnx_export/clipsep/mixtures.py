@@ -288,8 +288,9 @@ def halved(samples: np.ndarray, ratio: int, device: torch.device) -> torch.Tenso
     times = torch.arange(HALF_BAND_TAPS, dtype=torch.float64) - HALF_BAND_TAPS // 2
     window = torch.hann_window(HALF_BAND_TAPS + 2, periodic=False, dtype=torch.float64)[1:-1]
     taps = torch.sinc(times * 0.95 / ratio) * window
-    kernel = (taps / taps.sum()).float().to(device)[None, None]
-    low = functional.conv1d(wave.float()[None, None], kernel, stride=ratio, padding=HALF_BAND_TAPS // 2)[0, 0]
+    kernel = (taps / taps.sum()).to(device)[None, None]
+    # Double precision: matrix units of a GPU would add noise that a quiet sound does not hide.
+    low = functional.conv1d(wave.double()[None, None], kernel, stride=ratio, padding=HALF_BAND_TAPS // 2)[0, 0]
     return low.round().clamp(-32767, 32767).to(torch.int16)
 
 

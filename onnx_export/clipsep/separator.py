@@ -30,10 +30,10 @@ class SeparatorSize:
 
     n_embedding: int = 384
     """Numbers in the joint embedding that asks."""
-    widths: Sequence[int] = (48, 96, 160, 256)
+    widths: tuple[int, ...] = (48, 96, 160, 256)
     """Channels of each level."""
-    encoder_blocks: Sequence[int] = (1, 2, 2, 2)
-    decoder_blocks: Sequence[int] = (1, 1, 1)
+    encoder_blocks: tuple[int, ...] = (1, 2, 2, 2)
+    decoder_blocks: tuple[int, ...] = (1, 1, 1)
     """Residual blocks of the levels above the deepest."""
     maps: int = 48
     """Maps in full resolution that a query weighs."""

@@ -13,7 +13,7 @@ from onnx_export.clipsep.separator import Separator, SeparatorSize
 from onnx_export.clipsep.spectrum import StftSettings
 from onnx_export.training.checkpoint import Checkpoint, CheckpointMetadata, Stateful
 from onnx_export.training.ema import EMA
-from onnx_export.training.loop import Schedule, evaluating, precision, run_steps
+from onnx_export.training.loop import Schedule, evaluating, precision, run_steps, step_optimiser
 from onnx_export.training.run import TrainingRun
 
 FLOOR = 1e-3
@@ -82,7 +82,8 @@ class SeparatorTrainer:
         self.sampler, self.held_out = samplers
         self.model = Separator(size, settings).to(device)
         if device.type == "cuda":
-            self.model = self.model.to(memory_format=torch.channels_last)
+            self.model = self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            torch.backends.cudnn.benchmark = True
         self.ema = EMA(self.model, training.ema_decay)
         decayed = [p for p in self.model.parameters() if p.ndim > 1]
         others = [p for p in self.model.parameters() if p.ndim <= 1]
@@ -100,10 +101,7 @@ class SeparatorTrainer:
     def do_step(self, step: int, rng: np.random.Generator) -> Mapping[str, torch.Tensor]:  # noqa: ARG002
         """Train on one batch of mixtures, drawn with PyTorch's own random numbers."""
         losses = separation_losses(self.model, self.sampler.draw(), self.training)
-        self.optimiser.zero_grad(set_to_none=True)
-        losses["loss"].backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimiser.step()
+        step_optimiser(self.optimiser, losses["loss"], self.model.parameters())
         self.ema.update(self.model)
         return {name: value.detach() for name, value in losses.items()}
 
@@ -142,5 +140,5 @@ def train_separator(
     trainer = SeparatorTrainer((train, valid), size, settings, training, run.device)
     kinds = ("text", "image") if data.pictures else ("text",)
     checkpoint = Checkpoint(run.path, trainer.parts(), CheckpointMetadata(embedding, kinds, seed=seed))
-    schedule = Schedule(training.steps, training.learning_rate)
+    schedule = Schedule(training.steps, training.learning_rate, budget_s=run.budget_s)
     run_steps(checkpoint, [trainer.optimiser], schedule, trainer.do_step, trainer.validate, run.intervals)

@@ -258,6 +258,21 @@ def _train_prior(
     train_prior(pairs, config.prior, config.training, run, CLIPSONIC_EMBEDDING, held_out)
 
 
+def _train_separator(options: argparse.Namespace, paths: "DataPaths", run: "TrainingRun") -> None:
+    """Train on mixtures of the catalogue's sounds, asked for by words; with --images, by pictures too."""
+    from onnx_export.clipsep.config import SeparatorConfig
+    from onnx_export.clipsep.mixtures import SeparationData
+    from onnx_export.clipsep.training import train_separator
+    from onnx_export.clipsonic.training.datasets import text_conditioning
+
+    config = _configure(options, SeparatorConfig())
+    dataset = paths.sound_dataset()
+    words = text_conditioning(dataset, paths).embeddings
+    pictures = paths.image_dataset().by_sound_label() if paths.images else None
+    size = replace(config.separator, n_embedding=next(iter(words.values())).shape[1])
+    train_separator(SeparationData(dataset, words, pictures), size, config.training, run, CLIPSONIC_EMBEDDING)
+
+
 TRAINERS: dict[str, Trainer] = {
     "text": _train_text,
     "image": _train_image,
@@ -268,5 +283,6 @@ TRAINERS: dict[str, Trainer] = {
     "denoiser-clap-tta": _train_denoiser_clap_tta,
     "prior-pd": _train_prior_pd,
     "prior-sd": _train_prior_sd,
+    "separator": _train_separator,
 }
 """Networks that can be trained, by name."""
