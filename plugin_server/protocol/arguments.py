@@ -15,6 +15,7 @@ from typing import TypeGuard, TypeVar
 from plugin_server.errors import BadArgument, short_repr
 from plugin_server.protocol.packets import Atom
 from plugin_server.protocol.table import Range, number_text
+from plugin_server.studio.words import normal_words, read_number
 
 V = TypeVar("V", bound=str | int | float)
 _PATH_START = re.compile(r"/|~[^/\\ ]*[/\\]|[A-Za-z]:[/\\]|\\\\|[^/:]{2,}:/")
@@ -65,13 +66,18 @@ def as_text(name: str, atom: Atom) -> str:
     raise BadArgument(f"{name}: got {describe(atom)}, expected text")
 
 
+def as_words(name: str, atoms: Sequence[Atom]) -> str:
+    """Return the normal form of words that came as one text or as several. Raises BadArgument."""
+    return normal_words(" ".join(as_text(name, atom) for atom in atoms))
+
+
 def as_number(name: str, atom: Atom) -> float:
-    """Return the float of an int, a float, or text that spells one. Raises BadArgument."""
-    if isinstance(atom, str):
-        try:
-            return float(atom)
-        except ValueError as error:
-            raise BadArgument(f"{name}: got {short_repr(atom)}, expected a number") from error
+    """Return the float of an int, a float, or text that spells one, with a point or a comma. Raises BadArgument."""
+    if isinstance(atom, str | bytes):
+        number = read_number(as_text(name, atom))
+        if number is None:
+            raise BadArgument(f"{name}: got {describe(atom)}, expected a number")
+        return number
     if not is_number(atom):
         raise BadArgument(f"{name}: got {describe(atom)}, expected a number")
     # The number that was meant: OSC's 32 bits make 93.69999695 of 93.7, and two bars of it a sample too long.

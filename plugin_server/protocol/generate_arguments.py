@@ -11,6 +11,7 @@ from plugin_server.protocol.arguments import (
     as_switch,
     as_text,
     as_whole,
+    as_words,
     check_attribute,
     is_number,
     split_attributes,
@@ -73,7 +74,7 @@ def _prompt_and_seconds(
     words, seconds = split_length([as_text("prompt", atom) for atom in atoms], number, lengths, has_images=has_images)
     if words and all(is_number(atom) for atom in atoms[: len(words)]):
         raise BadArgument(f"prompt: got the number {' '.join(words)}, expected words")
-    return " ".join(words).strip(), seconds
+    return " ".join(words), seconds
 
 
 def _parse_attribute(row: Attribute, atoms: list[Atom]) -> object:
@@ -82,7 +83,7 @@ def _parse_attribute(row: Attribute, atoms: list[Atom]) -> object:
     if row.kind is Kind.PATHS:
         return as_paths(atoms)
     if row.kind not in _ONE_VALUE:
-        return " ".join(as_text(row.name, atom) for atom in atoms)
+        return as_words(row.name, atoms)
     if len(atoms) > 1:
         raise BadArgument(f"{row.name}: got {len(atoms)} values, expected one")
     return _ONE_VALUE[row.kind](row.name, atoms[0])

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, ParamSpec
 
 from plugin_server.errors import BadArgument, short_repr
+from plugin_server.studio.words import normal_words
 
 MAX_TEXT = 2000
 """Characters of a text."""
@@ -115,6 +116,11 @@ class Attribute:
         if self.kind is Kind.WHOLE_NUMBER:
             return f"{self.minimum} to {self.maximum}"
         return f"{self.minimum:g} to {self.maximum:g}"
+
+    def normalise(self, value: object) -> object:
+        """Return a value in the form in which equal ones are equal: words in their normal form, others as they are."""
+        is_words = self.kind in (Kind.TEXT, Kind.CHOICE) and isinstance(value, str) and len(value) <= MAX_TEXT
+        return normal_words(str(value)) if is_words else value
 
     def check(self, value: object) -> None:
         """Raises BadArgument that names the attribute, what came and what was expected."""

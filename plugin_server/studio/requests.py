@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from plugin_server.audio.formats.metadata import BEATS_PER_BAR, read_key
 from plugin_server.errors import BadArgument
 from plugin_server.studio.attributes import Effect, Flag, Group, Kind, attribute, attributes_of
+from plugin_server.studio.words import without_quotes
 
 if TYPE_CHECKING:
     # Cards bring NumPy, which the command line's help does without.
@@ -200,8 +201,13 @@ class Generate:
     """A job id that the client chose: asking twice with one id makes one job."""
 
     def __post_init__(self) -> None:
+        is_blank = bool(self.prompt)
         for row in ATTRIBUTES:
-            row.check(getattr(self, row.field))
+            value = row.normalise(getattr(self, row.field))
+            row.check(value)
+            object.__setattr__(self, row.field, value)
+        if is_blank and not self.prompt:
+            raise BadArgument("prompt: got nothing, expected words")
         _check_together(self)
         if self.bars is not None:
             object.__setattr__(self, "loop", True)
@@ -304,17 +310,22 @@ def _is_length(words: Sequence[str], number: float, lengths: "Lengths") -> bool:
     """Return True when a number that follows the words of a prompt is the clip's length in seconds.
 
     One that no clip can have belongs to a prompt that was typed without quotes, as in `kick 808`. A space within one
-    of the words shows that it was quoted: then a number is meant as a length, and may be refused as such.
+    of the words, or quotes around them, show that it was quoted: then a number is meant as a length, and may be refused
+    as such.
     """
+    together = " ".join(words)
     return (
-        lengths.minimum <= number <= lengths.maximum or not math.isfinite(number) or any(" " in word for word in words)
+        lengths.minimum <= number <= lengths.maximum
+        or not math.isfinite(number)
+        or any(" " in word for word in words)
+        or without_quotes(together) != together
     )
 
 
 def _check_together(request: Generate) -> None:
     """Check what attributes mean for each other. Raises BadArgument."""
     has_words, has_images = bool(request.prompt), bool(request.images)
-    if not request.prompt.strip() and (has_words or not has_images):
+    if not has_words and not has_images:
         raise BadArgument("prompt: got nothing, expected words")
     if request.blend is not None and not (has_images and has_words):
         raise BadArgument(f"blend: got {request.blend:g}, expected it beside both words and an image")

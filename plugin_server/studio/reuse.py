@@ -17,7 +17,8 @@ from plugin_server.studio.image_fingerprints import fingerprint
 from plugin_server.studio.jobs import ClipMade
 from plugin_server.studio.library.library import Library
 from plugin_server.studio.library.records import ClipRecord, prompt_of
-from plugin_server.studio.requests import ATTRIBUTES, Generate
+from plugin_server.studio.requests import ATTRIBUTES, FORMATS, Generate
+from plugin_server.studio.words import normal_words
 
 METADATA_ATTRIBUTES = tuple(
     sorted((row for row in ATTRIBUTES if row.effect in (Effect.FILE_NAME, Effect.METADATA)), key=lambda row: row.effect)
@@ -34,7 +35,7 @@ COMPARED_KEYS = (
     "take",
 )
 """The keys of a recipe that decide what is in its file."""
-DEFAULTS = {"via": "text"}
+DEFAULTS = {"via": "text", "format": FORMATS[0]}
 """The values that are meant where a recipe lacks a key, as those from before there were several."""
 _RECIPE_KEYS = {row.field: row.name for row in ATTRIBUTES if row.kind is not Kind.PATHS}
 """Recipes have the names that users know, not those of the code."""
@@ -117,7 +118,9 @@ def _unchanged_images(path: Path, recipe: Mapping[str, object]) -> tuple[str, ..
 
 
 def _compared_values(recipe: Mapping[str, object]) -> list[object]:
-    return [recipe.get(key, DEFAULTS.get(key)) for key in COMPARED_KEYS]
+    values = [recipe.get(key, DEFAULTS.get(key)) for key in COMPARED_KEYS]
+    # Recipes of earlier versions have words as they came.
+    return [normal_words(value) if isinstance(value, str) else value for value in values]
 
 
 def _has_recipe(path: Path, compared: list[object], sample_rate: int) -> bool:

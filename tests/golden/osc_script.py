@@ -180,7 +180,7 @@ def _bad_requests(udp: Talk, stage: Stage, tmp: Path) -> None:
         ("x", "@steps", "many", "@id", "a-job"),
         ("x", "@guidance", -0.5),
         ("x", "@guidance", 20.5),
-        ("x", "@guidance", b"2"),
+        ("x", "@guidance", b"two"),
         ("x", "@stereo", 1.01),
         ("x", "@stereo", "wide"),
         ("x", "@loop", 2),

@@ -6,7 +6,7 @@ from functools import partial
 from plugin_server.audio.playback.player import Player
 from plugin_server.errors import BadArgument
 from plugin_server.protocol.access import check_images
-from plugin_server.protocol.arguments import as_text, as_whole, at_most, exactly
+from plugin_server.protocol.arguments import as_whole, as_words, at_most, exactly
 from plugin_server.protocol.commands.thread import CommandThread
 from plugin_server.protocol.generate_arguments import parse_generate
 from plugin_server.protocol.job_events import JobEvents
@@ -119,7 +119,7 @@ class BankCommands:
         return [*replies, ("/done", "/bank/list", len(rows))]
 
     def _load(self, peer: Peer, arguments: Sequence[Atom]) -> list[Reply]:
-        name = " ".join(as_text("bank", atom) for atom in arguments)
+        name = as_words("bank", arguments)
         return self._announce_bank(peer, "/bank/load", self._bank.load(name or self._bank.require_bank().name))
 
     def _step(self, address: str, step: int, peer: Peer, arguments: Sequence[Atom]) -> list[Reply]:
@@ -158,7 +158,7 @@ class BankCommands:
 
     def _save(self, _peer: Peer, arguments: Sequence[Atom]) -> list[Reply]:
         at_most(1, "a name, or nothing for the bank's own", arguments)
-        bank, path = self._bank.save(as_text("name", arguments[0]) if arguments else "")
+        bank, path = self._bank.save(as_words("name", arguments))
         return [("/done", "/bank/save", bank.name, str(path))]
 
     def _announce(self, peers: Collection[Peer], numbers: Iterable[int]) -> None:

@@ -13,6 +13,7 @@ from plugin_server.protocol.arguments import (
     as_switch,
     as_text,
     as_whole,
+    as_words,
     at_most,
     check_attribute,
     check_range,
@@ -47,7 +48,8 @@ ROWS = (
     ),
     Row(
         "/clip/search",
-        "clips with all these words, or their beginnings, in prompt, tags or name; starred is such a word",
+        "clips with all these words, or their beginnings, in prompt, tags or name; starred is such a word; -word "
+        "leaves out the clips that have it",
         (Argument("words"),),
         PAGE_ATTRIBUTES,
         replies=("/clip.list", "/clip.info", "/done"),
@@ -138,7 +140,7 @@ class ClipCommands:
             if len(atoms) != 1:
                 raise BadArgument(f"{name}: got {len(atoms)} values, expected one")
         count, first = _count(*attributes.get("count", [DEFAULT_COUNT])), _first(*attributes.get("from", [0]))
-        words = " ".join(as_text("words", atom) for atom in positional)
+        words = as_words("words", positional)
         return _page("/clip/search", self._library.search(words, count, first), first)
 
     def _info(self, arguments: Sequence[Atom]) -> list[Reply]:
@@ -153,7 +155,7 @@ class ClipCommands:
 
     def _tag(self, arguments: Sequence[Atom]) -> list[Reply]:
         clip, *words = _at_least_one("clip", arguments)
-        return _one("/clip/tag", self._library.tag(as_text("clip", clip), " ".join(as_text("tags", w) for w in words)))
+        return _one("/clip/tag", self._library.tag(as_text("clip", clip), as_words("tags", words)))
 
     def _delete(self, arguments: Sequence[Atom]) -> list[Reply]:
         (clip,) = exactly(1, "a clip", arguments)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from plugin_server.engine.bundles.registry import BundleRegistry
 from plugin_server.engine.interface import Engine
 from plugin_server.errors import BadArgument
-from plugin_server.protocol.arguments import as_text
+from plugin_server.protocol.arguments import as_words
 from plugin_server.protocol.job_events import JobEvents
 from plugin_server.protocol.packets import Atom
 from plugin_server.protocol.replies import Answer, Handler, Reply
@@ -66,4 +66,4 @@ class ModelCommands:
 def _read_name(arguments: Sequence[Atom]) -> str:
     if len(arguments) != 1:
         raise BadArgument(f"model: got {len(arguments)} arguments, expected one name")
-    return as_text("model", arguments[0])
+    return as_words("model", arguments)

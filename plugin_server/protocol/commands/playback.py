@@ -9,6 +9,7 @@ from plugin_server.protocol.arguments import (
     as_number,
     as_switch,
     as_text,
+    as_words,
     at_most,
     check_attribute,
     check_range,
@@ -21,6 +22,7 @@ from plugin_server.protocol.replies import Answer, Handler, Reply
 from plugin_server.protocol.subscribers import Peer
 from plugin_server.protocol.table import ON_OFF, Argument, Range, Row
 from plugin_server.studio.library.library import Library
+from plugin_server.studio.words import without_quotes
 
 VOLUMES = Range(0.0, 1.0)
 TEMPOS = Range(20.0, 999.0)
@@ -162,7 +164,7 @@ def _attribute(name: str, atoms: list[Atom]) -> object:
     if name == "loop":
         return as_switch(name, atoms[0])
     attribute = ATTRIBUTES[name]
-    value = as_number(name, atoms[0]) if attribute.tag == "f" else as_text(name, atoms[0])
+    value = as_number(name, atoms[0]) if attribute.tag == "f" else as_words(name, atoms)
     return check_range(name, value, attribute.range) if isinstance(attribute.range, Range) else value
 
 
@@ -170,4 +172,5 @@ def _only(name: str, arguments: Sequence[Atom], default: str | None = None) -> s
     """Join words without quotes, which belong together as those of a prompt do. Raises BadArgument."""
     if not arguments and default is None:
         raise BadArgument(f"{name}: got nothing, expected a name")
-    return " ".join(as_text(name, atom) for atom in arguments) or str(default or "")
+    # Some programs send the quotes, too. Else as it is: spaces and accents may be those of a file's name.
+    return without_quotes(" ".join(as_text(name, atom) for atom in arguments)) or str(default or "")

@@ -14,6 +14,7 @@ from plugin_server.audio.formats.files import write_whole
 from plugin_server.audio.names import safe_stem
 from plugin_server.errors import BadArgument, BadFile, FolderNotWritable, UnknownBank, short_repr
 from plugin_server.studio.requests import ATTRIBUTES, SEED_LIMIT, Generate
+from plugin_server.studio.words import normal_words
 
 MAX_SLOTS = 128
 FIRST_NOTE = 36
@@ -94,17 +95,18 @@ class BankRegistry:
         """Return the file of each bank, by its file's name without the ending, sorted."""
         found: dict[str, Path] = {}
         for folder in reversed(self._folders):
-            found |= {path.stem: path for path in folder.glob("*.toml")}
+            found |= {normal_words(path.stem): path for path in folder.glob("*.toml")}
         return dict(sorted(found.items()))
 
     def find(self, name: str) -> Bank:
         """Return the bank of a name. Raises UnknownBank, or BadFile when its file cannot be used."""
         paths = self.paths()
-        if name not in paths:
+        path = paths.get(normal_words(name))
+        if path is None:
             raise UnknownBank(
                 f"bank: got {short_repr(name)}, expected one of {', '.join(paths) or 'none: there are no banks'}"
             )
-        return read_bank(paths[name])
+        return read_bank(path)
 
     def save(self, bank: Bank) -> Path:
         """Write a bank into the first folder, where it replaces one of the same name; return its file.
@@ -146,10 +148,10 @@ def check_name(name: str) -> str:
 
 
 def _parse_bank(path: Path, values: Mapping[str, object]) -> Bank:
-    stem = path.stem
+    stem = normal_words(path.stem)
     _check_keys("key", values, BANK_KEYS)
     name, defaults, rows = values.get("name", stem), values.get("defaults", {}), values.get("slots", [])
-    if name != stem:
+    if _text("name", name) != stem:
         raise BadArgument(f"name: got {short_repr(name)}, expected {stem!r}, as the file is called")
     check_name(stem)
     if not isinstance(defaults, dict):
@@ -214,7 +216,8 @@ def _parse_slot(number: int, values: Mapping[str, object], images: tuple[str, ..
     note = values.get("note", _default_note(number))
     if note is not None and (type(note) is not int or not 0 <= note <= 127):
         raise BadArgument(f"note: got {short_repr(note)}, expected 0 to 127")
-    return Slot(name, request, colour, tuple(tags), note, _text("choke", values.get("choke", "")))
+    words = tuple(map(normal_words, tags))
+    return Slot(name, request, colour, words, note, _text("choke", values.get("choke", "")))
 
 
 def _default_note(number: int) -> int | None:
@@ -246,4 +249,4 @@ def _check_keys(what: str, values: Mapping[str, object], known: tuple[str, ...])
 def _text(name: str, value: object) -> str:
     if not isinstance(value, str):
         raise BadArgument(f"{name}: got {short_repr(value)}, expected text")
-    return value
+    return normal_words(value)

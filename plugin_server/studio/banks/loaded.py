@@ -8,6 +8,7 @@ from plugin_server.errors import BadArgument, ClipsonicError, UnknownBank, short
 from plugin_server.studio.banks.files import Bank, BankRegistry, Slot, check_name
 from plugin_server.studio.jobs import ClipMade
 from plugin_server.studio.requests import Generate
+from plugin_server.studio.words import normal_words
 
 FindExisting = Callable[[Generate], ClipMade | None]
 """Returns the clip that a request would make, when it was made before."""
@@ -63,7 +64,7 @@ class LoadedBank:
 
     def load(self, name: str) -> Bank:
         """Load another bank, with its edits if it has any. Raises UnknownBank or BadFile; then the old one stays."""
-        return self._load(name).bank
+        return self._load(normal_words(name)).bank
 
     def step(self, step: int) -> Bank:
         """Load the bank that comes `step` further in the list, which begins again at its end."""
@@ -87,8 +88,9 @@ class LoadedBank:
         if isinstance(slot, int):
             bank.slot(slot)
             return slot
+        name = normal_words(slot).casefold()
         for number, other in enumerate(bank.slots):
-            if other.name.casefold() == slot.casefold():
+            if other.name.casefold() == name:
                 return number
         raise BadArgument(
             f"slot: got {short_repr(slot)}, expected 0 to {len(bank.slots) - 1}, or a slot's name in {bank.name}"
@@ -115,7 +117,7 @@ class LoadedBank:
         Under another name if one is given, which is the loaded one then. Raises BadArgument or FolderNotWritable.
         """
         loaded = self._require()
-        old = loaded.bank
+        old, name = loaded.bank, normal_words(name)
         bank = replace(old, name=check_name(name)) if name else old
         path = self._registry.save(bank)
         for saved in (old.name, bank.name):

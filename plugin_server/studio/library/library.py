@@ -15,17 +15,19 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TypeVar
 
-from plugin_server.errors import BadArgument, ClipsonicError, UnknownClip, short_repr
+from plugin_server.errors import ClipsonicError, UnknownClip, short_repr
 from plugin_server.studio.library.database import LibraryDatabase
 from plugin_server.studio.library.records import (
     ClipRecord,
     ClipState,
     name_of,
+    normal_prompt,
     read_clip_file,
     record_of,
     upsert,
 )
 from plugin_server.studio.library.scan import Scan, ScanResult
+from plugin_server.studio.library.tags_and_terms import check_tags, edit_tags, search_terms
 from plugin_server.studio.library.undo import ClipChange, UndoHistory, UndoStep
 from plugin_server.studio.library.undo_files import MoveToTrash, UndoFiles, move_to_trash
 
@@ -33,10 +35,10 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-MAX_WORDS = 20
-MAX_TAGS = 32
-MAX_TAG_LENGTH = 40
-"""Characters of one tag."""
+PERHAPS_NOT_NORMAL = (
+    "prompt GLOB '*[^-a-zA-Z0-9,.;:!?()&/+ ]*' OR prompt GLOB '*  *' OR prompt GLOB ' *' OR prompt GLOB '* '"
+)
+"""SQL for a prompt whose normal form may be another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,23 +99,32 @@ class Library:
     def search(self, words: str, count: int, first: int = 0) -> Page:
         """Return such a page of the clips that have all `words`, or their beginnings, in prompt, tags or name.
 
-        'starred' finds those with a star. Raises BadArgument when there is nothing to look for.
+        '-word' leaves out those that have it, and 'starred' finds those with a star. Raises BadArgument when there is
+        nothing to look for.
         """
-        query = _fts_query(words)
-        total = "SELECT count(*) FROM words WHERE words MATCH ?"
-        found = "SELECT rowid FROM words WHERE words MATCH ? ORDER BY rowid DESC LIMIT ? OFFSET ?"
-        return self._page(
-            total, f"SELECT * FROM clips WHERE number IN ({found}) ORDER BY number DESC", (query,), count, first
-        )
+        wanted, unwanted = search_terms(words)
+        if wanted:
+            total = "SELECT count(*) FROM words WHERE words MATCH ?"
+            found = "SELECT rowid FROM words WHERE words MATCH ? ORDER BY rowid DESC LIMIT ? OFFSET ?"
+            page = f"SELECT * FROM clips WHERE number IN ({found}) ORDER BY number DESC"
+            return self._page(total, page, (f"({wanted}) NOT ({unwanted})" if unwanted else wanted,), count, first)
+        others = "FROM clips WHERE state = 'here' AND number NOT IN (SELECT rowid FROM words WHERE words MATCH ?)"
+        page = f"SELECT * {others} ORDER BY number DESC LIMIT ? OFFSET ?"
+        return self._page(f"SELECT count(*) {others}", page, (unwanted,), count, first)
 
     def find_by_request(self, prompt: str, seed: int, model: str) -> list[ClipRecord]:
-        """Return the clips of this prompt, seed and model whose files are there, the newest first."""
+        """Return the clips of this prompt, seed and model whose files are there, the newest first.
+
+        The prompt is in its normal form; those of earlier versions may be written in others.
+        """
         query = (
-            "SELECT * FROM clips WHERE seed = ? AND prompt = ? AND model = ? AND state = 'here' ORDER BY number DESC"
+            "SELECT * FROM clips WHERE seed = ? AND model = ? AND state = 'here' "
+            f"AND (prompt = ? OR {PERHAPS_NOT_NORMAL}) ORDER BY number DESC"
         )
 
         def work(connection: sqlite3.Connection) -> list[ClipRecord]:
-            return [record_of(row, self.folder) for row in connection.execute(query, (seed, prompt, model)).fetchall()]
+            rows = connection.execute(query, (seed, model, prompt)).fetchall()
+            return [record_of(row, self.folder) for row in rows if normal_prompt(row["prompt"]) == prompt]
 
         clips = self._read(work)
         if all(clip.is_unchanged for clip in clips):
@@ -160,10 +171,9 @@ class Library:
 
         Raises UnknownClip, or BadArgument when there are no words, or too many or too long ones.
         """
-        if not words.split():
-            raise BadArgument("tags: got nothing, expected words; -word takes one away")
+        check_tags(words)
         record = self.find(clip)
-        return self._change(record, "tag", "tags", _edit_tags(record.tags, words))
+        return self._change(record, "tag", "tags", edit_tags(record.tags, words))
 
     def delete(self, clip: str) -> ClipRecord:
         """Put a clip's file into the system's trash. Raises UnknownClip, FolderNotWritable or TrashFailed."""
@@ -303,29 +313,3 @@ class Library:
 
 def _inside(path: str, folder: str) -> bool:
     return os.path.normcase(path).startswith(os.path.normcase(folder.rstrip(os.sep) + os.sep))
-
-
-def _fts_query(words: str) -> str:
-    """Return FTS5's query for all of some words, each by its beginning. Raises BadArgument."""
-    terms = words.split()
-    if not any(letter.isalnum() for letter in words):
-        raise BadArgument(f"words: got {short_repr(words)}, expected words of a prompt, a tag or a name")
-    if len(terms) > MAX_WORDS:
-        raise BadArgument(f"words: got {len(terms)}, expected at most {MAX_WORDS}")
-    # In quotes nothing is an operator of the query language.
-    return " ".join('"{}"*'.format(word.replace('"', '""')) for word in terms)
-
-
-def _edit_tags(tags: str, words: str) -> str:
-    edited = {tag.casefold(): tag for tag in tags.split()}
-    for word in words.split():
-        if word.startswith("-"):
-            edited.pop(word[1:].casefold(), None)
-        else:
-            edited.setdefault(word.casefold(), word)
-    long = [tag for tag in edited.values() if len(tag) > MAX_TAG_LENGTH]
-    if long:
-        raise BadArgument(f"tags: got {short_repr(long[0])}, expected at most {MAX_TAG_LENGTH} characters")
-    if len(edited) > MAX_TAGS:
-        raise BadArgument(f"tags: got {len(edited)}, expected at most {MAX_TAGS}")
-    return " ".join(edited.values())

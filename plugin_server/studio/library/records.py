@@ -9,6 +9,7 @@ from pathlib import Path, PurePath
 
 from plugin_server.audio.formats.files import SUFFIXES, read_clip, read_recipe
 from plugin_server.errors import BadFile
+from plugin_server.studio.words import normal_words
 
 FILE_COLUMNS = ("id", "path", "name", "size", "mtime_ns", "made", "seconds", "take", "seed", "model", "prompt")
 """Columns of `clips` that hold a `ClipFile`, in the order of its fields."""
@@ -116,7 +117,7 @@ def read_clip_file(folder: Path, relative_path: str) -> ClipFile:
 
 
 def prompt_of(recipe: Mapping[str, object]) -> str:
-    """Return the text that a clip is found by: its words, or else what its pictures are called.
+    """Return the text that a clip is found by: its words, or else what its pictures are called, in their normal form.
 
     Raises:
         KeyError: The recipe has no prompt.
@@ -124,10 +125,15 @@ def prompt_of(recipe: Mapping[str, object]) -> str:
     """
     images = recipe.get("images")
     if recipe["prompt"] or not images:
-        return _text(recipe["prompt"])
+        return normal_prompt(_text(recipe["prompt"]))
     if not isinstance(images, Iterable):
         raise TypeError(f"got {images!r}, expected paths of pictures")
-    return ", ".join(PurePath(_text(image)).stem for image in images)
+    return normal_prompt(", ".join(PurePath(_text(image)).stem for image in images))
+
+
+def normal_prompt(prompt: str) -> str:
+    """Return the normal form of a prompt; as it is where nothing would be left of it."""
+    return normal_words(prompt) or prompt
 
 
 def name_of(path: str) -> str:

@@ -5,6 +5,7 @@ import signal
 import socket
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from pythonosc import slip
@@ -30,6 +31,34 @@ def test_a_prompt_becomes_a_clip(daemon):
     assert heard[-1].arguments == ("/generate", job, 1, 1.0, "")
     fractions = [m.arguments[1] for m in heard if m.address == "/progress"]
     assert len(fractions) >= 4 and fractions == sorted(fractions)
+
+
+def test_one_prompt_is_one_sound_however_a_program_writes_it(daemon):
+    with daemon.client() as client:
+        ids = set()
+        for words in (
+            ["café noise"],
+            ["cafe\u0301 noise"],
+            ['"café', 'noise"'],
+            ["“café noise”"],
+            ["\ufeffcafé  noise"],
+        ):
+            client.send("/generate", *words, 0.5, "@seed", 5, "@steps", 2)
+            ids.add(until(client, "/clip").arguments[1])
+            until(client, "/done")
+        # As Pure Data sends a text in quotes.
+        client.send("/generate", '"kick', 'drum"', 2.0, "@name", '"My', 'kick"', "@seed", '"5"')
+        _, _, path, seconds, _, seed = until(client, "/clip").arguments
+        assert (Path(path).name, seconds, seed) == ("my-kick_2s_s5_t1.wav", 2.0, 5)
+        until(client, "/done")
+    assert len(ids) == 1
+
+
+def until(client: Client, address: str):
+    """Return the next message that has an address."""
+    while (message := client.receive(10)).address != address:
+        assert message.address != "/fail", message
+    return message
 
 
 def test_takes_are_announced_one_by_one(daemon):

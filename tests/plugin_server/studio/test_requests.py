@@ -114,6 +114,29 @@ def test_attributes_that_cannot_be_or_do_not_go_together_are_refused(values, sen
         Generate(**({"prompt": "rain"} | values))
 
 
+@pytest.mark.parametrize("field", ["prompt", "negative", "name", "model"])
+def test_words_are_in_their_normal_form_before_anything_looks_at_them(field):
+    asked = [
+        ask_words(field, words) for words in ("café  noise", "cafe\u0301 noise", "“café noise”", "\ufeffcafé noise")
+    ]
+    assert {getattr(request, field) for request in asked} == {"café noise"}
+    assert len(set(asked)) == 1
+
+
+def ask_words(field: str, words: str) -> Generate:
+    return Generate(**({"prompt": "rain"} | {field: words}))
+
+
+def test_an_empty_format_is_the_default():
+    assert Generate("rain", format='""') == Generate("rain", format="") == Generate("rain")
+
+
+@pytest.mark.parametrize("prompt", ["\u200b", '""', "\xa0"])
+def test_words_that_nobody_sees_are_none(prompt):
+    with pytest.raises(BadArgument, match="prompt: got nothing, expected words"):
+        Generate(prompt)
+
+
 def test_the_table_has_a_row_for_every_field():
     assert [row.field for row in ATTRIBUTES] == [f.name for f in fields(Generate)]
     assert len({row.name for row in ATTRIBUTES}) == len(ATTRIBUTES)

@@ -51,6 +51,28 @@ def test_a_clip_that_was_made_is_found_by_its_request(library_generator):
         assert library_generator.find_existing(replace(request, **other)) is None, other
 
 
+@pytest.mark.parametrize("written", ["cafe\u0301 noise", '"café noise"', "café  noise ", "\ufeffcafé noise"])
+def test_a_clip_of_an_earlier_version_is_found_however_its_words_were_written(library_generator, library, written):
+    (made,) = make(library_generator, prompt="café noise", seconds=0.5, seed=3)
+    request = Generate("café noise", seconds=0.5, seed=3)
+    clip, recipe = read_clip(made.path), read_recipe(made.path)
+    made.path.unlink()
+    write_clip(made.path, clip, ClipMetadata(title=written), recipe | {"prompt": written})
+    library.scan()
+    assert library_generator.find_existing(request).path == made.path
+    # As the index of an earlier version has it.
+    library._index.write(lambda connection: connection.execute("UPDATE clips SET prompt = ?", (written,)))
+    assert library_generator.find_existing(request).path == made.path
+
+
+def test_a_clip_of_the_default_format_is_found_where_that_is_named(library_generator):
+    (made,) = make(library_generator, seconds=0.5, seed=3)
+    request = Generate("Sea Waves!", seconds=0.5, seed=3, format="wav")
+    assert library_generator.find_existing(request).path == made.path
+    (named,) = make(library_generator, prompt="rain", seconds=0.5, seed=3, format="wav")
+    assert library_generator.find_existing(Generate("rain", seconds=0.5, seed=3)).path == named.path
+
+
 def test_a_clip_that_was_moved_is_found_and_one_that_was_removed_is_not(library_generator):
     (made,) = make(library_generator, seconds=0.5, seed=3)
     request = Generate("Sea Waves!", seconds=0.5, seed=3)

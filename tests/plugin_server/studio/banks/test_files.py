@@ -57,6 +57,19 @@ def test_a_bank_is_read_with_its_defaults(path):
     assert (bell.colour, bell.tags, bell.note, bell.choke) == ("#aabbcc", ("bell", "metal"), 60, "bells")
 
 
+def test_words_of_a_bank_are_in_their_normal_form(tmp_path):
+    banks = []
+    for number, word in enumerate(("café", "cafe\u0301", "“café”", "caf\u00adé")):
+        path = tmp_path / str(number) / "mine.toml"
+        path.parent.mkdir()
+        path.write_text(
+            f'description = "{word}"\n[[slots]]\nprompt = "{word}"\ntags = ["{word}"]\nchoke = "{word}"', "utf-8"
+        )
+        banks.append(read_bank(path))
+    assert banks[1:] == banks[:1] * 3
+    assert banks[0].slots[0].name == banks[0].slots[0].choke == "café"
+
+
 def test_a_bank_that_is_written_reads_the_same(path, tmp_path):
     bank = read_bank(path)
     again = tmp_path / "again" / "mine.toml"

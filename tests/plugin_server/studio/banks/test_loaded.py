@@ -201,3 +201,15 @@ def test_summaries_list_what_cannot_be_used_too(loaded, folder):
     assert [name for name, row in rows.items() if row.is_loaded] == ["beta"]
     assert rows["broken"].n_slots == 0
     assert "broken.toml cannot be read" in rows["broken"].description
+
+
+@pytest.mark.parametrize(
+    "name", ["Big Bell", "big bell", '"Big Bell"', "Big\u00a0 Bell", "“Big Bell”", "Big Be\u00adll"]
+)
+def test_a_slot_is_found_by_its_name_however_that_is_written(loaded, name):
+    assert loaded.number_of(name) == 1
+
+
+@pytest.mark.parametrize("name", ["alpha", '"alpha"', " alpha ", "\uff41lpha"])
+def test_a_bank_is_found_by_its_name_however_that_is_written(loaded, name):
+    assert loaded.load(name).name == "alpha"

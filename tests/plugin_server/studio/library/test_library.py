@@ -3,7 +3,7 @@ import unicodedata
 import pytest
 
 from plugin_server.errors import BadArgument, UnknownClip
-from plugin_server.studio.library.library import MAX_TAG_LENGTH, MAX_TAGS, MAX_WORDS
+from plugin_server.studio.library.tags_and_terms import MAX_TAG_LENGTH, MAX_TAGS, MAX_WORDS
 from tests.plugin_server.studio.library.conftest import names
 from tests.support.recipes import sound, write_made
 
@@ -117,6 +117,43 @@ def test_tags_are_added_once_and_taken_away(shelf, library):
     assert library.tag("a", "Dark night").tags == "Dark night"
     assert library.tag("a", "dark loop").tags == "Dark night loop"
     assert library.tag("a", "-DARK -none").tags == "night loop"
+
+
+def test_tags_that_look_alike_are_one(shelf, library):
+    shelf.make(library, "a.wav")
+    for word in ("Köln", "Ko\u0308ln", "“Köln”", "Köl\u00adn", '"köln"'):
+        assert library.tag("a", word).tags == "Köln"
+    assert library.search("Ko\u0308ln", 5).total == 1
+    assert library.tag("a", "-ko\u0308ln").tags == ""
+    # As an earlier version may have left them.
+    library._index.write(lambda connection: connection.execute("UPDATE clips SET tags = 'Köln Ko\u0308ln'"))
+    assert library.tag("a", "night").tags == "Köln night"
+    assert library.tag("a", '"-köln"').tags == "night"
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("-rain", ["sea.wav"]),
+        ("sea -rain", ["sea.wav"]),
+        ('"-rain"', ["sea.wav"]),
+        ("\u2212rain", ["sea.wav"]),
+        ("-ra", ["sea.wav"]),
+        ("-sea -rain", []),
+        ("night -starred", ["sea.wav"]),
+        ("-starred", ["both.wav", "sea.wav"]),
+        ("night -", ["sea.wav", "rain.wav"]),
+        ("night & -sea", ["rain.wav"]),
+    ],
+)
+def test_a_word_with_a_minus_is_not_to_be_found(shelf, library, words, found):
+    shelf.make(library, "rain.wav", prompt="rain at night")
+    shelf.make(library, "sea.wav", prompt="sea at night")
+    shelf.make(library, "both.wav", prompt="rain at sea")
+    library.star("rain")
+    page = library.search(words, 5)
+    assert (names(page), page.total) == (found, len(found))
+    assert library.search(words, 1, 1).clips == page.clips[1:2]
 
 
 def test_a_cancelled_clip_leaves_no_trace(shelf, library):
