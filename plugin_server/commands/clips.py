@@ -60,7 +60,9 @@ def add_parser(commands: Commands) -> None:
     search = actions.add_parser(
         "search", parents=[count, as_json], help="those with these words in prompt, tags or name"
     )
-    search.add_argument("words", nargs="+", metavar="WORD", help="its beginning is enough; starred is a word too")
+    search.add_argument(
+        "words", nargs="+", metavar="WORD", help="its beginning is enough; starred is a word too; -word: without it"
+    )
     search.set_defaults(action="search")
     for name, text in ACTIONS.items():
         action = actions.add_parser(name, parents=[folder, as_json] if name == "info" else [folder], help=text)

@@ -52,6 +52,13 @@ def test_a_word_with_a_minus_is_taken_away_as_over_osc(folder, capsys):
     assert "tags" not in run(capsys, "tag", "rain.wav", "-a-b", "--remove", *common)
 
 
+def test_a_word_with_a_minus_is_not_looked_for(folder, capsys):
+    write_made(folder, "sea.wav", "sea at night", seed=2)
+    for words in (["-rain"], ["night", "-noise", "-rain"]):
+        found = json.loads(run(capsys, "search", *words, "--json", "--folder", folder))
+        assert [clip["file"] for clip in found["clips"]] == ["sea.wav"]
+
+
 def test_a_file_is_named_from_where_the_person_is(folder, capsys, monkeypatch):
     monkeypatch.chdir(folder / "My Set")
     assert str(folder / "My Set" / "kept.wav") in run(capsys, "info", "kept.wav", "--folder", folder)
