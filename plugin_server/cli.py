@@ -26,9 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             # Windows' consoles cannot show every prompt or path; that must not cost the command.
             stream.reconfigure(errors="backslashreplace")
-    options = build_parser().parse_args(arguments)
-    set_up_logging(is_verbose=options.verbose)
     try:
+        options = build_parser().parse_args(arguments)
+        set_up_logging(is_verbose=options.verbose)
         options.run(options)
     except ClipsonicError as error:
         print(f"clipsonic: {error}", file=sys.stderr)

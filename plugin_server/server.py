@@ -1,8 +1,9 @@
 """The composition root: builds every object, in order, and stops them in reverse."""
 
 import asyncio
+import logging
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,8 @@ from plugin_server.studio.generator import ClipGenerator, GeneratorSettings, che
 from plugin_server.studio.jobs import Jobs
 from plugin_server.studio.library.library import Library
 from plugin_server.studio.library.undo_files import MoveToTrash, move_to_trash
+
+log = logging.getLogger(__name__)
 
 PROVIDERS = {
     "CPUExecutionProvider": "the CPU",
@@ -216,18 +219,29 @@ async def run_daemon(
 
 
 async def _stop(parts: _Parts, protocol: _Protocol, network: Network, endpoints: Endpoints) -> None:
-    """Stop what was built, in reverse; in threads, since the loop has yet to send what is answered meanwhile."""
-    # Those who wait for a job are sent that it was cancelled.
-    await asyncio.gather(asyncio.to_thread(parts.jobs.stop, parts.engine.stop), network.stop_advertising())
-    protocol.meter.stop()
-    await asyncio.to_thread(parts.player.close)
+    """Stop what was built, in reverse; in threads, since the loop has yet to send what is answered meanwhile.
+
+    Nothing is waited for without a limit: a file, a device or a command may hang, and whoever waits for it is told.
+    """
     parts.library.stop_scanning()
-    await asyncio.to_thread(protocol.library_thread.stop)
-    await asyncio.to_thread(protocol.bank_thread.stop)
+    # Those who wait for a job are sent that it was cancelled.
+    await _at_most(1.0, asyncio.to_thread(parts.jobs.stop, parts.engine.stop), network.stop_advertising())
+    protocol.meter.stop()
+    threads = (protocol.library_thread, protocol.bank_thread)
+    await _at_most(1.0, *(asyncio.to_thread(thread.stop, 0.8) for thread in threads))
+    await _at_most(0.5, asyncio.to_thread(parts.player.close))
     await protocol.replies.drain()
-    await asyncio.to_thread(parts.library.close)
-    await network.stop()
-    await endpoints.close()
+    await _at_most(0.5, asyncio.to_thread(parts.library.close))
+    await _at_most(1.0, network.stop(), endpoints.close())
+
+
+async def _at_most(seconds: float, *works: Coroutine[None, None, None]) -> None:
+    """Await works together, and go on without those that last longer; what goes wrong in them is logged."""
+    tasks = [asyncio.create_task(work) for work in works]
+    done, _ = await asyncio.wait(tasks, timeout=seconds)
+    for error in [task.exception() for task in done]:
+        if error:
+            log.error("the daemon was not stopped cleanly", exc_info=error)
 
 
 def _http_app(parts: _Parts, dispatcher: Dispatcher, access: AccessPolicy, osc_port: int) -> HttpApp:

@@ -2,12 +2,12 @@
 
 import argparse
 import asyncio
-import signal
 import sys
 from collections.abc import Coroutine
 
 from plugin_server.commands.flags import Commands, add_settings, settings_of
 from plugin_server.errors import BadSettings
+from plugin_server.stop_signals import StopSignals, end_process
 
 
 def add_parser(commands: Commands) -> None:
@@ -45,7 +45,12 @@ def add_parser(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Run the daemon until it is interrupted. Raises BadSettings, and what `run_daemon` raises."""
+    """Run the daemon until it is asked to stop, and end the process.
+
+    Raises BadSettings, and what `run_daemon` raises.
+    """
+    signals = StopSignals()
+    signals.install()
     from plugin_server.server import serve
 
     settings = settings_of(options)
@@ -54,26 +59,17 @@ def run(options: argparse.Namespace) -> None:
     # Windows' own kind of loop goes deaf on UDP once a reply went to a port that was closed meanwhile.
     factory = asyncio.SelectorEventLoop if sys.platform == "win32" else None
     with asyncio.Runner(loop_factory=factory) as runner:
-        try:
-            runner.run(_until_terminated(serve(settings, lambda line: print(line, flush=True))))
-        except asyncio.CancelledError:
-            raise KeyboardInterrupt from None
-        finally:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        runner.run(_until_stopped(signals, serve(settings, lambda line: print(line, flush=True))))
+        # All is stopped but threads that wait for something that may never come.
+        end_process()
 
 
-async def _until_terminated(serving: Coroutine[None, None, None]) -> None:
-    """Await `serving`, and cancel it at the first SIGTERM, as Ctrl-C does.
-
-    A service manager's request to stop has to reach waiting clients, and leave nothing half done. It cannot be passed
-    on as SIGINT, which is ignored by what a script starts in the background.
-    """
+async def _until_stopped(signals: StopSignals, serving: Coroutine[None, None, None]) -> None:
+    """Await `serving`, and cancel it at the first signal: waiting clients are told, and nothing is left half done."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
-
-    def stop() -> None:
-        # A second request must not interrupt what the first one has begun.
-        if task and not task.cancelling():
-            task.cancel()
-
-    signal.signal(signal.SIGTERM, lambda number, frame: loop.call_soon_threadsafe(stop))
-    await serving
+    signals.stop = lambda: loop.call_soon_threadsafe(task.cancel) if task else None
+    try:
+        await serving
+    except asyncio.CancelledError:
+        if not signals.is_stopping:
+            raise

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 
-from plugin_server.errors import ClipsonicError, DuplicateJob, unforeseen
+from plugin_server.errors import Cancelled, ClipsonicError, DuplicateJob, unforeseen
 from plugin_server.protocol.arguments import as_whole, check_range
 from plugin_server.protocol.packets import Atom, encode_message
 from plugin_server.protocol.subscribers import Peer, PeerOnPort, Subscribers
@@ -16,7 +16,7 @@ MAX_ECHO = 80
 """Characters of an address that are sent back."""
 MAX_SENTENCE = 1000
 """Characters of a sentence: even with four bytes each, a reply stays under the 9216 bytes that macOS lets through."""
-STOP_S = 1.0
+STOP_S = 0.3
 """Seconds that commands have to answer when the daemon stops."""
 
 Reply = tuple[str, *tuple[str | int | float, ...]]
@@ -80,11 +80,13 @@ class Replies:
             self._loop.call_soon(listener.send, packet)
 
     async def drain(self) -> None:
-        """Wait for the commands that are not answered yet, not long, and drop those that last."""
+        """Wait for the commands that are not answered yet, not long, and answer those that last with `/fail`."""
         if self._tasks:
             _, unanswered = await asyncio.wait(self._tasks, timeout=STOP_S)
             for task in unanswered:
                 task.cancel()
+            # Each sends why in its next turn.
+            await asyncio.sleep(0)
 
     def _start(self, peer: Peer, address: str, answer: Awaitable[Iterable[Reply]]) -> None:
         # At once: `CommandThread` counts on its first step in the loop's next turn.
@@ -96,6 +98,9 @@ class Replies:
     async def _await(self, peer: Peer, address: str, answer: Awaitable[Iterable[Reply]]) -> None:
         try:
             self._send_all(peer, await answer)
+        except asyncio.CancelledError:
+            self.fail(peer, address, Cancelled("the daemon is being stopped"))
+            raise
         except ClipsonicError as error:
             self.fail(peer, address, error)
         except Exception as error:

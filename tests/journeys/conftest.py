@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 
@@ -36,19 +37,20 @@ def environment(tmp: Path, **more: str) -> dict[str, str]:
 
 
 @contextmanager
-def serving(tmp: Path, **more: str) -> Iterator[Process]:
-    """`python -m plugin_server serve` on a free port until the block ends."""
+def serving(tmp: Path, until: str = "ready", stderr: TextIO | None = None, **more: str) -> Iterator[Process]:
+    """`python -m plugin_server serve` on a free port until the block ends, from a line that begins with `until` on."""
     folder = tmp / "clips"
     command = [sys.executable, "-m", "plugin_server", "serve", "--osc-port", "0", "--folder", str(folder)]
     command += ["--http-port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment(tmp, **more)) as process:
+    pipes = {"stdout": subprocess.PIPE, "stderr": stderr, "text": True}
+    with subprocess.Popen(command, env=environment(tmp, **more), **pipes) as process:
         lines = []
         clock = threading.Timer(60, process.kill)
         clock.start()
         try:
             for line in process.stdout:
                 lines.append(line.strip())
-                if line.startswith("ready"):
+                if line.startswith(until):
                     break
             clock.cancel()
             port = int(re.search(r"127\.0\.0\.1:(\d+)", lines[0])[1])

@@ -131,34 +131,3 @@ def test_a_damaged_bundle_says_which_file(tmp_path):
         pytest.skip("moves the user's data folder by XDG_DATA_HOME")
     said = refused(tmp_path, "--osc-port", "0", "--folder", str(tmp_path / "c"), XDG_DATA_HOME=str(data))
     assert "vocoder.onnx has sha256" in said
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
-def test_whoever_waits_is_told_when_the_daemon_is_stopped(tmp_path, number):
-    with serving(tmp_path) as process, Client(process.port) as client:
-        client.send("/generate", "wind", 30, "@steps", 100, "@id", "runs")
-        client.send("/generate", "rain", 0.5, "@id", "waits")
-        wait_for(client, "/progress", "runs")
-        for i in range(100):
-            client.send("/sync", i)
-        client.ask("/version", reply="/version.reply")
-        began = time.monotonic()
-        os.kill(process.pid, number)
-        failed = [wait_for(client, "/fail").arguments for _ in range(2)]
-        assert {f[3]: f[1] for f in failed} == {"runs": "cancelled", "waits": "cancelled"}
-        assert [wait_for(client, "/synced").arguments[0] for _ in range(100)] == list(range(100))
-        assert process.wait(10) == 130
-        assert time.monotonic() - began < 5
-        assert not list(process.folder.iterdir())
-
-
-def test_a_daemon_that_a_script_starts_in_the_background_stops_when_told(tmp_path):
-    # A shell without job control starts it with Ctrl-C ignored.
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        with serving(tmp_path) as process:
-            signal.signal(signal.SIGINT, before)
-            os.kill(process.pid, signal.SIGTERM)
-            assert process.wait(10) == 130
-    finally:
-        signal.signal(signal.SIGINT, before)

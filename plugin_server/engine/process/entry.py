@@ -10,11 +10,8 @@ from multiprocessing.connection import Connection
 from plugin_server.engine.messages import EngineOptions, LoadFailed
 from plugin_server.errors import EngineFailed
 from plugin_server.logs import set_up_logging
+from plugin_server.stop_signals import STOP_SIGNALS
 
-STOP_SIGNALS = tuple(
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)
-)
-"""What asks a process to end, on this system."""
 NICENESS = 10
 BELOW_NORMAL_PRIORITY_CLASS = 0x4000
 

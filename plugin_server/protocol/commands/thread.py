@@ -2,14 +2,16 @@
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 from typing import Protocol, TypeVar
 
-from plugin_server.errors import ClipsonicError, QueueFull
+from plugin_server.errors import Cancelled, QueueFull
 
 MAX_WAITING = 256
 """Commands that may wait for one thread."""
+STOP_S = 1.0
+"""Seconds that commands which wait have to be done when the thread is stopped."""
 T = TypeVar("T")
 OnLoop = Callable[..., None]
 """Has the event loop call a function with arguments soon; from any thread."""
@@ -36,7 +38,7 @@ class CommandThread:
     def run(self, work: Callable[[], T]) -> asyncio.Future[T]:
         """Submit work at once, to be awaited: results come in the order of the calls.
 
-        Raises QueueFull when too many commands wait, and ClipsonicError once the thread was stopped.
+        Raises QueueFull when too many commands wait, and Cancelled once the thread was stopped.
         """
         if self._n_waiting >= MAX_WAITING:
             raise QueueFull(f"{MAX_WAITING} commands wait for the {self._name} already; try again later")
@@ -45,7 +47,7 @@ class CommandThread:
             # Nothing comes after it: what Python does here meanwhile, the thread waits for.
             self._executor.submit(partial(self._work, work, result))
         except RuntimeError as error:
-            raise ClipsonicError("the daemon is being stopped") from error
+            raise Cancelled("the daemon is being stopped") from error
         self._n_waiting += 1
         return result
 
@@ -53,9 +55,15 @@ class CommandThread:
         """Have the loop call `work` after those who wait for earlier work went on; from this thread."""
         self._on_loop(_soon, _soon, work, *arguments)
 
-    def stop(self) -> None:
-        """Do what waits, then nothing more; from any thread, and not needed where somebody else owns the thread."""
-        self._own.shutdown()
+    def stop(self, longest_s: float = STOP_S) -> None:
+        """Do what waits, but not for long, then nothing more; what is left of it is never answered.
+
+        From any thread, and not needed where somebody else owns the thread.
+        """
+        last = self._own.submit(lambda: None)
+        self._own.shutdown(wait=False)
+        wait([last], longest_s)
+        self._own.shutdown(wait=False, cancel_futures=True)
 
     def _work(self, work: Callable[[], T], result: asyncio.Future[T]) -> None:
         """Work in the thread, and have the loop deliver what came of it."""
