@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from plugin_server import __version__
 from plugin_server.commands import banks, clients, clips, demo, doctor, generate, models, serve
 from plugin_server.commands.flags import Commands
+from plugin_server.commands.remote import play, status, stop
 from plugin_server.errors import ClipsonicError
 from plugin_server.logs import set_up_logging
 
@@ -49,7 +50,7 @@ def build_parser() -> argparse.ArgumentParser:
         "-v", "--verbose", action="store_true", help="say more on standard error (also behind a command)"
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for command in (serve, generate, clips, banks, demo, models, doctor, clients):
+    for command in (serve, generate, play, stop, status, clips, banks, demo, models, doctor, clients):
         command.add_parser(commands)
     _add_verbose(commands)
     return parser

@@ -159,6 +159,10 @@ class MidiUnavailable(ClipsonicError):
     code = "midi_unavailable"
 
 
+class NoDaemon(ClipsonicError, TimeoutError):
+    """No daemon answers a client. It is no reply, and so has no code of its own."""
+
+
 class BadSettings(ClipsonicError):
     """The settings file or an environment variable cannot be understood."""
 

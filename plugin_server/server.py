@@ -11,6 +11,7 @@ from pathlib import Path
 from plugin_server.audio.finish import FinishSettings
 from plugin_server.audio.playback.device import PortAudioOutput
 from plugin_server.audio.playback.player import Player
+from plugin_server.daemon_records import announce_daemon, record_now
 from plugin_server.engine.bundles.registry import BundleRegistry
 from plugin_server.engine.messages import EngineOptions
 from plugin_server.engine.process.client import EngineClient
@@ -257,9 +258,19 @@ def _http_app(parts: _Parts, dispatcher: Dispatcher, access: AccessPolicy, osc_p
     return HttpApp(OscQuery(TABLE, osc_port, ranges), dispatcher, access, names=[host_name()])
 
 
+@asynccontextmanager
+async def _announced(daemon: Daemon) -> AsyncIterator[None]:
+    """Let the commands of this person find the daemon while it runs."""
+    settings = daemon.settings
+    folders = (settings.clip_folder, settings.data_folder, settings.bank_folders[0])
+    record = record_now(daemon.endpoints.port, daemon.network.web.port or 0, folders)
+    with announce_daemon(settings.daemons_folder, record):
+        yield
+
+
 async def serve(settings: Settings, say: Callable[[str], None]) -> None:
     """Run a daemon until cancelled; `say` gets the lines that a person reads."""
-    async with run_daemon(settings) as daemon:
+    async with run_daemon(settings) as daemon, _announced(daemon):
         bind, allowed = daemon.network.access.bind, f", for {', '.join(settings.allow)}" if settings.lan else ""
         say(f"Clipsonic Live listens for OSC on {bind}:{daemon.endpoints.port} (UDP and TCP){allowed}")
         if daemon.network.web.port:

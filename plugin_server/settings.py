@@ -95,8 +95,17 @@ class Settings:
         folder = os.path.normcase(os.path.realpath(self.clip_folder))
         name = re.sub(r"\W+", "-", self.clip_folder.name)[:40]
         checksum = hashlib.blake2s(os.fsencode(folder), digest_size=4).hexdigest()
-        parent = (self.index_folder or default_index_folder()).expanduser().absolute()
-        return parent / f"{name}-{checksum}.sqlite3"
+        return self.data_folder / f"{name}-{checksum}.sqlite3"
+
+    @property
+    def data_folder(self) -> Path:
+        """The absolute path of the folder that indexes lie in, and what else is kept between two starts."""
+        return (self.index_folder or default_index_folder()).expanduser().absolute()
+
+    @property
+    def daemons_folder(self) -> Path:
+        """The folder in which daemons that run keep their records."""
+        return self.data_folder / "daemons"
 
 
 def _check_range(name: str, value: float, low: float, high: float) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from plugin_server.commands.flags import Commands, add_settings, settings_of
+from plugin_server.commands.flags import Commands, add_settings, settings_of_daemon
 from plugin_server.commands.terminal import ProgressBar, plain, table_lines
 from plugin_server.errors import BadFile, ClipsonicError
 
@@ -42,7 +42,7 @@ def add_parser(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Do one action and print its result. Raises BadFile, UnknownBank, and what making clips raises."""
-    settings = settings_of(options)
+    settings = settings_of_daemon(options)
     match options.action:
         case "list":
             list_banks(settings)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from plugin_server.commands.file_manager import open_file, reveal_file
-from plugin_server.commands.flags import Commands, WordsParser, clip_named, settings_of
+from plugin_server.commands.flags import Commands, WordsParser, clip_named, settings_of_daemon
 from plugin_server.commands.terminal import plain, table_lines
 from plugin_server.errors import BadArgument
 
@@ -82,7 +82,7 @@ def run(options: argparse.Namespace) -> None:
     """
     from plugin_server.server import build_library
 
-    settings = settings_of(options)
+    settings = settings_of_daemon(options)
     if not 1 <= options.count <= MAX_COUNT:
         raise BadArgument(f"count: got {options.count}, expected 1 to {MAX_COUNT}")
     words = [f"-{word.removeprefix('-')}" for word in options.words] if options.remove else options.words

@@ -3,10 +3,12 @@
 import argparse
 import os
 import re
-from dataclasses import fields
+import sys
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from plugin_server.daemon_records import DaemonRecord, choose_daemon, find_daemons
 from plugin_server.settings import Settings, load_settings
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -48,6 +50,32 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
 def settings_of(options: argparse.Namespace) -> Settings:
     """Return the settings with what flags say of them. Raises BadSettings."""
     return load_settings({field.name: getattr(options, field.name, None) for field in fields(Settings)})
+
+
+def settings_of_daemon(options: argparse.Namespace) -> Settings:
+    """Return the settings with the folders of a daemon that runs, unless a flag or a variable names the sample folder.
+
+    Says on standard error which daemon it is when it is not on the port of the settings. Raises BadSettings.
+    """
+    settings = settings_of(options)
+    if getattr(options, "folder", None) is not None or os.environ.get("CLIPSONIC_FOLDER"):
+        return settings
+    daemon = find_daemon(settings)
+    if daemon is None:
+        return settings
+    if daemon.osc_port != settings.osc_port:
+        print(f"clipsonic: the daemon on port {daemon.osc_port} has its clips in {daemon.folder}", file=sys.stderr)
+    return replace(
+        settings,
+        folder=Path(daemon.folder),
+        index_folder=Path(daemon.index_folder),
+        bank_folder=Path(daemon.bank_folder),
+    )
+
+
+def find_daemon(settings: Settings) -> DaemonRecord | None:
+    """Return the daemon that runs on the port of the settings, else the newest one of this person; None without one."""
+    return choose_daemon(find_daemons(settings.daemons_folder), settings.osc_port)
 
 
 def clip_named(text: str) -> str:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from plugin_server.commands.flags import Commands, add_settings, clip_named, settings_of
+from plugin_server.commands.flags import Commands, add_settings, clip_named, settings_of_daemon
 from plugin_server.commands.terminal import ProgressBar
 from plugin_server.errors import BadArgument, UnknownClip
 from plugin_server.studio.attributes import Attribute, Flag, Kind
@@ -71,7 +71,7 @@ def run(options: argparse.Namespace) -> None:
     if options.images:
         # Without `..`, but called as it was named: a link's name is the clip's.
         given["images"] = tuple(str(image.parent.resolve() / image.name) for image in options.images)
-    settings = settings_of(options)
+    settings = settings_of_daemon(options)
     like = _find_clip(settings, options.like) if options.like else None
     generate_clips(settings, options.prompt, like, given)
 

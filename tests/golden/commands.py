@@ -14,7 +14,22 @@ def _clipsonic(*lines: str, **environ: str) -> list[Command]:
 HELP = [
     *_clipsonic("--help", "--version"),
     *_clipsonic(
-        *(f"{name} --help" for name in ("serve", "generate", "clips", "banks", "demo", "models", "doctor", "clients"))
+        *(
+            f"{name} --help"
+            for name in (
+                "serve",
+                "generate",
+                "play",
+                "stop",
+                "status",
+                "clips",
+                "banks",
+                "demo",
+                "models",
+                "doctor",
+                "clients",
+            )
+        )
     ),
     *_clipsonic(
         *(
@@ -210,6 +225,10 @@ BANKS = [
     ),
     *_clipsonic("banks show broken", CLIPSONIC_BANK_FOLDER="{tmp}/broken-banks"),
 ]
+REMOTE = [
+    *_clipsonic("play", "stop last", "status", "status --json", CLIPSONIC_OSC_PORT="7"),
+    *_clipsonic("play --osc-port 70000", "status --osc-port x"),
+]
 CLIENTS = _clipsonic(
     "clients",
     "clients install {tmp}/patches",
@@ -228,4 +247,4 @@ WHOLE = [
     ),
     *_clipsonic("demo red rain 0.5"),
 ]
-COMMANDS: list[Command] = [*HELP, *REFUSED, *MODELS, *MADE, *BAD, *SETTINGS, *CLIPS, *BANKS, *CLIENTS, *WHOLE]
+COMMANDS: list[Command] = [*HELP, *REFUSED, *MODELS, *MADE, *BAD, *SETTINGS, *CLIPS, *BANKS, *REMOTE, *CLIENTS, *WHOLE]
