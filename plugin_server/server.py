@@ -162,8 +162,8 @@ def _build_protocol(parts: _Parts, network: Network) -> _Protocol:
     job_commands = JobCommands(jobs, generator, player, events)
     models = ModelCommands(parts.bundles, parts.engine, generator, events)
     clips = ClipCommands(parts.library, library_thread, job_commands.submit_checked)
-    playback = PlaybackCommands(player, player_thread, parts.library)
     meter = MeterCommands(player, loop, meter_subscribers, ports)
+    playback = PlaybackCommands(player, player_thread, parts.library, replies, meter.listeners)
     banks = BankCommands(parts.bank, bank_thread, generator, events, player, replies)
     slots = SlotTrigger(parts.bank, bank_thread, banks.refresh_clips, events, playback.play, replies)
 

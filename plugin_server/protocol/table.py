@@ -105,6 +105,8 @@ class Row:
     """Named ones, in Max's style, `@seed 42`; all are optional. OSC's type tags cannot express them."""
     replies: tuple[str, ...] = ("/done",)
     """Addresses that it is answered with, besides /fail."""
+    is_setting: bool = False
+    """Its first argument is a value that holds until the next one, and is told when there is none."""
 
     @property
     def notation(self) -> str:

@@ -30,6 +30,8 @@ REALTIME_PRIORITY = 5
 """Below those of sound servers."""
 START_TIMEOUT_S = 20.0
 """The time that PortAudio may take to look for devices."""
+NO_OUTPUT = "there is no sound output here; connect one, or start the sound server, then play again"
+INSTALL = "; on Debian and Ubuntu `apt install libportaudio2` brings it" if sys.platform.startswith("linux") else ""
 
 
 class Output(Protocol):
@@ -75,10 +77,8 @@ class PortAudioOutput:
             self.name = str(device["name"])
             self.mixer = Mixer(_supported_rate(sounddevice, device, sample_rate))
             self.n_underruns = 0
-            self._progress = (0, time.monotonic())
-            """Frame of the mixer when it last was seen to move, and that moment."""
             self._rendered = (0, time.monotonic())
-            """First frame of the last block, and when it was rendered."""
+            """First frame of the last block, and when it was rendered; at first when the device was opened."""
             self._stream = sounddevice.OutputStream(
                 samplerate=self.mixer.sample_rate,
                 blocksize=BLOCK_FRAMES,
@@ -90,17 +90,12 @@ class PortAudioOutput:
             )
             self._stream.start()
         except (sounddevice.PortAudioError, ValueError) as error:
-            raise DeviceUnavailable(f"device: {name or 'the default output'} cannot be opened: {error}") from error
+            raise DeviceUnavailable(_problem_of(name, error)) from error
 
     @property
     def is_alive(self) -> bool:
-        """False once PortAudio has ended the stream, or the device asks for nothing any more."""
-        frame, since = self._progress
-        if self.mixer.frame != frame:
-            self._progress = (self.mixer.frame, time.monotonic())
-        elif time.monotonic() - since > STALL_S:
-            return False
-        return bool(self._stream.active)
+        """False once PortAudio has ended the stream, or the device has asked for nothing for STALL_S."""
+        return time.monotonic() - self._rendered[1] <= STALL_S and bool(self._stream.active)
 
     @property
     def audible_frame(self) -> float:
@@ -136,13 +131,11 @@ def list_outputs(*, rescan: bool = True) -> list[tuple[str, int, int]]:
     """
     sounddevice = _restarted_sounddevice() if rescan else _sounddevice()
     try:
-        devices = sounddevice.query_devices()
+        outputs = _outputs()
     except sounddevice.PortAudioError as error:
         raise DeviceUnavailable(f"device: the outputs cannot be listed: {error}") from error
     return [
-        (str(device["name"]), device["max_output_channels"], round(device["default_samplerate"]))
-        for device in devices
-        if device["max_output_channels"] > 0
+        (str(device["name"]), device["max_output_channels"], round(device["default_samplerate"])) for device in outputs
     ]
 
 
@@ -158,12 +151,37 @@ def _supported_rate(sounddevice: ModuleType, device: dict[str, Any], sample_rate
 
 
 def _index_of(name: str) -> int:
-    outputs = [device for device in _sounddevice().query_devices() if device["max_output_channels"] > 0]
+    outputs = _outputs()
     for device in outputs:
         if device["name"] == name:
             return int(device["index"])
-    known = ", ".join(str(device["name"]) for device in outputs) or "none, for there is no output"
-    raise DeviceUnavailable(f"device: got {short_repr(name)}, expected one of {known}")
+    if not outputs:
+        raise DeviceUnavailable(f"device: got {short_repr(name)}, expected one of none: {NO_OUTPUT}")
+    raise DeviceUnavailable(f"device: got {short_repr(name)}, expected one of {_names(outputs)}")
+
+
+def _problem_of(name: str, error: Exception) -> str:
+    """Return why no stream was opened, and what to do: PortAudio itself only says 'Error querying device -1'."""
+    try:
+        outputs = _outputs()
+    except Exception:
+        outputs = []
+    if not outputs:
+        return f"device: {NO_OUTPUT}"
+    if name:
+        return f"device: {name} cannot be opened ({error}): another program may hold it; /device/set chooses another"
+    return (
+        f"device: the system's default output cannot be opened ({error}); "
+        f"/device/set chooses another one, of {_names(outputs)}"
+    )
+
+
+def _outputs() -> list[dict[str, Any]]:
+    return [device for device in _sounddevice().query_devices() if device["max_output_channels"] > 0]
+
+
+def _names(outputs: list[dict[str, Any]]) -> str:
+    return ", ".join(str(device["name"]) for device in outputs)
 
 
 def _sounddevice() -> ModuleType:
@@ -172,7 +190,9 @@ def _sounddevice() -> ModuleType:
     try:
         import sounddevice
     except OSError as error:
-        raise DeviceUnavailable(f"device: PortAudio is not installed, so nothing can be played: {error}") from error
+        raise DeviceUnavailable(
+            f"device: PortAudio is not installed, so nothing can be played: {error}{INSTALL}"
+        ) from error
     module: ModuleType = sounddevice
     return module
 
@@ -206,5 +226,7 @@ def _restarted_sounddevice() -> ModuleType:
         sounddevice._terminate()
         sounddevice._initialize()
     except sounddevice.PortAudioError as error:
-        raise DeviceUnavailable(f"device: PortAudio does not start: {error}") from error
+        raise DeviceUnavailable(
+            f"device: PortAudio does not start ({error}); start the sound server, then play again"
+        ) from error
     return sounddevice

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plugin_server.audio.playback.voice import RELEASE_S, Voice
+from plugin_server.errors import QueueFull
 
 MAX_VOICES = 64
 """Voices that sound at once; one more makes the oldest fade out."""
@@ -20,6 +21,8 @@ _KNEE = 0.9
 """Linear level below which the limiter changes nothing: finished clips are, at -1 dBTP."""
 QUICK_RELEASE_S = 0.0015
 """Fade of voices for which there is no room."""
+MAX_COMMANDS = 128
+"""Voices and stops that may wait for the next block."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +42,10 @@ class _Play:
 class _Stop:
     tag: str | None
     """None for all voices."""
+    only_waiting: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _SetVolume:
-    volume: float
-
-
-_Command = _Play | _Stop | _SetVolume
+_Command = _Play | _Stop
 
 
 class Mixer:
@@ -60,7 +59,7 @@ class Mixer:
         self._commands: deque[_Command] = deque()
         self._retired: deque[Voice] = deque()
         self._voices: list[Voice] = []
-        self._volume = self._target_volume = 1.0
+        self._volume = self._target_volume = self._asked_volume = 1.0
         self._volume_step = 1.0 / max(1.0, RELEASE_S * sample_rate)
         self._ramp = np.arange(_CHUNK_FRAMES + 1, dtype=np.float64)
         self._mixed = np.zeros((2, _CHUNK_FRAMES), np.float32)
@@ -79,18 +78,28 @@ class Mixer:
         self._n_measured = 0
 
     def play(self, voice: Voice) -> None:
-        """Start a voice at its `start_frame`."""
-        # Finished voices are released here: to free a clip's memory in the callback could take too long.
-        self._retired.clear()
-        self._commands.append(_Play(voice))
+        """Start a voice at its `start_frame`. Raises QueueFull when too many commands wait for the next block."""
+        self.free_finished()
+        self._append(_Play(voice))
 
     def stop(self, tag: str | None = None) -> None:
-        """Fade voices of this tag out, or all, and drop those that wait."""
-        self._commands.append(_Stop(tag))
+        """Fade voices of this tag out, or all, and drop those that wait. Raises QueueFull as `play` does."""
+        if tag is None:
+            # None of what was to start would be heard.
+            self._commands.clear()
+        self._append(_Stop(tag))
+
+    def stop_waiting(self, tag: str) -> None:
+        """Drop voices of this tag that have not started. Raises QueueFull as `play` does."""
+        self._append(_Stop(tag, only_waiting=True))
 
     def set_volume(self, volume: float) -> None:
         """Set the master volume, 0 to 1, reached within RELEASE_S from one end to the other; in silence at once."""
-        self._commands.append(_SetVolume(volume))
+        self._asked_volume = volume
+
+    def free_finished(self) -> None:
+        """Release what has sounded to its end: to free a clip's memory in the callback could take too long."""
+        self._retired.clear()
 
     @property
     def n_voices(self) -> int:
@@ -111,27 +120,37 @@ class Mixer:
 
     def render(self, block: NDArray[np.float32]) -> None:
         """Fill a block, float32 (frames, 2), with what comes next, between -1 and 1."""
-        self._run_commands()
+        self.run_commands()
         for begin in range(0, len(block), _CHUNK_FRAMES):
             part = block[begin : begin + _CHUNK_FRAMES]
             self._render_chunk(part)
             self.frame += len(part)
 
-    def _run_commands(self) -> None:
-        while self._commands:
-            match self._commands.popleft():
+    def run_commands(self) -> None:
+        """Do what waits for the next block; from outside only when nothing renders any more."""
+        if self._asked_volume != self._target_volume:
+            self._target_volume = self._asked_volume
+            if not self._voices:
+                self._volume = self._target_volume
+        while True:
+            try:
+                command = self._commands.popleft()
+            except IndexError:
+                return
+            match command:
                 case _Play(voice):
                     self._voices.append(voice)
-                case _Stop(tag):
-                    self._stop_voices(tag)
-                case _SetVolume(volume):
-                    self._target_volume = volume
-                    if not self._voices:
-                        self._volume = volume
+                case _Stop() as stop:
+                    self._stop_voices(stop)
 
-    def _stop_voices(self, tag: str | None) -> None:
+    def _append(self, command: _Command) -> None:
+        if len(self._commands) >= MAX_COMMANDS:
+            raise QueueFull(f"{MAX_COMMANDS} commands wait for the device's next block already; try again later")
+        self._commands.append(command)
+
+    def _stop_voices(self, stop: _Stop) -> None:
         for voice in self._voices:
-            if tag is None or voice.tag == tag:
+            if (stop.tag is None or stop.tag in voice.tags) and not (stop.only_waiting and voice.is_started):
                 self._release(voice, voice.release_s)
         self._remove_finished()
 
@@ -276,7 +295,7 @@ class Mixer:
     def _remove_finished(self) -> None:
         for i in range(len(self._voices) - 1, -1, -1):
             voice = self._voices[i]
-            if voice.position == math.inf or (voice.level_step < 0 and voice.level <= 0.0):
+            if voice.is_done:
                 self._retired.append(self._voices.pop(i))
 
     def _apply_volume(self, mix: NDArray[np.float32], n: int) -> None:

@@ -3,25 +3,28 @@
 import math
 from collections import OrderedDict
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import ParamSpec, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
-from plugin_server.audio.finish import resample
-from plugin_server.audio.formats.files import read_clip
+from plugin_server.audio.playback.bounded_thread import BoundedThread
+from plugin_server.audio.playback.clip_cache import ClipCache
 from plugin_server.audio.playback.device import BLOCK_FRAMES, OpenOutput, Output, PortAudioOutput, list_outputs
 from plugin_server.audio.playback.link import LinkSession
-from plugin_server.audio.playback.mixer import Levels
-from plugin_server.audio.playback.voice import RELEASE_S, Voice, to_stereo
-from plugin_server.errors import BadArgument, BadFile
+from plugin_server.audio.playback.live_output import WATCH_S, DeviceChange, Interrupted, LiveOutput
+from plugin_server.audio.playback.mixer import MAX_VOICES, Levels
+from plugin_server.audio.playback.voice import RELEASE_S, Voice
+from plugin_server.errors import BadArgument, BadFile, QueueFull
 
-CACHE_BYTES = 256 * 2**20
-"""Decoded clips that are cached, so that playing one again starts at once."""
+MAX_QUEUED = 512
+"""Pieces of work that may wait for the player; twice what commands may."""
+MAX_PREPARED = 128
+"""Clips that wait to be decoded before they are needed: those of one bank."""
+CLOSE_S = 0.5
+"""Seconds that the player's thread has for the end of what it is at."""
 P = ParamSpec("P")
 T = TypeVar("T")
 BEATS = {"beat": 1, "bar": 4}
@@ -46,100 +49,129 @@ class Cue:
     """'now', 'beat' or 'bar': when it starts."""
     choke: str = ""
     """Name of a choke group."""
+    clip_id: str = ""
+    """Id of the clip, by which it can be stopped as by its path."""
+    slot: str = ""
+    """Names the slot that it belongs to, by which it can be stopped, too. Of one slot, one clip waits for its time."""
+    is_toggle: bool = False
+    """Whether it stops its slot where that sounds, in place of starting it."""
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """Return all by which it can be stopped."""
+        return tuple(tag for tag in (str(self.path), self.clip_id, self.slot) if tag)
 
 
 class Player:
     """A player of clips on one device, which is opened when first needed and again after it was unplugged.
 
-    Every method but `submit` and `close` runs in the player's thread: files, resampling and PortAudio may take long.
+    Every method but `submit`, `prepare_soon`, `set_metering`, `take_levels` and `close` runs in the player's thread:
+    files, resampling and PortAudio may take long.
     """
 
     def __init__(self, open_output: OpenOutput = PortAudioOutput) -> None:
-        self._open = open_output
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="player")
-        self._output: Output | None = None
-        self._device = ""
-        self._volume = 1.0
-        self._is_metering = False
-        self._clips: OrderedDict[tuple[Path, int, int], NDArray[np.float32]] = OrderedDict()
+        self._live: LiveOutput[Cue] = LiveOutput(open_output, self._resume)
+        self._thread = BoundedThread("player", MAX_QUEUED, self._live.watch, WATCH_S)
+        self._clips = ClipCache()
+        self._to_prepare: OrderedDict[Path, None] = OrderedDict()
+        self._prepare_lock = Lock()
         self._bpm = 120.0
         self._link: LinkSession | None = None
         self._anchor = 0.0
         """Frame of the mixer's clock at which a bar begins."""
+        self._n_opened = 0
 
     @property
     def bpm(self) -> float:
         """The tempo in beats a minute, that of the Link session where one is joined."""
         return self._link.bpm if self._link else self._bpm
 
+    @property
+    def volume(self) -> float:
+        """The master volume, 0 to 1."""
+        return self._live.volume
+
+    @property
+    def device(self) -> str:
+        """The name of the output that is open, else of the one that was chosen; '' for the system's default."""
+        return self._live.output.name if self._live.output else self._live.device
+
+    def on_device_change(self, listener: Callable[[DeviceChange], None]) -> None:
+        """Have a function called, in the player's thread, when the device was lost or is open again."""
+        self._live.on_change = listener
+
     def submit(self, work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> Future[T]:
-        """Run one of the methods below in the player's thread, after those submitted before; from any thread."""
+        """Run one of the methods below in the player's thread, after those submitted before; from any thread.
+
+        Raises QueueFull when too many wait, RuntimeError after `close`.
+        """
         return self._thread.submit(work, *arguments, **named)
 
     def close(self) -> None:
-        """Fall silent and close the device. Waits for what the thread is at."""
-        self._thread.submit(self.link, join=False)
-        self._thread.submit(self._close_output)
-        self._thread.shutdown(wait=True, cancel_futures=False)
+        """Fall silent and close the device, without what still waits. Waits for what the thread is at, CLOSE_S long."""
+        self._thread.close(self._close, CLOSE_S)
 
-    def play(self, cue: Cue) -> None:
-        """Play a clip on the device. Raises BadFile, DeviceUnavailable, or BadArgument for a loop outside of it."""
-        output = self._require_output()
-        mixer = output.mixer
-        samples = self._load(cue.path, mixer.sample_rate)
-        loop = loop_points(cue, samples.shape[1], mixer.sample_rate)
-        start = self._next_start(output, BEATS[cue.at]) if cue.at in BEATS else 0
-        voice = Voice(
-            samples,
-            tag=str(cue.path),
-            gain=cue.gain,
-            pan=cue.pan,
-            rate=cue.rate,
-            loop=loop,
-            start_frame=start,
-            choke=cue.choke,
-            attack_s=cue.attack,
-            release_s=cue.release,
-        )
-        mixer.play(voice)
+    def play(self, cue: Cue) -> bool:
+        """Play a clip on the device; return False when it was stopped in place of that, being a toggle.
+
+        Raises BadFile, DeviceUnavailable, QueueFull when too many wait or sound, or BadArgument for a loop outside of
+        the clip.
+        """
+        if cue.is_toggle and self._live.is_sounding(cue.slot):
+            self.stop(cue.slot)
+            return False
+        self._start(self._live.require(), cue)
+        return True
+
+    def is_sounding(self, tag: str) -> bool:
+        """Return whether a clip of this path, id or slot sounds, or waits to."""
+        return self._live.is_sounding(tag)
 
     def prepare(self, path: Path) -> None:
         """Decode a clip that may be played soon, where a device is open. Errors are left for `play` to raise."""
-        if self._output and self._output.is_alive:
-            with suppress(BadFile):
-                self._load(path, self._output.mixer.sample_rate)
+        output = self._live.output
+        if output and output.is_alive:
+            with suppress(BadFile, QueueFull):
+                self._clips.load(path, output.mixer.sample_rate)
 
-    def stop(self, path: Path | None = None) -> None:
-        """Fade one clip out, or all."""
-        if self._output:
-            self._output.mixer.stop(None if path is None else str(path))
+    def prepare_soon(self, path: Path) -> None:
+        """Have `prepare` done when nothing else waits for long; from any thread. Of too many the first are left out."""
+        with self._prepare_lock:
+            is_first = not self._to_prepare
+            self._to_prepare[path] = None
+            self._to_prepare.move_to_end(path)
+            if len(self._to_prepare) > MAX_PREPARED:
+                self._to_prepare.popitem(last=False)
+        if is_first:
+            self._submit_prepare()
+
+    def stop(self, tag: str | Path | None = None) -> None:
+        """Fade out what has this path, id or slot, or all."""
+        self._live.stop(None if tag is None else str(tag))
 
     def set_metering(self, *, enabled: bool) -> None:
-        """Measure levels, or no longer; also on another device."""
-        self._is_metering = enabled
-        if self._output:
-            self._output.mixer.is_metering = enabled
+        """Measure levels, or no longer; also on another device. From any thread."""
+        self._live.set_metering(enabled=enabled)
 
     def take_levels(self) -> tuple[Levels, int, int]:
         """Return the levels since the last call, the voices, and the open device's underruns; from any thread."""
-        output = self._output
+        output = self._live.output
         if output is None:
             return Levels(), 0, 0
         return output.mixer.take_levels(), output.mixer.n_voices, output.n_underruns
 
     def set_volume(self, volume: float) -> None:
         """Set the master volume, 0 to 1; also of another device."""
-        self._volume = volume
-        if self._output:
-            self._output.mixer.set_volume(volume)
+        self._live.set_volume(volume)
 
     def set_tempo(self, bpm: float) -> None:
         """Set the tempo in beats a minute; in a Link session for all who take part.
 
         From now on: the beat that sounds now keeps its position in the bar.
         """
-        if self._output:
-            now = self._output.mixer.frame
+        self._follow_clock()
+        if self._live.output:
+            now = self._live.output.mixer.frame
             self._anchor = now - (now - self._anchor) * self._bpm / bpm
         self._bpm = bpm
         if self._link:
@@ -162,29 +194,74 @@ class Player:
 
     def set_device(self, name: str) -> str:
         """Open the output of this name, the system's default for ""; return its name. Raises DeviceUnavailable."""
-        self._close_output()
-        self._device = name
-        return self._require_output().name
+        return self._live.set_device(name)
 
     def devices(self) -> list[tuple[str, int, int, bool]]:
         """Return name, channels, sample rate and whether it is in use, of each output. Raises DeviceUnavailable."""
-        in_use = self._output.name if self._output and self._output.is_alive else None
-        return [(*row, row[0] == in_use) for row in list_outputs(rescan=in_use is None)]
+        output = self._live.output
+        in_use = output.name if output and output.is_alive else None
+        return [(*row, row[0] == in_use) for row in list_outputs(rescan=output is None)]
 
-    def _require_output(self) -> Output:
-        """Return the output, opened where none runs. Raises DeviceUnavailable."""
-        if self._output is None or not self._output.is_alive:
-            self._close_output()
-            self._output = self._open(self._device)
-            self._output.mixer.set_volume(self._volume)
-            self._output.mixer.is_metering = self._is_metering
-            self._anchor = 0.0
-        return self._output
+    def _follow_clock(self) -> None:
+        """Let a bar begin with the output's clock, where another output was opened: each has a clock of its own."""
+        if self._live.n_opened != self._n_opened:
+            self._n_opened, self._anchor = self._live.n_opened, 0.0
 
-    def _close_output(self) -> None:
-        if self._output:
-            output, self._output = self._output, None
-            output.close()
+    def _start(self, output: Output, cue: Cue, from_s: float = 0.0) -> None:
+        self._follow_clock()
+        mixer = output.mixer
+        samples = self._clips.load(cue.path, mixer.sample_rate)
+        loop = loop_points(cue, samples.shape[1], mixer.sample_rate)
+        start = 0
+        if cue.at in BEATS:
+            if cue.slot:
+                mixer.stop_waiting(cue.slot)
+            if self._live.n_waiting >= MAX_VOICES:
+                raise QueueFull(f"{MAX_VOICES} clips wait for their beat already; try again later")
+            start = self._next_start(output, BEATS[cue.at])
+        voice = Voice(
+            samples,
+            tags=cue.tags,
+            gain=cue.gain,
+            pan=cue.pan,
+            rate=cue.rate,
+            loop=loop,
+            start_frame=start,
+            choke=cue.choke,
+            attack_s=cue.attack,
+            release_s=cue.release,
+            position=min(from_s * mixer.sample_rate, float(samples.shape[1] - 1)),
+        )
+        mixer.play(voice)
+        self._live.add(voice, cue)
+
+    def _resume(self, output: Output, interrupted: Interrupted[Cue]) -> None:
+        self._start(output, interrupted.cue, interrupted.seconds)
+
+    def _submit_prepare(self) -> None:
+        try:
+            self._thread.submit(self._prepare_next)
+        except (QueueFull, RuntimeError):
+            # What is left out is decoded when it is played.
+            with self._prepare_lock:
+                self._to_prepare.clear()
+
+    def _prepare_next(self) -> None:
+        """Prepare one clip, and go on after those who wait: a clip that is played now must not wait for a bank."""
+        with self._prepare_lock:
+            path = next(iter(self._to_prepare), None)
+        if path is None:
+            return
+        self.prepare(path)
+        with self._prepare_lock:
+            self._to_prepare.pop(path, None)
+            is_last = not self._to_prepare
+        if not is_last:
+            self._submit_prepare()
+
+    def _close(self) -> None:
+        self.link(join=False)
+        self._live.close()
 
     def _next_start(self, output: Output, beats: int) -> int:
         sample_rate = output.mixer.sample_rate
@@ -192,22 +269,6 @@ class Player:
         ahead, spacing = output.mixer.frame + BLOCK_FRAMES, beats * 60 * sample_rate / self.bpm
         anchor = _link_anchor(output, self._link) if self._link else self._anchor
         return next_on_grid(ahead, anchor, spacing)
-
-    def _load(self, path: Path, sample_rate: int) -> NDArray[np.float32]:
-        """Return a clip as float32 (2, frames) at the device's rate, decoded only where the file is new."""
-        try:
-            key = (path, path.stat().st_mtime_ns, sample_rate)
-        except (OSError, ValueError) as error:
-            raise BadFile(f"{path} cannot be read: {error}") from error
-        if key not in self._clips:
-            clip = resample(read_clip(path), sample_rate)
-            if not clip.n_frames:
-                raise BadFile(f"{path}: holds no samples")
-            self._clips[key] = to_stereo(clip.samples)
-        self._clips.move_to_end(key)
-        while len(self._clips) > 1 and sum(samples.nbytes for samples in self._clips.values()) > CACHE_BYTES:
-            self._clips.popitem(last=False)
-        return self._clips[key]
 
 
 def _link_anchor(output: Output, link: LinkSession) -> float:

@@ -1,5 +1,6 @@
 """The voice: one clip as the mixer plays it."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,8 +20,8 @@ class Voice:
 
     samples: NDArray[np.float32]
     """Float32 (2, frames), at least one frame."""
-    tag: str = ""
-    """Names it for `Mixer.stop`."""
+    tags: tuple[str, ...] = ()
+    """Name it for `Mixer.stop`."""
     gain: float = 1.0
     """Linear."""
     pan: float = 0.0
@@ -51,6 +52,16 @@ class Voice:
             raise ValueError(f"loop: got {self.loop}, expected points inside {self.samples.shape[1]} frames")
         if not self.rate > 0:
             raise ValueError(f"rate: got {self.rate}, expected a number above 0")
+
+    @property
+    def is_fading(self) -> bool:
+        """True once it was stopped, or silenced by another; from any thread."""
+        return self.level_step < 0
+
+    @property
+    def is_done(self) -> bool:
+        """True when it is not heard any more; from any thread."""
+        return self.position == math.inf or (self.level_step < 0 and self.level <= 0.0)
 
 
 def to_stereo(samples: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -168,7 +168,7 @@ class BankCommands:
             self._thread.call_in_order(self._replies.announce, peers, *row)
             if clip:
                 # Decoded before it is fired for the first time.
-                self._player.submit(self._player.prepare, clip.path)
+                self._player.prepare_soon(clip.path)
 
 
 def read_slot(bank: LoadedBank, atom: Atom) -> int:

@@ -1,6 +1,9 @@
 """The slots and banks that a MIDI keyboard plays on; no client has asked, so all that follow get the answers."""
 
+from contextlib import suppress
+
 from plugin_server.audio.playback.player import Player
+from plugin_server.errors import QueueFull
 from plugin_server.protocol.commands.banks import BankCommands
 from plugin_server.protocol.commands.slots import ADDRESS, SlotTrigger
 from plugin_server.protocol.replies import Replies
@@ -23,4 +26,6 @@ class MidiPads:
 
     def silence(self) -> None:
         """Fade out every voice that sounds."""
-        self._player.submit(self._player.stop)
+        # With a full queue, those that wait already come to it.
+        with suppress(QueueFull, RuntimeError):
+            self._player.submit(self._player.stop)

@@ -1,10 +1,12 @@
 """Live output over OSC: /play, /stop, /volume, /tempo, /link and /device/*. Answers once the player has done it."""
 
-from collections.abc import Awaitable, Sequence
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
+from plugin_server.audio.playback.live_output import DeviceChange
 from plugin_server.audio.playback.player import BEATS, Cue, Player
-from plugin_server.errors import BadArgument
+from plugin_server.errors import BadArgument, DeviceUnavailable, QueueFull
 from plugin_server.protocol.arguments import (
     as_number,
     as_switch,
@@ -18,8 +20,8 @@ from plugin_server.protocol.arguments import (
 )
 from plugin_server.protocol.commands.thread import CommandThread
 from plugin_server.protocol.packets import Atom
-from plugin_server.protocol.replies import Answer, Handler, Reply
-from plugin_server.protocol.subscribers import Peer
+from plugin_server.protocol.replies import MAX_SENTENCE, Answer, Handler, Replies, Reply
+from plugin_server.protocol.subscribers import NOBODY, Peer
 from plugin_server.protocol.table import ON_OFF, Argument, Range, Row
 from plugin_server.studio.library.library import Library
 from plugin_server.studio.words import without_quotes
@@ -48,25 +50,56 @@ ROWS = (
         PLAY_ATTRIBUTES,
     ),
     Row("/stop", "fade a clip out, or all", (Argument("clip", words=("all",), optional=True),)),
-    Row("/volume", "master volume", (Argument("volume", "f", VOLUMES, shows_range=True),)),
-    Row("/tempo", "beats a minute of @at", (Argument("bpm", "f", TEMPOS, optional=True),)),
+    Row(
+        "/volume",
+        "master volume; without a number, tell of it",
+        (Argument("volume", "f", VOLUMES, optional=True, shows_range=True),),
+        is_setting=True,
+    ),
+    Row(
+        "/tempo",
+        "beats a minute of @at; without a number, tell of them",
+        (Argument("bpm", "f", TEMPOS, optional=True),),
+        is_setting=True,
+    ),
     Row(
         "/link",
         "take part in Ableton Link's session, whose tempo and beat then count",
         (Argument("switch", "i", ON_OFF, optional=True, shows_range=True),),
+        is_setting=True,
     ),
     Row("/device/list", "sound outputs", replies=("/device", "/done")),
-    Row("/device/set", "play on this output", (Argument("name"),)),
+    Row(
+        "/device/set",
+        "play on this output; without a name, tell of it",
+        (Argument("name", optional=True),),
+        is_setting=True,
+    ),
 )
 """Rows of the address table that this file answers."""
+MAX_DEVICE_COMMANDS = 8
+"""Commands about devices that may wait: each may start PortAudio anew, which takes up to half a second."""
+MAX_RECENT = 16
+"""Peers that are told of a lost device, since they played something on it."""
 
 
 class PlaybackCommands:
     """Handlers of the addresses that sound. Each reads its arguments on the loop and works in the player's thread."""
 
-    def __init__(self, player: Player, thread: CommandThread, library: Library) -> None:
-        """`thread` is the player's."""
+    def __init__(
+        self,
+        player: Player,
+        thread: CommandThread,
+        library: Library,
+        replies: Replies,
+        meter_listeners: Callable[[], Iterable[Peer]],
+    ) -> None:
+        """`thread` is the player's; `meter_listeners` are told of a lost device, as all who follow are."""
         self._player, self._thread, self._library = player, thread, library
+        self._replies, self._meter_listeners = replies, meter_listeners
+        self._recent: OrderedDict[Peer, None] = OrderedDict()
+        self._n_device_commands = 0
+        player.on_device_change(lambda change: replies.on_loop(self._announce_device, change))
 
     def handlers(self) -> dict[str, Handler]:
         """Return the handlers by address."""
@@ -80,17 +113,22 @@ class PlaybackCommands:
             "/device/set": self._set_device,
         }
 
-    def play(self, cue: Cue) -> Awaitable[None]:
-        """Give a clip to the player at once. Raises, when awaited, BadFile or DeviceUnavailable."""
+    def play(self, cue: Cue, peer: Peer) -> Awaitable[bool]:
+        """Give a clip to the player at once, for a peer.
+
+        Raises, when awaited, what `Player.play` raises, and returns what that returns.
+        """
+        self._note(peer)
         return self._thread.run(lambda: self._player.play(cue))
 
-    def _play(self, _peer: Peer, arguments: Sequence[Atom]) -> Answer:
+    def _play(self, peer: Peer, arguments: Sequence[Atom]) -> Answer:
         name, values = parse_play(arguments)
+        self._note(peer)
 
         def work() -> list[Reply]:
-            path = self._library.find_file(name).path
-            self._player.play(Cue(path, **values))
-            return [("/done", "/play", name, str(path))]
+            clip = self._library.find_file(name)
+            self._player.play(Cue(clip.path, clip_id=clip.id, **values))
+            return [("/done", "/play", name, str(clip.path))]
 
         return self._thread.run(work)
 
@@ -104,11 +142,12 @@ class PlaybackCommands:
         return self._thread.run(work)
 
     def _volume(self, _peer: Peer, arguments: Sequence[Atom]) -> Answer:
-        volume = only_number("volume", arguments, VOLUMES)
+        volume = only_number("volume", arguments, VOLUMES) if arguments else None
 
         def work() -> list[Reply]:
-            self._player.set_volume(volume)
-            return [("/done", "/volume", volume)]
+            if volume is not None:
+                self._player.set_volume(volume)
+            return [("/done", "/volume", float(self._player.volume))]
 
         return self._thread.run(work)
 
@@ -132,7 +171,7 @@ class PlaybackCommands:
         return self._thread.run(work)
 
     def _list_devices(self, _peer: Peer, _arguments: Sequence[Atom]) -> Answer:
-        return self._thread.run(self._device_rows)
+        return self._run_device_command(self._device_rows)
 
     def _device_rows(self) -> list[Reply]:
         rows: list[Reply] = [
@@ -142,8 +181,37 @@ class PlaybackCommands:
         return [*rows, ("/done", "/device/list", len(rows))]
 
     def _set_device(self, _peer: Peer, arguments: Sequence[Atom]) -> Answer:
+        if not arguments:
+            return self._thread.run(lambda: [("/done", "/device/set", self._player.device)])
         name = _only("device", arguments)
-        return self._thread.run(lambda: [("/done", "/device/set", self._player.set_device(name))])
+        return self._run_device_command(lambda: [("/done", "/device/set", self._player.set_device(name))])
+
+    def _run_device_command(self, work: Callable[[], list[Reply]]) -> Awaitable[list[Reply]]:
+        """Run what may take long; raises QueueFull where too much of it waits, as what is to be heard waits for it."""
+        if self._n_device_commands >= MAX_DEVICE_COMMANDS:
+            raise QueueFull(f"{MAX_DEVICE_COMMANDS} commands about devices wait already; try again later")
+        result = self._thread.run(work)
+        self._n_device_commands += 1
+        result.add_done_callback(self._end_device_command)
+        return result
+
+    def _end_device_command(self, _result: object) -> None:
+        self._n_device_commands -= 1
+
+    def _note(self, peer: Peer) -> None:
+        """Remember a peer that played something; the last ones only."""
+        self._recent[peer] = None
+        self._recent.move_to_end(peer)
+        if len(self._recent) > MAX_RECENT:
+            self._recent.popitem(last=False)
+
+    def _announce_device(self, change: DeviceChange) -> None:
+        """Send that the device was lost or is open again, to all who follow, and to who plays or watches levels."""
+        peers = dict.fromkeys([*self._recent, *self._meter_listeners()])
+        peers.pop(NOBODY, None)
+        if change.problem:
+            self._replies.announce(peers, "/fail", "/play", DeviceUnavailable.code, change.problem[:MAX_SENTENCE], "")
+        self._replies.announce(peers, "/device", change.name, 2, change.sample_rate, int(not change.problem))
 
 
 def parse_play(arguments: Sequence[Atom]) -> tuple[str, dict[str, Any]]:

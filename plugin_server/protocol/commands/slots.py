@@ -35,8 +35,8 @@ ROWS = (
 
 ADDRESS = "/bank/fire"
 
-Play = Callable[[Cue], Awaitable[None]]
-"""Gives a clip to the player at once; raises BadFile or DeviceUnavailable when awaited."""
+Play = Callable[[Cue, Peer], Awaitable[bool]]
+"""Gives a clip to the player at once, for a peer; returns or raises, when awaited, what `Player.play` does."""
 RefreshClips = Callable[[Collection[Peer]], None]
 """Looks for clips of the loaded bank and sends those that are new to these peers and all who follow."""
 
@@ -137,7 +137,7 @@ class SlotTrigger:
         return self._play_or_render(trigger, clip, self._play(trigger, clip) if clip else None)
 
     async def _play_or_render(
-        self, trigger: _Trigger, clip: ClipMade | None, playing: Awaitable[None] | None
+        self, trigger: _Trigger, clip: ClipMade | None, playing: Awaitable[bool] | None
     ) -> list[Reply]:
         """Answer when the slot sounds; `playing` is the known clip, which may turn out not to be there any more."""
         is_lost = False
@@ -178,8 +178,8 @@ class SlotTrigger:
             await self._play(pending.triggers[-1], clip)
         return clip
 
-    def _play(self, trigger: _Trigger, clip: ClipMade) -> Awaitable[None]:
-        return self._play_cue(cue_of(trigger.slot, clip, trigger.velocity))
+    def _play(self, trigger: _Trigger, clip: ClipMade) -> Awaitable[bool]:
+        return self._play_cue(cue_of(trigger.slot, clip, trigger.velocity), trigger.peer)
 
     def _refresh(self, trigger: _Trigger, *, is_lost: bool) -> None:
         """Look for clips that were made; in the banks' thread."""

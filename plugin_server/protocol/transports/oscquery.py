@@ -108,9 +108,12 @@ def _reply_node(address: str, sources: Sequence[str]) -> Node:
 
 
 def _command_node(row: Row, live: LiveRanges) -> Node:
-    """Return TYPE and RANGE of the required arguments, with an overload for every optional argument more."""
+    """Return TYPE and RANGE of the required arguments, with an overload for every optional argument more.
+
+    The value of a setting counts as required, so that clients make a slider or a button of it.
+    """
     arguments = row.arguments
-    n_required = sum(not argument.optional for argument in arguments)
+    n_required = max(sum(not argument.optional for argument in arguments), int(row.is_setting))
     node = _typed(arguments[:n_required], live)
     node["DESCRIPTION"] = f"{row.help}; arguments: {row.notation}" if row.notation else row.help
     if n_required < len(arguments):

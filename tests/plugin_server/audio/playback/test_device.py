@@ -20,7 +20,7 @@ from pathlib import Path
 from plugin_server.audio.playback.player import Cue, Player
 player = Player()
 player.set_device("")
-mixer = player._output.mixer
+mixer = player._live.output.mixer
 steady = 0
 for _ in range(100):
     # A sound server takes more than it plays when a stream begins, and may then ask for nothing for a while.

@@ -92,7 +92,7 @@ def test_a_loop_between_points_plays_what_is_before_once():
 def test_stopping_makes_no_step():
     clip = sine(100, 2.0)
     mixer = Mixer(RATE)
-    mixer.play(Voice(clip, tag="a"))
+    mixer.play(Voice(clip, tags=("a",)))
     before = rendered(mixer, 10 * 256)
     mixer.stop("a")
     out = np.concatenate([before, rendered(mixer, 4096)])[:, 0]
@@ -123,8 +123,8 @@ def test_a_choke_group_has_one_voice():
 
 def test_stop_forgets_what_waits_and_leaves_others():
     mixer = Mixer(RATE)
-    mixer.play(Voice(noise(RATE), tag="a", start_frame=10000))
-    mixer.play(Voice(noise(RATE), tag="b"))
+    mixer.play(Voice(noise(RATE), tags=("a",), start_frame=10000))
+    mixer.play(Voice(noise(RATE), tags=("b",)))
     rendered(mixer, 256)
     mixer.stop("a")
     rendered(mixer, 256)
@@ -146,7 +146,7 @@ def test_the_limiter_never_goes_above_one_and_leaves_clips_alone():
 def test_one_voice_too_many_makes_the_oldest_fade():
     mixer = Mixer(RATE)
     for i in range(MAX_VOICES + 1):
-        mixer.play(Voice(noise(RATE, 0.001), tag=str(i)))
+        mixer.play(Voice(noise(RATE, 0.001), tags=(str(i),)))
     rendered(mixer, 2000)
     assert mixer.n_voices == MAX_VOICES
 
@@ -177,7 +177,7 @@ def test_voices_without_room_fade_quickly_and_make_no_step():
 def test_a_release_of_its_own_holds_but_not_when_choked():
     mixer = Mixer(RATE)
     held = np.full((2, RATE), 0.5, np.float32)
-    mixer.play(Voice(held, tag="slow", release_s=0.1, choke="g"))
+    mixer.play(Voice(held, tags=("slow",), release_s=0.1, choke="g"))
     rendered(mixer, 256)
     mixer.stop("slow")
     out = rendered(mixer, RATE // 5)[:, 0]

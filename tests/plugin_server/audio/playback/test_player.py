@@ -1,16 +1,19 @@
 """The player with an output that is rendered by hand."""
 
+import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from plugin_server.audio.clip import Clip
 from plugin_server.audio.formats.files import write_clip
+from plugin_server.audio.playback import clip_cache, live_output
 from plugin_server.audio.playback import player as player_module
-from plugin_server.audio.playback.mixer import Levels
+from plugin_server.audio.playback.mixer import MAX_VOICES, Levels
 from plugin_server.audio.playback.player import Cue, Player, loop_points, next_on_grid
-from plugin_server.errors import BadArgument, BadFile, DeviceUnavailable
+from plugin_server.errors import BadArgument, BadFile, DeviceUnavailable, QueueFull
 from tests.support.outputs import HandOutput
 
 
@@ -35,6 +38,22 @@ def player(outputs):
     player = Player(open_output)
     yield player
     player.close()
+
+
+@pytest.fixture
+def decoded(monkeypatch):
+    """The files that were decoded."""
+    names, real = [], clip_cache.read_clip
+    monkeypatch.setattr(clip_cache, "read_clip", lambda path: names.append(path.name) or real(path))
+    return names
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that the test sets."""
+    clock = SimpleNamespace(now=100.0)
+    monkeypatch.setattr(live_output, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    return clock
 
 
 def test_a_bar_begins_on_its_sample(player, outputs, path):
@@ -76,28 +95,10 @@ def test_a_clip_is_resampled_to_the_device(tmp_path):
     assert np.flatnonzero(out)[-1] > 47900
 
 
-def test_a_second_play_reads_nothing_unless_the_file_is_new(player, path, monkeypatch):
-    read, real = [], player_module.read_clip
-    monkeypatch.setattr(player_module, "read_clip", lambda path: read.append(path) or real(path))
-    player.play(Cue(path))
-    player.play(Cue(path))
-    assert len(read) == 1
-    write_clip(path, Clip(np.zeros((10, 1), np.float32), 48000), overwrite=True)
-    player.play(Cue(path))
-    assert len(read) == 2
-
-
-def test_the_cache_is_bounded(player, tmp_path, monkeypatch):
-    monkeypatch.setattr(player_module, "CACHE_BYTES", 3 * 8 * 1000)
-    for i in range(6):
-        write_clip(tmp_path / f"{i}.wav", Clip(np.full((1000, 1), 0.1, np.float32), 48000))
-        player.play(Cue(tmp_path / f"{i}.wav"))
-    assert [path.name for path, *_ in player._clips] == ["3.wav", "4.wav", "5.wav"]
-
-
 def test_a_device_that_went_is_opened_again_with_its_volume(player, outputs, path):
     player.set_volume(0.5)
     player.play(Cue(path))
+    outputs[0].render(256)
     outputs[0].is_alive = False
     player.play(Cue(path))
     assert len(outputs) == 2 and outputs[0].closed
@@ -105,7 +106,7 @@ def test_a_device_that_went_is_opened_again_with_its_volume(player, outputs, pat
     assert np.abs(loud).max() == pytest.approx(0.25, rel=0.01)
 
 
-def test_no_device_says_so_and_one_that_comes_is_played_on(path):
+def test_no_device_says_so_and_one_that_comes_is_played_on(path, clock):
     devices = []
 
     def open_output(_):
@@ -118,6 +119,7 @@ def test_no_device_says_so_and_one_that_comes_is_played_on(path):
         player.play(Cue(path))
     player.stop()
     devices.append(HandOutput())
+    clock.now += live_output.RETRY_S
     player.play(Cue(path))
     assert devices[0].render(4800).any()
     player.close()
@@ -141,16 +143,45 @@ def test_a_clip_is_stopped_by_its_path_or_with_all_others(player, outputs, path,
     assert not outputs[0].render(4800)[1000:].any()
 
 
-def test_a_clip_is_decoded_before_it_is_played_where_a_device_is_open(player, path, tmp_path):
+def test_a_clip_is_decoded_before_it_is_played_where_a_device_is_open(player, path, tmp_path, decoded):
     player.prepare(path)
-    assert not player._clips
+    assert not decoded
     player.play(Cue(path))
     other = tmp_path / "b.wav"
     write_clip(other, Clip(np.zeros((10, 1), np.float32), 48000))
     player.prepare(other)
-    assert [path.name for path, *_ in player._clips] == ["a.wav", "b.wav"]
+    player.play(Cue(other))
+    assert decoded == ["a.wav", "b.wav"]
     # What is wrong with a clip is said when it is played.
     player.prepare(tmp_path / "none.wav")
+
+
+def test_clips_are_prepared_behind_those_that_are_played(player, path, tmp_path, decoded):
+    player.play(Cue(path))
+    gate = threading.Event()
+    waits = [player.submit(gate.wait, 5)]
+    for name in "bcd":
+        write_clip(tmp_path / f"{name}.wav", Clip(np.zeros((10, 1), np.float32), 48000))
+        for _ in range(3):
+            player.prepare_soon(tmp_path / f"{name}.wav")
+    waits += [player.submit(player.play, Cue(tmp_path / "d.wav"))]
+    gate.set()
+    waits[-1].result(5)
+    # One may have begun; the others come after what was asked for meanwhile.
+    assert decoded[:3] == ["a.wav", "b.wav", "d.wav"]
+    while player._to_prepare:
+        player.submit(int).result(5)
+    assert decoded == ["a.wav", "b.wav", "d.wav", "c.wav"]
+
+
+def test_only_one_bank_s_clips_wait_to_be_prepared(player, path, monkeypatch):
+    gate = threading.Event()
+    player.submit(gate.wait, 5)
+    for number in range(1000):
+        player.prepare_soon(path.with_name(f"{number}.wav"))
+    assert list(player._to_prepare)[-1].name == "999.wav"
+    assert len(player._to_prepare) == player_module.MAX_PREPARED
+    gate.set()
 
 
 def test_metering_and_volume_go_on_with_another_device(player, outputs, path):
@@ -198,12 +229,6 @@ def test_loop_points_outside_of_the_clip_are_refused(loop):
         loop_points(Cue(Path("x"), loop=loop), 48000, 48000)
 
 
-def test_a_clip_without_samples_is_refused(player, tmp_path):
-    write_clip(tmp_path / "empty.wav", Clip(np.zeros((0, 1), np.float32), 48000))
-    with pytest.raises(BadFile, match=r"empty\.wav: holds no samples"):
-        player.play(Cue(tmp_path / "empty.wav"))
-
-
 def test_work_is_done_in_the_order_in_which_it_was_submitted(player, path):
     waits = [player.submit(player.set_tempo, bpm) for bpm in (90.0, 100.0)]
     waits.append(player.submit(player.play, Cue(path)))
@@ -211,3 +236,90 @@ def test_work_is_done_in_the_order_in_which_it_was_submitted(player, path):
         wait.result(timeout=10)
     assert player.bpm == 100.0
     assert player.submit(player.link, join=None).result(timeout=10) == (False, 0, 100.0)
+
+
+def test_a_full_queue_is_an_error_and_what_waits_at_the_end_is_dropped(player, path):
+    gate, began = threading.Event(), threading.Event()
+    player.submit(lambda: began.set() or gate.wait(5))
+    assert began.wait(5)
+    plays = [player.submit(player.play, Cue(path)) for _ in range(player_module.MAX_QUEUED)]
+    with pytest.raises(QueueFull, match="512 commands wait for the player already"):
+        player.submit(player.stop)
+    threading.Timer(0.05, gate.set).start()
+    player.close()
+    assert all(play.cancelled() for play in plays)
+
+
+def test_only_so_many_clips_wait_for_their_beat(player, outputs, path):
+    for _ in range(MAX_VOICES):
+        player.play(Cue(path, at="bar"))
+        outputs[0].render(1)
+    with pytest.raises(QueueFull, match="64 clips wait for their beat already"):
+        player.play(Cue(path, at="bar"))
+    player.stop()
+    outputs[0].render(1)
+    assert player.play(Cue(path, at="bar"))
+
+
+def test_of_one_slot_the_last_waits_for_its_beat(player, outputs, path):
+    player.play(Cue(path))
+    outputs[0].render(4800)
+    for gain in (1.0, 0.5, 0.25):
+        player.play(Cue(path, at="beat", slot="bank/0", gain=gain))
+        outputs[0].render(256)
+    assert outputs[0].mixer.n_voices == 1
+    assert 0.1 < np.abs(outputs[0].render(30000)).max() <= 0.126
+
+
+def test_a_toggle_starts_and_stops(player, outputs, path):
+    cue = Cue(path, loop=True, slot="bank/0", is_toggle=True)
+    assert player.play(cue)
+    assert outputs[0].render(10000)[-256:].any()
+    assert not player.play(cue)
+    assert not outputs[0].render(4800)[1000:].any()
+    assert player.play(cue)
+    assert outputs[0].render(10000)[-256:].any()
+
+
+@pytest.mark.parametrize("tag", ["id-of-a", "bank/0"])
+def test_a_clip_is_stopped_by_its_id_or_its_slot(player, outputs, path, tag):
+    player.play(Cue(path, loop=True, slot="bank/0", clip_id="id-of-a"))
+    outputs[0].render(256)
+    assert player.is_sounding(tag)
+    player.stop("bank/1")
+    assert outputs[0].render(4800)[-256:].any()
+    player.stop(tag)
+    outputs[0].render(4800)
+    assert not player.is_sounding(tag) and outputs[0].mixer.n_voices == 0
+
+
+def test_a_device_that_stalled_is_replaced_with_what_was_hit_last_and_all_loops(player, outputs, path):
+    player.play(Cue(path, loop=True, clip_id="loop"))
+    player.play(Cue(path, rate=0.25))
+    heard = outputs[0].render(1000)
+    outputs[0].is_alive = False
+    player.play(Cue(path, gain=0.5))
+    (resumed,) = [voice for voice, cue in player._live._voices if cue.loop]
+    assert resumed.position == 1000
+    out = outputs[1].render(256)
+    # The loop goes on where it was, beside what was played; the shot that had begun is gone with its device.
+    looped = outputs[1].mixer._voices[0].samples[:, 1000:1256].T
+    assert np.allclose(out - looped, 0.5 * outputs[1].mixer._voices[0].samples[:, :256].T, atol=1e-6)
+    assert len(heard) == 1000 and outputs[1].mixer.n_voices == 2
+
+
+def test_the_rate_of_a_new_device_is_followed(outputs, path):
+    rates = [48000, 24000]
+
+    def open_output(name):
+        outputs.append(HandOutput(name, rates[len(outputs)]))
+        return outputs[-1]
+
+    player = Player(open_output)
+    player.play(Cue(path, loop=True))
+    outputs[0].render(1000)
+    outputs[0].is_alive = False
+    player.play(Cue(path))
+    loop, _shot = player._live._voices
+    assert loop[0].position == 500 and loop[0].samples.shape == (2, 2400)
+    player.close()

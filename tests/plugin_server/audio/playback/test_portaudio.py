@@ -148,20 +148,49 @@ def test_an_unknown_output_is_refused_with_those_there_are(sounddevice, name):
 
 def test_without_outputs_the_sentence_says_so(sounddevice):
     sounddevice.devices = [DEVICES[0]]
-    with pytest.raises(DeviceUnavailable, match="expected one of none, for there is no output"):
+    with pytest.raises(
+        DeviceUnavailable, match="got 'Speakers', expected one of none: there is no sound output here; connect one"
+    ):
         PortAudioOutput("Speakers")
 
 
-@pytest.mark.parametrize(("name", "called"), [("", "the default output"), ("Speakers", "Speakers")])
-def test_a_stream_that_does_not_open_is_one_sentence(sounddevice, name, called):
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        (
+            "",
+            r"device: the system's default output cannot be opened \(no open\); /device/set chooses another one",
+        ),
+        (
+            "Speakers",
+            r"device: Speakers cannot be opened \(no open\): another program may hold it; /device/set",
+        ),
+    ],
+)
+def test_a_stream_that_does_not_open_is_one_sentence_with_what_to_do(sounddevice, name, sentence):
     sounddevice.failing = {"open"}
-    with pytest.raises(DeviceUnavailable, match=f"device: {called} cannot be opened: no open"):
+    with pytest.raises(DeviceUnavailable, match=sentence):
         PortAudioOutput(name)
+
+
+def test_portaudios_own_words_are_not_what_a_machine_without_outputs_says(sounddevice, monkeypatch):
+    sounddevice.devices = [DEVICES[0]]
+    real = sounddevice.query_devices
+
+    def query_devices(number=None, kind=None):
+        if kind:
+            raise PortAudioError("Error querying device -1")
+        return real(number, kind)
+
+    monkeypatch.setattr(sounddevice, "query_devices", query_devices)
+    with pytest.raises(DeviceUnavailable, match="there is no sound output here; connect one, or start") as raised:
+        PortAudioOutput("")
+    assert "querying" not in str(raised.value)
 
 
 def test_portaudio_that_does_not_start_is_one_sentence(sounddevice):
     sounddevice.failing = {"initialize"}
-    with pytest.raises(DeviceUnavailable, match="PortAudio does not start: no initialize"):
+    with pytest.raises(DeviceUnavailable, match=r"PortAudio does not start \(no initialize\); start the sound server"):
         PortAudioOutput("")
 
 
@@ -215,6 +244,18 @@ def test_a_device_that_stops_asking_is_not_alive(sounddevice, clock):
     assert not output.is_alive
     stream.call_back()
     assert output.is_alive
+
+
+def test_a_device_that_stopped_long_ago_is_not_alive_at_the_first_look(sounddevice, clock):
+    output = PortAudioOutput("")
+    (stream,) = sounddevice.streams
+    for _ in range(50):
+        stream.call_back()
+    assert output.is_alive
+    for _ in range(500):
+        stream.call_back()
+    clock.now += 5
+    assert not output.is_alive
 
 
 def test_a_stream_that_portaudio_ended_is_not_alive(sounddevice):

@@ -1,10 +1,16 @@
 """Live output over real sockets, with an output that is rendered by hand."""
 
+import threading
+import time
+from contextlib import ExitStack, suppress
+
 import numpy as np
 import pytest
 
 from plugin_server.audio.clip import Clip
 from plugin_server.audio.formats.files import write_clip
+from plugin_server.audio.playback import live_output
+from plugin_server.audio.playback import player as player_module
 from plugin_server.errors import ClipsonicError
 from plugin_server.settings import Settings
 from tests.conftest import running_daemon
@@ -66,7 +72,19 @@ def test_volume_is_heard(live, output):
         assert client.ask("/volume", 0.5, reply="/done") == ("/volume", 0.5)
         client.ask("/play", "two words.wav", reply="/done")
         assert output.render(2048)[-1, 0] == pytest.approx(0.25)
+        assert client.ask("/volume", reply="/done") == ("/volume", 0.5)
         client.ask("/volume", 1, reply="/done")
+
+
+def test_settings_without_a_value_tell_it(live, output):
+    with live[0].client() as client:
+        client.ask("/play", "two words.wav", reply="/done")
+        assert client.ask("/device/set", reply="/done") == ("/device/set", "by hand")
+        assert client.ask("/meter", reply="/done") == ("/meter", 0)
+        client.ask("/meter", 1, reply="/done")
+        assert client.ask("/meter", reply="/done") == ("/meter", 1)
+        client.ask("/meter", 0, reply="/done")
+        assert client.ask("/link", reply="/done")[:2] == ("/link", 0)
 
 
 def test_link_is_joined_and_left(live):
@@ -130,15 +148,13 @@ def test_tempo_sets_the_beat(live, output):
         ("/play", ["two words.wav", "@loop", 0, 9], "loop: got 0 to 9 s, expected two points in order within 0.1 s"),
         ("/play", ["two words.wav", "@attack", -1], "attack: got -1, expected 0 to 30"),
         ("/link", [2], "link: got 2, expected 0 or 1"),
-        ("/meter", [], "arguments: got 0, expected 0 or 1"),
         ("/meter", [2], "meter: got 2, expected 0 or 1"),
         ("/meter", [1, 0], "port: got 0"),
         ("/play", ["two words.wav", "@speed", 1], "attribute: got @speed"),
         ("/volume", [1.5], "volume: got 1.5, expected 0 to 1"),
-        ("/volume", [], "volume: got 0 values, expected 0 to 1"),
+        ("/volume", [0.5, 1], "volume: got 2 values, expected 0 to 1"),
         ("/volume", [float("nan")], "volume: got nan"),
         ("/tempo", [0], "tempo: got 0, expected 20 to 999"),
-        ("/device/set", [], "device: got nothing"),
     ],
 )
 def test_what_cannot_be_is_told(live, address, arguments, sentence):
@@ -161,6 +177,82 @@ def test_without_a_device_clips_are_made_and_a_new_one_is_played_on(live):
         with pytest.raises(ClipsonicError, match="device: the default output cannot be opened"):
             client.ask("/play", "two words.wav", reply="/done")
         assert "/clip" in [m.address for m in client.generate("rain", 0.5)]
+        time.sleep(live_output.RETRY_S)
         devices.append(HandOutput())
         client.ask("/play", "two words.wav", reply="/done")
     assert devices[0].render(4096).any()
+
+
+def until(client, address):
+    """The next message of an address."""
+    while (message := client.receive(10)).address != address:
+        pass
+    return message.arguments
+
+
+def test_a_device_that_is_lost_while_nothing_is_asked_for_is_told_and_its_loop_goes_on(live, output):
+    running, devices = live
+    with running.client() as client, running.client() as follower:
+        follower.ask("/notify", 1, reply="/done")
+        client.ask("/play", "two words.wav", "@loop", 1, reply="/done")
+        output.render(480)
+        devices.pop().is_alive = False
+        for each in (client, follower):
+            told = until(each, "/fail")
+            assert told[:2] == ("/play", "device_unavailable") and "cannot be opened" in told[2]
+            assert until(each, "/device") == ("by hand", 2, 48000, 0)
+        devices.append(HandOutput("another"))
+        for each in (client, follower):
+            assert until(each, "/device") == ("another", 2, 48000, 1)
+        assert devices[0].render(20000)[-1, 0] == 0.5
+        follower.ask("/notify", 0, reply="/done")
+        client.ask("/stop", reply="/done")
+
+
+def test_a_thousand_plays_without_a_device_keep_nobody_waiting(live, output):
+    running, devices = live
+    lost = devices.pop()
+    lost.is_alive = False
+    with running.client() as client, running.client() as other:
+        for _ in range(1000):
+            client.send("/play", "two words.wav")
+        began, volume = time.monotonic(), None
+        while volume is None:
+            with suppress(ClipsonicError, TimeoutError):
+                volume = other.ask("/volume", 1, reply="/done", timeout_s=0.5)
+        assert time.monotonic() - began < 5
+        assert until(client, "/fail")[1] == "device_unavailable"
+    time.sleep(live_output.RETRY_S)
+    lost.is_alive = True
+    devices.append(lost)
+
+
+def test_commands_about_devices_are_few(live, output, monkeypatch):
+    gate = threading.Event()
+    monkeypatch.setattr(player_module, "list_outputs", lambda *, rescan: gate.wait(5) and [])
+    with live[0].client() as client:
+        for _ in range(9):
+            client.send("/device/list")
+        assert until(client, "/fail")[1:3] == ("queue_full", "8 commands about devices wait already; try again later")
+        gate.set()
+        assert [until(client, "/done") for _ in range(8)] == [("/device/list", 0)] * 8
+        assert client.ask("/device/list", reply="/done") == ("/device/list", 0)
+
+
+def test_what_waits_when_the_daemon_ends_is_dropped_and_told(toys, tmp_path):
+    gate, began, output = threading.Event(), threading.Event(), HandOutput()
+    player = player_on([output])
+    write_as_made(tmp_path / "clips", "a.wav", Clip(np.full((480, 1), 0.5, np.float32), 48000))
+    settings = Settings(osc_port=0, folder=tmp_path / "clips", model="toy", device="cpu", threads=1)
+    with ExitStack() as stack:
+        with running_daemon(settings, toys, player) as running:
+            client = stack.enter_context(running.client())
+            player.submit(lambda: began.set() or gate.wait(5))
+            began.wait(5)
+            for _ in range(100):
+                client.send("/play", "a.wav")
+            client.ask("/status", reply="/status.reply")
+            threading.Timer(0.2, gate.set).start()
+        told = [until(client, "/fail") for _ in range(100)]
+    assert {(address, sentence) for address, _, sentence, _ in told} == {("/play", "the daemon is being stopped")}
+    assert output.mixer.n_voices == 0

@@ -60,13 +60,13 @@ class Stage:
             raise QueueFull("full")
         self.jobs.append((peer, request))
 
-    def play(self, cue):
+    def play(self, cue, _peer):
         self.cues.append(cue)
         future = asyncio.get_running_loop().create_future()
         if self.errors:
             future.set_exception(self.errors.pop(0))
         else:
-            future.set_result(None)
+            future.set_result(True)
         return future
 
     def fire(self, *arguments, peer=None):
