@@ -111,6 +111,10 @@ class BadFile(ClipsonicError):
     code = "bad_file"
 
 
+class NoRecipe(BadFile):
+    """A file of sound that this program has not made, or that another one saved anew."""
+
+
 class UnknownClip(ClipsonicError):
     """The library knows no such clip, or its file is no longer in the sample folder."""
 
@@ -171,7 +175,11 @@ class BadSettings(ClipsonicError):
 
 def short_repr(value: object) -> str:
     """Return the repr of a value for a sentence, at most 60 characters of it, so that replies stay small."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):
+        # A whole number of thousands of digits, or what is nested as deeply.
+        text = f"<{type(value).__name__}>"
     return text if len(text) <= 62 else f"{text[:60]}..."
 
 

@@ -252,7 +252,7 @@ def _http_app(parts: _Parts, dispatcher: Dispatcher, access: AccessPolicy, osc_p
         lengths = parts.generator.card("").lengths
         return {
             LiveRange.LENGTHS: Range(lengths.minimum, lengths.maximum),
-            LiveRange.MODELS: Range(choices=tuple(sorted(parts.bundles.bundles()))),
+            LiveRange.MODELS: Range(choices=tuple(sorted(parts.bundles.known()))),
         }
 
     return HttpApp(OscQuery(TABLE, osc_port, ranges), dispatcher, access, names=[host_name()])

@@ -4,7 +4,6 @@ import hashlib
 import ipaddress
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -12,7 +11,8 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import platformdirs
 
-from plugin_server.errors import BadSettings
+from plugin_server.errors import BadFile, BadSettings, short_repr
+from plugin_server.untrusted_files import read_toml
 
 APP = "clipsonic"
 SHIPPED_BUNDLES = Path(__file__).parent / "bundles"
@@ -115,7 +115,7 @@ def _check_range(name: str, value: float, low: float, high: float) -> None:
 
 def _check_choice(name: str, value: object, allowed: tuple[object, ...]) -> None:
     if value not in allowed:
-        raise BadSettings(f"{name}: got {value!r}, expected one of {', '.join(map(str, allowed))}")
+        raise BadSettings(f"{name}: got {short_repr(value)}, expected one of {', '.join(map(str, allowed))}")
 
 
 def _check_network(name: str, entry: str) -> None:
@@ -123,7 +123,7 @@ def _check_network(name: str, entry: str) -> None:
         ipaddress.IPv4Network(entry, strict=False)
     except ValueError as error:
         expected = "an IPv4 address or network, as 192.168.1.20 or 192.168.1.0/24"
-        raise BadSettings(f"{name}: got {entry!r}, expected {expected}") from error
+        raise BadSettings(f"{name}: got {short_repr(entry)}, expected {expected}") from error
 
 
 def load_settings(flags: Mapping[str, object] | None = None, environ: Mapping[str, str] | None = None) -> Settings:
@@ -135,17 +135,28 @@ def load_settings(flags: Mapping[str, object] | None = None, environ: Mapping[st
             `CLIPSONIC_SETTINGS` may name, the second are the variables `CLIPSONIC_*`.
 
     Raises:
-        BadSettings: A setting is unknown or cannot be understood, which the sentence names, or the file cannot be read.
+        BadSettings: A setting is unknown or cannot be understood, or the file cannot be read. The sentence names the
+            setting, and the file where it stands there.
     """
     environ = os.environ if environ is None else environ
-    path = Path(environ.get("CLIPSONIC_SETTINGS") or default_settings_path())
-    values = _read_file(path)
-    values |= {f.name: environ[_variable(f.name)] for f in fields(Settings) if environ.get(_variable(f.name))}
-    values |= {name: value for name, value in (flags or {}).items() if value is not None}
+    chosen = environ.get("CLIPSONIC_SETTINGS")
+    path = Path(chosen or default_settings_path())
+    in_file = _read_file(path) if chosen or os.path.lexists(path) else {}
+    others: dict[str, object] = {
+        f.name: environ[_variable(f.name)] for f in fields(Settings) if environ.get(_variable(f.name))
+    }
+    others |= {name: value for name, value in (flags or {}).items() if value is not None}
     types = get_type_hints(Settings)
     # Each value is read as its setting is declared.
-    typed: dict[str, Any] = {name: _read_value(types[name], name, value) for name, value in values.items()}
-    return Settings(**typed)
+    typed: dict[str, Any] = {name: _read_value(types[name], name, value) for name, value in others.items()}
+    try:
+        checked: dict[str, Any] = {name: _check_type(types[name], name, value) for name, value in in_file.items()}
+        return Settings(**(checked | typed))
+    except BadSettings as error:
+        name = str(error).partition(":")[0]
+        if name in in_file and name not in others:
+            raise BadSettings(f"{path}: {error}") from error
+        raise
 
 
 def _variable(name: str) -> str:
@@ -153,32 +164,49 @@ def _variable(name: str) -> str:
 
 
 def _read_file(path: Path) -> dict[str, object]:
-    if not path.is_file():
-        return {}
     try:
-        values = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BadSettings(f"{path} cannot be read: {error}") from error
+        values = read_toml(path)
+    except BadFile as error:
+        raise BadSettings(str(error)) from error
     known = [f.name for f in fields(Settings)]
     for name in values:
         if name not in known:
-            raise BadSettings(f"{path}: unknown setting {name!r}; known are {', '.join(known)}")
+            raise BadSettings(f"{path}: unknown setting {short_repr(name)}; known are {', '.join(known)}")
     return values
 
 
+def _kind(declared: Any) -> type:
+    """Return the type of a setting's value where there is one: `Path | None` is a path."""
+    return declared if isinstance(declared, type) else next(iter(get_args(declared)))
+
+
+EXPECTED = {bool: "true or false", int: "a whole number", float: "a number"}
+"""By the types of settings, what a sentence calls their values; all others are text."""
+
+
+def _check_type(declared: Any, name: str, value: object) -> object:
+    """Return a value of the file, which has to be of the type that its setting is declared with. Raises BadSettings."""
+    if get_origin(declared) is tuple:
+        return _read_list(name, value)
+    kind = _kind(declared)
+    allowed = {bool: bool, int: int, float: int | float}.get(kind, str)
+    if not isinstance(value, allowed) or isinstance(value, bool) != (kind is bool):
+        raise BadSettings(f"{name}: got {short_repr(value)}, expected {EXPECTED.get(kind, 'text')}")
+    return kind(value)
+
+
 def _read_value(declared: Any, name: str, value: object) -> object:
-    """Return a value as its setting is declared. Raises BadSettings."""
+    """Return the value of a flag, or the text of a variable, as its setting is declared. Raises BadSettings."""
     if declared is bool:
         return _read_switch(name, value)
     if get_origin(declared) is tuple:
         return _read_list(name, value)
-    # `Path | None` is a path where it is given.
-    kind = declared if isinstance(declared, type) else get_args(declared)[0]
+    kind: Any = _kind(declared)
     try:
         return kind(value)
     except (TypeError, ValueError) as error:
-        expected = {int: "a whole number", float: "a number"}.get(kind, "text")
-        raise BadSettings(f"{name}: got {value!r}, expected {expected}") from error
+        expected = EXPECTED.get(kind, "text")
+        raise BadSettings(f"{name}: got {short_repr(value)}, expected {expected}") from error
 
 
 def _read_switch(name: str, value: object) -> bool:
@@ -186,14 +214,14 @@ def _read_switch(name: str, value: object) -> bool:
     try:
         return switches[str(value).lower()]
     except KeyError as error:
-        raise BadSettings(f"{name}: got {value!r}, expected true or false") from error
+        raise BadSettings(f"{name}: got {short_repr(value)}, expected true or false") from error
 
 
 def _read_list(name: str, value: object) -> tuple[str, ...]:
     """Return the texts of a list, or of one text with commas. Raises BadSettings."""
     parts = value.split(",") if isinstance(value, str) else value
     if not isinstance(parts, list | tuple) or not all(isinstance(part, str) for part in parts):
-        raise BadSettings(f"{name}: got {value!r}, expected a list of texts")
+        raise BadSettings(f"{name}: got {short_repr(value)}, expected a list of texts")
     return tuple(part.strip() for part in parts if part.strip())
 
 

@@ -33,7 +33,9 @@ def toys(tmp_path_factory) -> Path:
 @pytest.fixture(autouse=True)
 def own_settings(monkeypatch, tmp_path):
     """Hide the settings of the person who runs the tests."""
-    monkeypatch.setenv("CLIPSONIC_SETTINGS", str(tmp_path / "no-settings.toml"))
+    path = tmp_path.with_name(f"{tmp_path.name}-settings.toml")
+    path.touch()
+    monkeypatch.setenv("CLIPSONIC_SETTINGS", str(path))
 
 
 @pytest.fixture(scope="module")

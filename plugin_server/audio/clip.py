@@ -57,6 +57,13 @@ class Clip:
         return digest.hexdigest()
 
 
+def finite(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return float samples, as a file of floats has them, without NaN and infinities: silence and full scale."""
+    if not np.isfinite(samples).all():
+        return np.nan_to_num(samples, nan=0.0, posinf=1.0, neginf=-1.0)
+    return samples
+
+
 def to_integers(samples: NDArray[np.floating], bits: int) -> NDArray[np.int32]:
     """Return float samples rounded to integers of `bits` bits.
 

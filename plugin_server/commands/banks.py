@@ -178,14 +178,15 @@ def _slot_row(number: int, slot: Slot, generator: ClipGenerator) -> tuple[str, .
 
 
 def _problems(path: Path, generator: ClipGenerator) -> Iterable[str]:
+    from plugin_server.studio.banks.check import find_problems
     from plugin_server.studio.banks.files import read_bank
     from plugin_server.studio.image_fingerprints import require_images
 
-    try:
-        bank = read_bank(path)
-    except ClipsonicError as error:
-        yield str(error)
+    problems = find_problems(path)
+    yield from problems
+    if problems:
         return
+    bank = read_bank(path)
     for number, slot in enumerate(bank.slots):
         try:
             generator.check(slot.request)

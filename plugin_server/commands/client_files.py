@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from plugin_server.errors import BadFile, FolderNotWritable
+from plugin_server.untrusted_files import open_file, read_json
 
 MANIFEST = ".clipsonic.json"
 """File in the folder of an installed client: the SHA-256 of each file as it was copied."""
@@ -60,8 +61,8 @@ def _check_unchanged(folder: Path) -> None:
 
 def _read_manifest(folder: Path) -> Mapping[str, object]:
     try:
-        content = json.loads((folder / MANIFEST).read_text("utf-8"))
-    except (OSError, ValueError):
+        content = read_json(folder / MANIFEST)
+    except BadFile:
         return {}
     return content if isinstance(content, dict) else {}
 
@@ -70,10 +71,19 @@ def _checksums(folder: Path) -> dict[str, str]:
     """Return the SHA-256 of every file below a folder, by its path from there; links count as files."""
     paths = (path for path in sorted(folder.rglob("*")) if path.is_symlink() or not path.is_dir())
     return {
-        path.relative_to(folder).as_posix(): "" if path.is_symlink() else hashlib.sha256(path.read_bytes()).hexdigest()
+        path.relative_to(folder).as_posix(): "" if path.is_symlink() else _checksum(path)
         for path in paths
         if path != folder / MANIFEST and path.name not in SYSTEM_FILES
     }
+
+
+def _checksum(path: Path) -> str:
+    """Return the SHA-256 of a file, '' where it cannot be read or is none, as no file that was installed here."""
+    try:
+        with open_file(path) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except (BadFile, OSError):
+        return ""
 
 
 def _copy(source: Path, fresh: Path) -> None:

@@ -13,7 +13,8 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from plugin_server.engine.bundles.card import GraphSpec
-from plugin_server.errors import BundleDamaged, Cancelled, EngineFailed
+from plugin_server.errors import BadFile, BundleDamaged, Cancelled, EngineFailed
+from plugin_server.untrusted_files import open_file
 
 log = logging.getLogger(__name__)
 
@@ -143,6 +144,11 @@ def _open(path: Path, options: SessionOptions) -> ort.InferenceSession:
     providers = [options.provider] if options.provider == CPU else [options.provider, CPU]
     if options.provider == CUDA:
         ort.preload_dlls()
+    try:
+        # What is no file would be waited for.
+        open_file(path).close()
+    except BadFile as error:
+        raise BundleDamaged(str(error)) from error
     try:
         return ort.InferenceSession(str(path), settings, providers=providers)
     except Exception as error:  # as above

@@ -161,8 +161,8 @@ def _check_text(row: Attribute, value: object) -> None:
 def _check_number(row: Attribute, value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise BadArgument(f"{row.name}: got {short_repr(value)}, expected a number from {row.range_text}")
-    if not math.isfinite(value) or not _is_within(row, value):
-        raise BadArgument(f"{row.name}: got {value:g}, expected {row.range_text}")
+    if not _is_within(row, value) or not math.isfinite(value):
+        raise BadArgument(f"{row.name}: got {short_number(value)}, expected {row.range_text}")
 
 
 def _check_whole_number(row: Attribute, value: object) -> None:
@@ -170,6 +170,11 @@ def _check_whole_number(row: Attribute, value: object) -> None:
         raise BadArgument(f"{row.name}: got {short_repr(value)}, expected a whole number from {row.range_text}")
     if not _is_within(row, value):
         raise BadArgument(f"{row.name}: got {short_repr(value)}, expected {row.range_text}")
+
+
+def short_number(value: float) -> str:
+    """Return a number for a sentence; whole ones may have any number of digits."""
+    return f"{value:g}" if isinstance(value, float) or abs(value) < 10**15 else "a number of too many digits"
 
 
 def _is_within(row: Attribute, value: float) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from plugin_server.audio.formats.files import read_rate, read_recipe
+from plugin_server.audio.formats.files import read_format, read_recipe
 from plugin_server.engine.messages import GenerationParams
 from plugin_server.errors import BadArgument, BadFile
 from plugin_server.studio.attributes import Effect, Kind
@@ -125,7 +125,7 @@ def _compared_values(recipe: Mapping[str, object]) -> list[object]:
 
 def _has_recipe(path: Path, compared: list[object], sample_rate: int) -> bool:
     try:
-        return _compared_values(read_recipe(path)) == compared and read_rate(path) == sample_rate
+        return _compared_values(read_recipe(path)) == compared and read_format(path).sample_rate == sample_rate
     except BadFile:
         # Taken away or overwritten since it was entered.
         return False

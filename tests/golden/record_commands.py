@@ -34,6 +34,7 @@ def environment(tmp: Path) -> dict[str, str]:
     """Nothing of the person's own settings, folders or programs; the toy is the model, on one thread."""
     write_stand_ins(tmp / "stand-ins")
     (tmp / "home").mkdir()
+    (tmp / "none.toml").touch()
     own = {
         "HOME": tmp / "home",
         "PATH": tmp / "no-programs",

@@ -31,6 +31,7 @@ class Process:
 
 def environment(tmp: Path, **more: str) -> dict[str, str]:
     """Nothing of the person's own settings."""
+    (tmp / "none.toml").touch()
     own = {"CLIPSONIC_SETTINGS": str(tmp / "none.toml"), "CLIPSONIC_INDEX_FOLDER": str(tmp / "library")}
     own["CLIPSONIC_BANK_FOLDER"] = str(tmp / "banks")
     return os.environ | own | {"PYTHONUNBUFFERED": "1"} | more

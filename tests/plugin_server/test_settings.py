@@ -3,8 +3,10 @@ from pathlib import Path
 
 import pytest
 
+from plugin_server import settings
 from plugin_server.errors import BadSettings
 from plugin_server.settings import Settings, default_folder, default_index_folder, load_settings
+from tests.support.odd_files import ODD_KINDS, make_odd, posix
 
 
 def write(tmp_path, text):
@@ -23,7 +25,7 @@ def test_later_sources_win(tmp_path):
 
 
 def test_without_any_source_the_defaults_hold(tmp_path):
-    assert load_settings({}, {"CLIPSONIC_SETTINGS": str(tmp_path / "none")}) == Settings()
+    assert load_settings({}, write(tmp_path, "")) == Settings()
 
 
 @pytest.mark.parametrize(
@@ -76,6 +78,63 @@ def test_every_sample_folder_has_an_index_of_its_own(tmp_path):
 
 
 def test_the_index_lies_in_the_data_folder_unless_told_otherwise(tmp_path):
-    environ = {"CLIPSONIC_SETTINGS": str(tmp_path / "none"), "CLIPSONIC_INDEX_FOLDER": "~/indexes"}
+    environ = write(tmp_path, "") | {"CLIPSONIC_INDEX_FOLDER": "~/indexes"}
     assert load_settings({}, environ).index_path.parent == Path.home() / "indexes"
     assert Settings().index_path.parent == default_index_folder()
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("queue_size = 9.7", "queue_size: got 9.7, expected a whole number"),
+        ("queue_size = true", "queue_size: got True, expected a whole number"),
+        ("latency_ms = true", "latency_ms: got True, expected a number"),
+        ("latency_ms = nan", "cannot be read: it holds nan"),
+        ("lan = 1", "lan: got 1, expected true or false"),
+        ('advertise = "false"', "advertise: got 'false', expected true or false"),
+        ("model = 7", "model: got 7, expected text"),
+        ("folder = 7", "folder: got 7, expected text"),
+        ("midi = true", "midi: got True, expected text"),
+        ("threads = " + "9" * 5000, "cannot be read"),
+        ("threads = " + "9" * 30, "cannot be read: it holds a whole number of more than 18 digits"),
+        ('folder = "a\\u0000b"', "cannot be read: it holds 'a\\x00b', expected text without NUL"),
+        ("folder = " + "[" * 5000, "cannot be read: it is nested too deeply"),
+        ("threads = 999", "threads: got 999, expected 0 to 256"),
+    ],
+)
+def test_a_value_of_another_type_is_refused_with_file_and_key(tmp_path, text, sentence):
+    with pytest.raises(BadSettings) as caught:
+        load_settings({}, write(tmp_path, text))
+    assert str(tmp_path / "settings.toml") in str(caught.value)
+    assert sentence in str(caught.value)
+
+
+def test_a_flag_or_variable_that_is_wrong_is_not_blamed_on_the_file(tmp_path):
+    with pytest.raises(BadSettings, match=r"^threads: got 999"):
+        load_settings({"threads": 999}, write(tmp_path, "threads = 1"))
+    with pytest.raises(BadSettings, match=r"^queue_size: got '9\.7', expected a whole number"):
+        load_settings({}, write(tmp_path, "queue_size = 1") | {"CLIPSONIC_QUEUE_SIZE": "9.7"})
+
+
+def test_a_byte_order_mark_is_passed_over_and_other_encodings_are_named(tmp_path):
+    path = tmp_path / "settings.toml"
+    path.write_bytes(b"\xef\xbb\xbfbits=24\n")
+    assert load_settings({}, {"CLIPSONIC_SETTINGS": str(path)}).bits == 24
+    path.write_bytes("bits = 24\n".encode("utf-16"))
+    with pytest.raises(BadSettings, match="UTF-16"):
+        load_settings({}, {"CLIPSONIC_SETTINGS": str(path)})
+
+
+@posix
+@pytest.mark.parametrize("kind", ODD_KINDS)
+def test_settings_that_are_no_file_are_refused(tmp_path, kind):
+    make_odd(tmp_path / "odd.toml", kind)
+    with pytest.raises(BadSettings, match=r"odd\.toml cannot be read"):
+        load_settings({}, {"CLIPSONIC_SETTINGS": str(tmp_path / "odd.toml")})
+
+
+def test_a_settings_file_that_was_named_has_to_be_there(tmp_path, monkeypatch):
+    with pytest.raises(BadSettings, match=r"none\.toml cannot be read: No such file"):
+        load_settings({}, {"CLIPSONIC_SETTINGS": str(tmp_path / "none.toml")})
+    monkeypatch.setattr(settings, "default_settings_path", lambda: tmp_path / "none.toml")
+    assert load_settings({}, {}) == Settings()

@@ -10,8 +10,8 @@ from plugin_server.audio.formats.metadata import ClipMetadata
 
 
 def sound(seed: int) -> Clip:
-    """A clip of 100 samples; another seed, another sound."""
-    return Clip.mono(np.random.default_rng(seed).uniform(-0.5, 0.5, 100), 48000)
+    """A clip of half a second; another seed, another sound."""
+    return Clip.mono(np.random.default_rng(seed).uniform(-0.5, 0.5, 4000), 8000)
 
 
 def write_made(folder: Path, name: str, prompt: str = "sea waves", seed: int = 1, **more: object) -> Path:

@@ -2,17 +2,19 @@
 
 import os
 import struct
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
 from plugin_server.audio.clip import Clip
-from plugin_server.audio.formats.libsndfile import encode_samples, read_rate, read_samples
+from plugin_server.audio.formats.libsndfile import encode_samples, read_format, read_samples
 from plugin_server.audio.formats.metadata import MIDDLE_C, ClipMetadata
-from plugin_server.audio.formats.recipes import encode_recipe, parse_recipe
+from plugin_server.audio.formats.recipes import encode_recipe, parse_recipe, read_recipe_here
+from plugin_server.audio.formats.sample_format import MAX_CHUNKS
 from plugin_server.errors import BadFile
+from plugin_server.untrusted_files import open_file
 
-__all__ = ["encode", "read_clip", "read_rate", "read_recipe"]
+__all__ = ["encode", "read_clip", "read_format", "read_recipe"]
 
 SIGNATURE = b"clps"
 """Marks the application's own chunk, which holds the recipe."""
@@ -40,10 +42,10 @@ def encode(clip: Clip, metadata: ClipMetadata, recipe: Mapping[str, object] | No
 def read_recipe(path: Path) -> dict[str, object]:
     """Read the recipe of a clip without its samples. Raises BadFile when the file holds none."""
     try:
-        with open(path, "rb") as file:
-            for _, content in _walk(path, file, {b"APPL"}):
-                if content[:4] == SIGNATURE:
-                    return parse_recipe(path, content[4:])
+        with open_file(path) as file:
+            for name, length in _walk(path, file):
+                if name == b"APPL" and length >= len(SIGNATURE) and file.read(len(SIGNATURE)) == SIGNATURE:
+                    return read_recipe_here(path, file, length - len(SIGNATURE))
     except OSError as error:
         raise BadFile(f"{path} cannot be read: {error.strerror or error}") from error
     return parse_recipe(path, None)
@@ -72,18 +74,20 @@ def _chunk(name: bytes, content: bytes) -> bytes:
     return name + struct.pack(">I", len(content)) + content + b"\0" * (len(content) % 2)
 
 
-def _walk(path: Path, file: BinaryIO, names: Collection[bytes]) -> Iterator[tuple[bytes, bytes]]:
-    """Yield name and content of the chunks of these names; the others are passed over unread. Raises BadFile."""
-    size = os.fstat(file.fileno()).st_size
-    head = file.read(12)
-    if len(head) < 12 or head[:4] != b"FORM" or head[8:] not in (b"AIFF", b"AIFC"):
+def _walk(path: Path, file: BinaryIO) -> Iterator[tuple[bytes, int]]:
+    """Yield name and length of each chunk, at whose content the file stands then. Raises BadFile."""
+    size, start = os.fstat(file.fileno()).st_size, 12
+    head = file.read(start)
+    if len(head) < start or head[:4] != b"FORM" or head[8:] not in (b"AIFF", b"AIFC"):
         raise BadFile(f"{path}: not an AIFF file")
-    while size - file.tell() >= 8:
+    for _ in range(MAX_CHUNKS):
+        if size - start < 8:
+            return
+        file.seek(start)
         name, length = struct.unpack(">4sI", file.read(8))
-        if length > size - file.tell():
-            raise BadFile(f"{path}: cut off: its chunk {name!r} has {size - file.tell()} of {length} bytes")
-        if name in names:
-            yield name, file.read(length)
-            file.seek(length % 2, os.SEEK_CUR)
-        else:
-            file.seek(length + length % 2, os.SEEK_CUR)
+        start += 8
+        if length > size - start:
+            raise BadFile(f"{path}: cut off: its chunk {name!r} has {size - start} of {length} bytes")
+        yield name, length
+        start += length + length % 2
+    raise BadFile(f"{path}: has more than {MAX_CHUNKS} chunks")

@@ -10,7 +10,9 @@ from typing import Protocol
 from plugin_server.audio.clip import Clip
 from plugin_server.audio.formats import aiff, flac, wav
 from plugin_server.audio.formats.metadata import ClipMetadata
+from plugin_server.audio.formats.sample_format import SampleFormat
 from plugin_server.errors import BadFile, FolderNotWritable
+from plugin_server.untrusted_files import open_file
 
 
 class AudioFormat(Protocol):
@@ -24,8 +26,8 @@ class AudioFormat(Protocol):
         """Read a clip's samples and sample rate."""
         ...
 
-    def read_rate(self, path: Path) -> int:
-        """Read the sample rate in Hertz."""
+    def read_format(self, path: Path) -> SampleFormat:
+        """Read what the header says of the samples."""
         ...
 
     def read_recipe(self, path: Path) -> dict[str, object]:
@@ -66,9 +68,9 @@ def read_clip(path: Path) -> Clip:
     return _format_of(path).read_clip(path)
 
 
-def read_rate(path: Path) -> int:
-    """Read the sample rate in Hertz without the samples. Raises BadFile."""
-    return _format_of(path).read_rate(path)
+def read_format(path: Path) -> SampleFormat:
+    """Read what the header says of the samples, without them. Raises BadFile."""
+    return _format_of(path).read_format(path)
 
 
 def read_recipe(path: Path) -> dict[str, object]:
@@ -78,14 +80,11 @@ def read_recipe(path: Path) -> dict[str, object]:
 
 def _format_of(path: Path) -> AudioFormat:
     """Return the format by a file's first bytes, not its name; WAV, whose reader refuses it, for any other file."""
-    try:
-        with open(path, "rb") as file:
+    with open_file(path) as file:
+        try:
             return _BY_MAGIC.get(file.read(4), wav)
-    except OSError as error:
-        raise BadFile(f"{path} cannot be read: {error.strerror or error}") from error
-    except ValueError as error:
-        # Python refuses a path with a NUL in it before the system sees it.
-        raise BadFile(f"{str(path)!r} cannot be read: {error}") from error
+        except OSError as error:
+            raise BadFile(f"{path} cannot be read: {error.strerror or error}") from error
 
 
 def write_whole(path: Path, content: bytes, name_file: Callable[[Path, Path], None]) -> None:

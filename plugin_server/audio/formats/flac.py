@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import BinaryIO
 
 from plugin_server.audio.clip import Clip
-from plugin_server.audio.formats.libsndfile import encode_samples, read_rate, read_samples
+from plugin_server.audio.formats.libsndfile import encode_samples, read_format, read_samples
 from plugin_server.audio.formats.metadata import ClipMetadata, short_key
 from plugin_server.audio.formats.recipes import encode_recipe, parse_recipe
+from plugin_server.audio.formats.sample_format import MAX_CHUNKS
 from plugin_server.errors import BadFile
+from plugin_server.untrusted_files import open_file
 
-__all__ = ["encode", "read_clip", "read_comments", "read_rate", "read_recipe"]
+__all__ = ["encode", "read_clip", "read_comments", "read_format", "read_recipe"]
 
 RECIPE = "CLIPSONIC_RECIPE"
 """Name of the comment that holds the recipe."""
@@ -22,6 +24,8 @@ LAST = 0x80
 """Flag of the last metadata block, in its type byte."""
 MAX_BLOCK = 2**24 - 1
 """Bytes of a metadata block."""
+MAX_COMMENTS = 10_000
+"""Comments of a file that are read."""
 
 read_clip = read_samples
 
@@ -57,10 +61,10 @@ def comments(metadata: ClipMetadata, n_frames: int) -> dict[str, str]:
 def read_comments(path: Path) -> dict[str, str]:
     """Read the Vorbis comments by their upper-case names, without the samples. Raises BadFile."""
     try:
-        with open(path, "rb") as file:
-            for kind, content in _walk(path, file):
+        with open_file(path) as file:
+            for kind, length in _walk(path, file):
                 if kind == VORBIS_COMMENT:
-                    return _parse_comment(path, content)
+                    return _parse_comment(path, file.read(length))
     except OSError as error:
         raise BadFile(f"{path} cannot be read: {error.strerror or error}") from error
     return {}
@@ -95,19 +99,23 @@ def _vorbis_comment(vendor: str, fields: Mapping[str, str]) -> bytes:
     return first + struct.pack("<I", len(others)) + b"".join(others)
 
 
-def _walk(path: Path, file: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """Yield type and content of the metadata blocks. Raises BadFile."""
-    size = os.fstat(file.fileno()).st_size
-    if file.read(4) != b"fLaC":
+def _walk(path: Path, file: BinaryIO) -> Iterator[tuple[int, int]]:
+    """Yield type and length of each metadata block, at whose content the file stands then. Raises BadFile."""
+    size, start = os.fstat(file.fileno()).st_size, 4
+    if file.read(start) != b"fLaC":
         raise BadFile(f"{path}: not a FLAC file")
-    head = 0
-    while not head & LAST:
-        start = file.read(4)
-        length = int.from_bytes(start[1:], "big")
-        if len(start) < 4 or length > size - file.tell():
+    for _ in range(MAX_CHUNKS):
+        file.seek(start)
+        head = file.read(4)
+        start += 4
+        length = int.from_bytes(head[1:], "big")
+        if len(head) < 4 or length > size - start:
             raise BadFile(f"{path}: cut off within its metadata")
-        head = start[0]
-        yield head & ~LAST, file.read(length)
+        yield head[0] & ~LAST, length
+        if head[0] & LAST:
+            return
+        start += length
+    raise BadFile(f"{path}: has more than {MAX_CHUNKS} blocks of metadata")
 
 
 def _parse_comment(path: Path, content: bytes) -> dict[str, str]:
@@ -115,6 +123,8 @@ def _parse_comment(path: Path, content: bytes) -> dict[str, str]:
         offset = 4 + struct.unpack_from("<I", content)[0]
         (count,) = struct.unpack_from("<I", content, offset)
         offset += 4
+        if count > MAX_COMMENTS:
+            raise BadFile(f"{path}: has {count} comments, expected at most {MAX_COMMENTS}")
         fields = {}
         for _ in range(count):
             (length,) = struct.unpack_from("<I", content, offset)

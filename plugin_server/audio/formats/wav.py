@@ -2,7 +2,8 @@
 
 import os
 import struct
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -10,11 +11,13 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from plugin_server.audio.clip import Clip, to_integers
+from plugin_server.audio.clip import Clip, finite, to_integers
 from plugin_server.audio.formats.metadata import ClipMetadata
-from plugin_server.audio.formats.recipes import encode_recipe, parse_recipe
+from plugin_server.audio.formats.recipes import encode_recipe, parse_recipe, read_recipe_here
+from plugin_server.audio.formats.sample_format import MAX_CHUNKS, SampleFormat
 from plugin_server.audio.formats.wav_chunks import chunk, host_chunks
 from plugin_server.errors import BadFile
+from plugin_server.untrusted_files import open_file
 
 RECIPE_CHUNK = b"clps"
 """Our own chunk: UTF-8 JSON of what made the clip. Other programs pass over chunks they do not know."""
@@ -22,6 +25,8 @@ INFO_CHUNKS = {"title": b"INAM", "artist": b"IART", "comment": b"ICMT", "softwar
 """Names of the metadata's texts in LIST/INFO."""
 PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
 """Codes of `fmt ` for what the samples are."""
+FORMAT_BYTES = 40
+"""Bytes of the longest `fmt ` that is looked at."""
 
 
 def encode(clip: Clip, metadata: ClipMetadata, recipe: Mapping[str, object] | None, bits: int) -> bytes:
@@ -71,13 +76,38 @@ def read_clip(path: Path) -> Clip:
 
     Full scale is at -1 and 1; floats may lie outside. Raises BadFile naming the path.
     """
-    chunks = dict(_read_chunks(path, {b"fmt ", b"data"}, last=b"data"))
-    if len(chunks) < 2:
-        raise BadFile(f"{path}: a WAV file without {'samples' if b'fmt ' in chunks else 'format'}")
-    fmt = _parse_format(path, chunks[b"fmt "])
-    samples = _decode_samples(path, fmt, chunks[b"data"])
+    with _reading(path) as file:
+        fmt, length = _find_samples(path, file)
+        _sample_format(fmt, length, path).check_size(path)
+        samples = _decode_samples(path, fmt, file.read(length))
     n_frames = len(samples) // fmt.n_channels
     return Clip(samples[: n_frames * fmt.n_channels].reshape(n_frames, fmt.n_channels), fmt.sample_rate)
+
+
+def read_format(path: Path) -> SampleFormat:
+    """Read what the header says of the samples, without them. Raises BadFile."""
+    with _reading(path) as file:
+        return _sample_format(*_find_samples(path, file), path)
+
+
+def _sample_format(fmt: _WavFormat, length: int, path: Path) -> SampleFormat:
+    """Return the format of samples of `length` bytes. Raises BadFile where no clip can have it."""
+    frame = fmt.n_channels * (fmt.bits // 8)
+    n_frames = length // frame if frame else 0
+    return SampleFormat(n_frames, fmt.n_channels, fmt.sample_rate, fmt.bits if fmt.coding == PCM else 0).checked(path)
+
+
+def _find_samples(path: Path, file: BinaryIO) -> tuple[_WavFormat, int]:
+    """Return the format and the number of the samples' bytes, at which the file stands then. Raises BadFile."""
+    fmt = None
+    for name, length in _walk(path, file):
+        if name == b"fmt ":
+            fmt = _parse_format(path, file.read(min(length, FORMAT_BYTES)))
+        elif name == b"data":
+            if fmt is None:
+                break
+            return fmt, length
+    raise BadFile(f"{path}: a WAV file without {'samples' if fmt else 'format'}")
 
 
 def _parse_format(path: Path, content: bytes) -> _WavFormat:
@@ -86,8 +116,6 @@ def _parse_format(path: Path, content: bytes) -> _WavFormat:
     coding, n_channels, sample_rate, _, _, bits = struct.unpack("<HHIIHH", content[:16])
     if coding == EXTENSIBLE and len(content) >= 26:
         coding = struct.unpack("<H", content[24:26])[0]
-    if not 1 <= n_channels <= 64 or sample_rate == 0:
-        raise BadFile(f"{path}: {n_channels} channels at {sample_rate} Hz cannot be read")
     return _WavFormat(coding, n_channels, sample_rate, bits)
 
 
@@ -96,61 +124,54 @@ def _decode_samples(path: Path, fmt: _WavFormat, data: bytes) -> NDArray[np.floa
     width = fmt.bits // 8
     complete = data[: len(data) // max(1, width) * width]
     if (fmt.coding, fmt.bits) == (FLOAT, 32):
-        return np.frombuffer(complete, "<f4").astype(np.float32)
+        return finite(np.frombuffer(complete, "<f4").astype(np.float32))
     if fmt.coding != PCM or fmt.bits not in (16, 24, 32):
         expected = "PCM of 16, 24 or 32 bits, or 32-bit float"
         raise BadFile(f"{path}: encoding {fmt.coding} with {fmt.bits} bits cannot be read; expected {expected}")
     raw = np.frombuffer(complete, np.uint8).reshape(-1, width)
     padded = np.zeros((len(raw), 4), np.uint8)
     padded[:, 4 - width :] = raw
-    return (padded.view("<i4")[:, 0] * 2.0**-31).astype(np.float32)
-
-
-def read_rate(path: Path) -> int:
-    """Read the sample rate in Hertz without the samples. Raises BadFile."""
-    for _, content in _read_chunks(path, {b"fmt "}, last=b"fmt "):
-        return _parse_format(path, content).sample_rate
-    raise BadFile(f"{path}: a WAV file without format")
+    samples = padded.view("<i4")[:, 0].astype(np.float32)
+    # By a power of two, which rounds nothing.
+    samples *= np.float32(2.0**-31)
+    return samples
 
 
 def read_recipe(path: Path) -> dict[str, object]:
     """Read the recipe of a clip without its samples. Raises BadFile when the file holds none."""
-    for _, content in _read_chunks(path, {RECIPE_CHUNK}, last=RECIPE_CHUNK):
-        return parse_recipe(path, content)
+    with _reading(path) as file:
+        for name, length in _walk(path, file):
+            if name == RECIPE_CHUNK:
+                return read_recipe_here(path, file, length)
     return parse_recipe(path, None)
 
 
-def _read_chunks(path: Path, names: Collection[bytes], last: bytes) -> list[tuple[bytes, bytes]]:
-    """Read the chunks of these names in the file's order, up to the one named `last`; others are passed over unread.
-
-    Raises BadFile when the file cannot be opened, is not a WAV file or ends inside a chunk.
-    """
-    try:
-        with open(path, "rb") as file:
-            return list(_walk(path, file, names, last))
-    except OSError as error:
-        raise BadFile(f"{path} cannot be read: {error.strerror or error}") from error
-    except ValueError as error:
-        # Python refuses a path with a NUL in it before the system sees it.
-        raise BadFile(f"{str(path)!r} cannot be read: {error}") from error
+@contextmanager
+def _reading(path: Path) -> Iterator[BinaryIO]:
+    with open_file(path) as file:
+        try:
+            yield file
+        except OSError as error:
+            raise BadFile(f"{path} cannot be read: {error.strerror or error}") from error
 
 
-def _walk(path: Path, file: BinaryIO, names: Collection[bytes], last: bytes) -> Iterator[tuple[bytes, bytes]]:
+def _walk(path: Path, file: BinaryIO) -> Iterator[tuple[bytes, int]]:
+    """Yield name and length of each chunk, at whose content the file stands then. Raises BadFile."""
     size = os.fstat(file.fileno()).st_size
     head = file.read(12)
     if len(head) < 12 or head[:4] != b"RIFF" or head[8:] != b"WAVE":
         raise BadFile(f"{path}: not a WAV file")
     declared = 8 + int.from_bytes(head[4:8], "little")
     # Programs that write to a pipe leave 0 or 2 ** 32 - 1 here; behind a true end lies what other programs added.
-    end = declared if 12 <= declared <= size else size
-    while end - file.tell() >= 8:
-        name, length = struct.unpack("<4sI", file.read(8))
-        if length > size - file.tell():
-            raise BadFile(f"{path}: cut off: its chunk {name!r} has {size - file.tell()} of {length} bytes")
-        if name not in names:
-            file.seek(length + length % 2, os.SEEK_CUR)
-            continue
-        yield name, file.read(length)
-        if name == last:
+    end, start = declared if 12 <= declared <= size else size, 12
+    for _ in range(MAX_CHUNKS):
+        if end - start < 8:
             return
-        file.seek(length % 2, os.SEEK_CUR)
+        file.seek(start)
+        name, length = struct.unpack("<4sI", file.read(8))
+        start += 8
+        if length > size - start:
+            raise BadFile(f"{path}: cut off: its chunk {name!r} has {size - start} of {length} bytes")
+        yield name, length
+        start += length + length % 2
+    raise BadFile(f"{path}: has more than {MAX_CHUNKS} chunks")

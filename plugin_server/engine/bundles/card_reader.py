@@ -1,6 +1,5 @@
 """Read a bundle's card from its file, and check everything that it says."""
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,21 +28,30 @@ from plugin_server.engine.bundles.card import (
     optional_keys,
     stored_names,
 )
-from plugin_server.errors import BundleDamaged, short_repr
+from plugin_server.engine.bundles.card_types import check_types
+from plugin_server.errors import BadFile, BundleDamaged, short_repr
+from plugin_server.untrusted_files import read_json
 
 Part = TypeVar("Part")
+
+MAX_FILE_NAME = 200
+"""Characters of the name of a bundle's file."""
+MAX_CARD_BYTES = 2**20
+"""Bytes of a card that is read: the largest of ours has some 60 thousand."""
 
 
 def read_card(folder: Path) -> Card:
     """Return the card in `folder`. Raises BundleDamaged naming the file and the key that is wrong."""
     path = folder / CARD_NAME
     try:
-        return parse_card(json.loads(path.read_text("utf-8")))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise BundleDamaged(f"{path} cannot be read: {error}") from error
+        values: Any = read_json(path, MAX_CARD_BYTES)
+    except BadFile as error:
+        raise BundleDamaged(str(error)) from error
+    try:
+        return parse_card(values)
     except KeyError as error:
         raise BundleDamaged(f"{path} lacks {error}") from error
-    except (TypeError, ValueError, AttributeError) as error:
+    except (TypeError, ValueError, AttributeError, OverflowError) as error:
         raise BundleDamaged(f"{path} is not a card: {error}") from error
 
 
@@ -57,11 +65,11 @@ def parse_card(values: Mapping[str, Any]) -> Card:
     if values["format"] != FORMAT:
         raise ValueError(f"format {values['format']!r}; this version reads format {FORMAT}")
     parts = dict(values)
-    parts["embedding"] = _part(Embedding, _object(values, "embedding"))
-    parts["mel"] = MelSettings(**_object(values, "mel"))
+    parts["embedding"] = _part(Embedding, _object(values, "embedding"), "embedding.")
+    parts["mel"] = _part(MelSettings, _object(values, "mel"), "mel.")
     parts["sampling"] = _sampling(_object(values, "sampling"))
-    parts["lengths"] = _part(Lengths, _object(values, "lengths"))
-    parts["known"] = _part(LabelAnchorSpec, _object(values, "known")) if values.get("known") else None
+    parts["lengths"] = _part(Lengths, _object(values, "lengths"), "lengths.")
+    parts["known"] = _part(LabelAnchorSpec, _object(values, "known"), "known.") if values.get("known") else None
     parts["picture"] = _image(_object(values, "picture")) if values.get("picture") else None
     parts["priors"] = {name: _prior(spec) for name, spec in values.get("priors", {}).items()}
     parts["graphs"] = {name: _graph(spec) for name, spec in _object(values, "graphs").items()}
@@ -80,7 +88,7 @@ def _object(values: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     return value
 
 
-def _part(part: type[Part], values: Mapping[str, Any]) -> Part:
+def _part(part: type[Part], values: Mapping[str, Any], where: str = "") -> Part:
     """Return a part of the card, a dataclass, from its JSON object.
 
     Raises KeyError for a key that is missing, TypeError for one that the part does not have.
@@ -92,29 +100,37 @@ def _part(part: type[Part], values: Mapping[str, Any]) -> Part:
     missing = names.keys() - values.keys() - optional_keys(part)
     if missing:
         raise KeyError(min(missing))
-    return part(**{names[key]: value for key, value in values.items()})
+    read = part(**{names[key]: value for key, value in values.items()})
+    check_types(read, stored_names(part), where)
+    return read
 
 
 def _sampling(values: Mapping[str, Any]) -> Sampling:
     stored = values.get("parametrisation", "clean")
     _check_word("sampling.parametrisation", stored, tuple(STORED_PREDICTION_TYPES))
-    return _part(Sampling, {**values, "parametrisation": STORED_PREDICTION_TYPES[stored]})
+    return _part(Sampling, {**values, "parametrisation": STORED_PREDICTION_TYPES[stored]}, "sampling.")
 
 
 def _image(values: Mapping[str, Any]) -> ImageSpec:
-    return _part(ImageSpec, {**values, "mean": tuple(values["mean"]), "std": tuple(values["std"])})
+    return _part(ImageSpec, {**values, "mean": tuple(values["mean"]), "std": tuple(values["std"])}, "picture.")
 
 
 def _prior(values: Mapping[str, Any]) -> PriorSpec:
-    return _part(PriorSpec, {**values, "mean": tuple(values.get("mean", ())), "std": tuple(values.get("std", ()))})
+    parts = {"mean": tuple(values.get("mean", ())), "std": tuple(values.get("std", ()))}
+    return _part(PriorSpec, {**values, **parts}, "priors.")
 
 
 def _graph(values: Mapping[str, Any]) -> GraphSpec:
     inputs, outputs = (
-        tuple(TensorSpec(t["name"], t["type"], tuple(t["shape"])) for t in values[side])
+        tuple(
+            _part(TensorSpec, {"name": tensor["name"], "type": tensor["type"], "shape": tuple(tensor["shape"])})
+            for tensor in values[side]
+        )
         for side in ("inputs", "outputs")
     )
-    return GraphSpec(values["file"], inputs, outputs, values.get("parity"))
+    return _part(
+        GraphSpec, {"file": values["file"], "inputs": inputs, "outputs": outputs, "parity": values.get("parity")}
+    )
 
 
 def _check(card: Card) -> None:
@@ -132,6 +148,16 @@ def check_name(name: object) -> None:
         raise ValueError(f"name is {short_repr(name)}, expected at most 64 letters, digits and . _ -")
 
 
+def is_plain_name(name: str) -> bool:
+    """Return whether a file of a bundle may have this name: no path on any system, nothing that steers a terminal."""
+    return (
+        0 < len(name) <= MAX_FILE_NAME
+        and name.isprintable()
+        and not set(name) & set('/\\:*?"<>|')
+        and name.strip(". ") != ""
+    )
+
+
 def _check_numbers(card: Card) -> None:
     for name, numbers in (("mel_mean", card.mel_mean), ("mel_std", card.mel_std)):
         if len(numbers) != card.mel.n_mels:
@@ -142,6 +168,13 @@ def _check_numbers(card: Card) -> None:
     # A prompt needs its two end marks and a word between them.
     _check_whole("context_length", card.context_length, 3, 65_536)
     _check_whole("embedding.size", card.embedding.size, 1, 65_536)
+    mel = card.mel
+    _check_whole("mel.sample_rate", mel.sample_rate, 1000, 768_000)
+    _check_whole("mel.n_fft", mel.n_fft, 2, 65_536)
+    _check_whole("mel.hop", mel.hop, 1, mel.n_fft)
+    _check_whole("mel.n_mels", mel.n_mels, 1, 4096)
+    if not 0 <= mel.f_min_hz < mel.f_max_hz <= mel.sample_rate:
+        raise ValueError(f"mel.f_min_hz is {mel.f_min_hz:g} and mel.f_max_hz {mel.f_max_hz:g}, expected them in order")
     lengths = card.lengths
     if not 0 < lengths.minimum <= lengths.default <= lengths.maximum <= 3600:
         words = ", ".join(f"{key}={getattr(lengths, name)!r}" for name, key in stored_names(Lengths).items())
@@ -222,5 +255,5 @@ def _check_files(card: Card) -> None:
         raise ValueError(f"known: far is {far} and near {near}, expected far below near")
     # A card must not lead out of its folder.
     for name in card.files:
-        if Path(name).name != name or name == CARD_NAME:
-            raise ValueError(f"files names {name!r}, expected a file beside the card")
+        if not is_plain_name(name) or name == CARD_NAME:
+            raise ValueError(f"files names {short_repr(name)}, expected a file beside the card")

@@ -2,20 +2,25 @@
 
 import hashlib
 import logging
+import threading
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from plugin_server.engine.bundles.card import CARD_NAME, Card
 from plugin_server.engine.bundles.card_reader import read_card
-from plugin_server.errors import BundleDamaged, UnknownModel, short_repr
+from plugin_server.errors import BadFile, BundleDamaged, UnknownModel, short_repr
+from plugin_server.untrusted_files import open_file
 
 log = logging.getLogger(__name__)
 
 
-FileStamp = tuple[int, int]
-"""What changes when a file does: time in nanoseconds, size in bytes."""
-MISSING_FILE: FileStamp = (0, 0)
+FileStamp = tuple[int, int, int]
+"""What changes when a file does, or who may read it: two times in nanoseconds, size in bytes."""
+MISSING_FILE: FileStamp = (0, 0, 0)
+KNOWN_S = 1.0
+"""Seconds after which the folders are looked at again for who must not wait for that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +52,10 @@ class BundleRegistry:
         """Search `folders` in this order: of two bundles with one name, that in the earlier folder counts."""
         self.folders = tuple(folders)
         self._cache: dict[Path, tuple[FileStamp, Bundle]] = {}
-        self._damaged: dict[Path, FileStamp] = {}
+        self._damaged: dict[Path, tuple[FileStamp, BundleDamaged]] = {}
+        self._known: dict[str, Bundle] = {}
+        self._known_at = -KNOWN_S
+        self._refreshing = threading.Lock()
 
     def bundles(self) -> dict[str, Bundle]:
         """Return name to bundle; the first of two with one name wins, and a damaged one is left out with a warning."""
@@ -56,7 +64,23 @@ class BundleRegistry:
             bundle = self._open_or_warn(folder)
             if bundle:
                 found.setdefault(bundle.card.name, bundle)
+        self._known, self._known_at = found, time.monotonic()
         return found
+
+    def known(self) -> dict[str, Bundle]:
+        """Return what `bundles` returned last, at once, and have it look again when that was a while ago.
+
+        For the event loop, which must not list folders or read cards.
+        """
+        if time.monotonic() - self._known_at > KNOWN_S and self._refreshing.acquire(blocking=False):
+            threading.Thread(target=self._refresh, name="bundles", daemon=True).start()
+        return self._known
+
+    def _refresh(self) -> None:
+        try:
+            self.bundles()
+        finally:
+            self._refreshing.release()
 
     def find(self, name: str) -> Bundle:
         """Return the bundle called `name`.
@@ -98,18 +122,23 @@ class BundleRegistry:
         stamp = _file_stamp(folder / CARD_NAME)
         cached = self._cache.get(folder)
         if cached is None or cached[0] != stamp:
-            cached = self._cache[folder] = stamp, open_bundle(folder)
+            damaged = self._damaged.get(folder)
+            if damaged and damaged[0] == stamp:
+                raise BundleDamaged(str(damaged[1]))
+            try:
+                cached = self._cache[folder] = stamp, open_bundle(folder)
+            except BundleDamaged as error:
+                self._damaged[folder] = stamp, error
+                raise
         return cached[1]
 
     def _open_or_warn(self, folder: Path) -> Bundle | None:
-        stamp = _file_stamp(folder / CARD_NAME)
-        if self._damaged.get(folder) == stamp:
-            return None
+        is_new = folder not in self._damaged or self._damaged[folder][0] != _file_stamp(folder / CARD_NAME)
         try:
             return self._open(folder)
         except BundleDamaged as error:
-            log.warning("%s", error)
-            self._damaged[folder] = stamp
+            if is_new:
+                log.warning("%s", error)
             return None
 
 
@@ -126,7 +155,7 @@ def _file_stamp(path: Path) -> FileStamp:
         status = path.stat()
     except OSError:
         return MISSING_FILE
-    return status.st_mtime_ns, status.st_size
+    return status.st_mtime_ns, status.st_ctime_ns, status.st_size
 
 
 def verify_bundle(bundle: Bundle) -> None:
@@ -135,13 +164,16 @@ def verify_bundle(bundle: Bundle) -> None:
         path = bundle.folder / name
         try:
             found = file_sha256(path)
-        except OSError as error:
-            raise BundleDamaged(f"{path} cannot be read: {error.strerror}") from error
+        except BadFile as error:
+            raise BundleDamaged(str(error)) from error
         if found != digest:
             raise BundleDamaged(f"{path} has sha256 {found[:12]}..., the card says {digest[:12]}...; install it again")
 
 
 def file_sha256(path: Path) -> str:
-    """Return the checksum of a file's bytes as hexadecimal digits."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """Return the checksum of a file's bytes as hexadecimal digits. Raises BadFile that names it."""
+    with open_file(path) as file:
+        try:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise BadFile(f"{path} cannot be read: {error.strerror}") from error

@@ -4,6 +4,7 @@ import gzip
 import html
 import re
 import unicodedata
+import zlib
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
@@ -11,10 +12,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from plugin_server.errors import BundleDamaged
+from plugin_server.errors import BadFile, BundleDamaged
+from plugin_server.untrusted_files import open_file
 
 START, END = "<start_of_text>", "<end_of_text>"
 N_MERGES = 49152 - 256 - 2
+MAX_MERGES_BYTES = 2**23
+"""Bytes of the list that are unpacked; it has three million."""
 
 # CLIP asks the regex package for letters and for single numbers by Unicode category. Here numbers of every kind
 # stand between spaces already, so that a word character which is no digit and no underscore is a letter.
@@ -86,8 +90,11 @@ def _byte_characters() -> dict[int, str]:
 
 def _read_merges(path: Path) -> list[tuple[str, str]]:
     try:
-        lines = gzip.decompress(path.read_bytes()).decode("utf-8").split("\n")
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+        with open_file(path) as packed, gzip.open(packed) as unpacked:
+            lines = unpacked.read(MAX_MERGES_BYTES).decode("utf-8").split("\n")
+    except BadFile as error:
+        raise BundleDamaged(str(error)) from error
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
         raise BundleDamaged(f"{path} cannot be read: {error}") from error
     merges = [line.split() for line in lines[1 : N_MERGES + 1]]
     if len(merges) != N_MERGES or any(len(pair) != 2 for pair in merges):

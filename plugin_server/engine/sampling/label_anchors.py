@@ -8,7 +8,11 @@ from numpy.typing import NDArray
 
 from plugin_server.engine.bundles.card import LabelAnchorSpec
 from plugin_server.engine.sampling.band_statistics import BandStatistics, BandStatisticsDistribution
-from plugin_server.errors import BundleDamaged
+from plugin_server.errors import BadFile, BundleDamaged
+from plugin_server.untrusted_files import open_file
+
+MAX_BYTES = 2**28
+"""Bytes of the file with the labels and their embeddings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +30,13 @@ class LabelAnchors:
     def read(cls, path: Path, spec: LabelAnchorSpec, size: int) -> "LabelAnchors":
         """Read an .npz of `names`, `anchors` and perhaps `colours` with `colour_axes`. Raises BundleDamaged."""
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            with open_file(path, MAX_BYTES) as file, np.load(file, allow_pickle=False) as arrays:
                 names, anchors = arrays["names"], arrays["anchors"].astype(np.float32)
                 parts = [arrays[n].astype(np.float32) for n in ("colours", "colour_axes") if "colours" in arrays]
-        except (OSError, ValueError, KeyError) as error:
+        except BadFile as error:
+            raise BundleDamaged(str(error)) from error
+        # An archive of arrays that strangers wrote: zipfile, zlib and NumPy have errors of their own.
+        except Exception as error:
             raise BundleDamaged(f"{path} cannot be read: {error}") from error
         if anchors.shape != (len(names), size) or not len(names):
             raise BundleDamaged(f"{path}: anchors are {anchors.shape}, expected ({len(names)}, {size})")

@@ -56,7 +56,7 @@ class DaemonStatus:
             len(running),
             len(active) - len(running),
             self.generator.n_clips,
-            len(self.bundles.bundles()),
+            len(self.bundles.known()),
             float(100 * bool(running)),
             float(100 * bool(running)),
             float(self.sample_rate),

@@ -1,6 +1,7 @@
 """The addresses below `/model/`: list, load and unload bundles."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Iterable, Sequence
 
 from plugin_server.engine.bundles.registry import BundleRegistry
 from plugin_server.engine.interface import Engine
@@ -42,8 +43,8 @@ class ModelCommands:
         """Return the handlers by address."""
         return {"/model/list": self._list, "/model/load": self._load, "/model/unload": self._unload}
 
-    def _list(self, _peer: Peer, _arguments: Sequence[Atom]) -> Answer:
-        bundles, loaded = self._bundles.bundles(), self._engine.loaded
+    async def _list(self, _peer: Peer, _arguments: Sequence[Atom]) -> Iterable[Reply]:
+        bundles, loaded = await asyncio.to_thread(self._bundles.bundles), self._engine.loaded
         replies: list[Reply] = []
         for name, bundle in sorted(bundles.items()):
             card = bundle.card
@@ -51,10 +52,10 @@ class ModelCommands:
             replies.append(("/model", name, card.family, card.verb, card.version, card.embedding.name, is_loaded))
         return [*replies, ("/done", "/model/list", len(bundles))]
 
-    def _load(self, peer: Peer, arguments: Sequence[Atom]) -> Answer:
+    async def _load(self, peer: Peer, arguments: Sequence[Atom]) -> Iterable[Reply]:
         name = _read_name(arguments)
         # As with clips: a model that is not there is refused at once.
-        self._generator.card(name)
+        await asyncio.to_thread(self._generator.card, name)
         self._events.submit(peer, LoadModel(name))
         return ()
 

@@ -2,7 +2,6 @@
 
 import os
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,8 +14,11 @@ from plugin_server.audio.names import safe_stem
 from plugin_server.errors import BadArgument, BadFile, FolderNotWritable, UnknownBank, short_repr
 from plugin_server.studio.requests import ATTRIBUTES, SEED_LIMIT, Generate
 from plugin_server.studio.words import normal_words
+from plugin_server.untrusted_files import read_toml
 
 MAX_SLOTS = 128
+MAX_BANK_BYTES = 2**21
+"""Bytes of a bank's file: 128 slots with the longest prompts have half of it."""
 FIRST_NOTE = 36
 """MIDI note of slot 0: the lowest pad of most pad controllers."""
 DEFAULT_COLOUR = "#5f6f7f"
@@ -95,7 +97,8 @@ class BankRegistry:
         """Return the file of each bank, by its file's name without the ending, sorted."""
         found: dict[str, Path] = {}
         for folder in reversed(self._folders):
-            found |= {normal_words(path.stem): path for path in folder.glob("*.toml")}
+            # A name of bytes that are no text cannot be sent to anyone.
+            found |= {normal_words(path.stem): path for path in folder.glob("*.toml") if is_text(path.name)}
         return dict(sorted(found.items()))
 
     def find(self, name: str) -> Bank:
@@ -124,20 +127,31 @@ class BankRegistry:
 
 def read_bank(path: Path) -> Bank:
     """Return the bank in a file. Raises BadFile that names the file, the slot and the key."""
+    values = read_values(path)
     try:
-        values = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BadFile(f"{path} cannot be read: {error}") from error
-    try:
-        return _parse_bank(path, values)
+        return parse_bank(path, values)
     except BadArgument as error:
         raise BadFile(f"{path}: {error}") from error
+
+
+def read_values(path: Path) -> Mapping[str, Any]:
+    """Return what a bank's file holds, of any type. Raises BadFile that names the file."""
+    return read_toml(path, MAX_BANK_BYTES)
 
 
 def bank_text(bank: Bank, folder: Path) -> str:
     """Return a bank as TOML, which `read_bank` reads as the same bank in a file of this folder, an absolute path."""
     slots = [_slot_values(folder, number, slot) for number, slot in enumerate(bank.slots)]
     return tomli_w.dumps({"name": bank.name, "description": bank.description, "slots": slots})
+
+
+def is_text(name: str) -> bool:
+    """Return whether a file's name can be written as UTF-8."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def check_name(name: str) -> str:
@@ -147,7 +161,8 @@ def check_name(name: str) -> str:
     return name
 
 
-def _parse_bank(path: Path, values: Mapping[str, object]) -> Bank:
+def parse_bank(path: Path, values: Mapping[str, object]) -> Bank:
+    """Return the bank that the file `path` of these values is. Raises BadArgument that names the slot and the key."""
     stem = normal_words(path.stem)
     _check_keys("key", values, BANK_KEYS)
     name, defaults, rows = values.get("name", stem), values.get("defaults", {}), values.get("slots", [])

@@ -26,7 +26,7 @@ from plugin_server.studio.library.records import (
     record_of,
     upsert,
 )
-from plugin_server.studio.library.scan import Scan, ScanResult
+from plugin_server.studio.library.scan import ForeignFiles, Scan, ScanResult
 from plugin_server.studio.library.tags_and_terms import check_tags, edit_tags, search_terms
 from plugin_server.studio.library.undo import ClipChange, UndoHistory, UndoStep
 from plugin_server.studio.library.undo_files import MoveToTrash, UndoFiles, move_to_trash
@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+CLOSE_S = 5.0
+"""Seconds that a scan may last after the library was closed."""
 PERHAPS_NOT_NORMAL = (
     "prompt GLOB '*[^-a-zA-Z0-9,.;:!?()&/+ ]*' OR prompt GLOB '*  *' OR prompt GLOB ' *' OR prompt GLOB '* '"
 )
@@ -61,6 +63,7 @@ class Library:
         self._move_to_trash = move_to_trash
         self._history = UndoHistory(folder, self._undo_files, move_to_trash)
         self._scanning = threading.Lock()
+        self._foreign = ForeignFiles()
         self._stopped = threading.Event()
 
     def add(self, path: Path, request: str) -> None:
@@ -195,7 +198,7 @@ class Library:
     def scan(self) -> ScanResult:
         """Compare the index with the folder: enter what is new, find what was moved, mark what is missing."""
         with self._scanning:
-            result = Scan(self._index, self.folder, self._stopped.is_set).run()
+            result = Scan(self._index, self.folder, self._stopped.is_set, self._foreign).run()
             self._index.is_new = False
             query = "SELECT kept FROM clips WHERE kept != ''"
             tokens = self._index.read(lambda connection: {row["kept"] for row in connection.execute(query)})
@@ -211,9 +214,10 @@ class Library:
         self._stopped.set()
 
     def close(self) -> None:
-        """Close the index, once a scan has ended."""
+        """Close the index, once a scan has ended; one that hangs on a dead disk is waited for no longer than 5 s."""
         self._stopped.set()
-        with self._scanning:
+        if self._scanning.acquire(timeout=CLOSE_S):
+            self._scanning.release()
             self._index.close()
 
     def _open(self) -> None:

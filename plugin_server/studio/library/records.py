@@ -1,16 +1,23 @@
 """The library's records of clips: from a clip's own file into a row of the index, and from a row to callers."""
 
+import re
 import sqlite3
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import astuple, dataclass
 from enum import StrEnum
 from pathlib import Path, PurePath
 
-from plugin_server.audio.formats.files import SUFFIXES, read_clip, read_recipe
-from plugin_server.errors import BadFile
+from plugin_server.audio.formats.files import SUFFIXES, read_clip, read_format, read_recipe
+from plugin_server.errors import BadFile, short_repr
 from plugin_server.studio.words import normal_words
 
+MAX_TEXT, MAX_MODEL = 4096, 200
+"""Characters of texts in a recipe."""
+MAX_IMAGES = 64
+MAX_SECONDS = 100_000
+SAME_LENGTH_S = 0.002
+"""Lengths that differ by less are the same, since files have whole samples."""
 FILE_COLUMNS = ("id", "path", "name", "size", "mtime_ns", "made", "seconds", "take", "seed", "model", "prompt")
 """Columns of `clips` that hold a `ClipFile`, in the order of its fields."""
 
@@ -98,20 +105,22 @@ def read_clip_file(folder: Path, relative_path: str) -> ClipFile:
     try:
         status = path.stat()
         return ClipFile(
-            id=_text(recipe.get("id") or read_clip(path).fingerprint()),
+            id=_id(recipe.get("id") or read_clip(path).fingerprint()),
             relative_path=relative_path,
             name=name_of(relative_path),
             size=status.st_size,
             mtime_ns=status.st_mtime_ns,
             created_at=status.st_mtime,
-            seconds=_number(recipe["seconds"]),
+            seconds=_seconds(recipe["seconds"], read_format(path).seconds),
             take=_whole(recipe.get("take", 1)),
             seed=_whole(recipe["seed"]),
-            model=_text(recipe["model"]),
+            model=_text(recipe["model"], MAX_MODEL),
             prompt=prompt_of(recipe),
         )
-    except (KeyError, TypeError, ValueError) as error:
-        raise BadFile(f"{path}: its recipe cannot be used: {error!r}") from error
+    except KeyError as error:
+        raise BadFile(f"{path}: its recipe cannot be used: it lacks {error}") from error
+    except (TypeError, ValueError, OverflowError) as error:
+        raise BadFile(f"{path}: its recipe cannot be used: {error}") from error
     except OSError as error:
         raise BadFile(f"{path} cannot be read: {error.strerror}") from error
 
@@ -126,8 +135,8 @@ def prompt_of(recipe: Mapping[str, object]) -> str:
     images = recipe.get("images")
     if recipe["prompt"] or not images:
         return normal_prompt(_text(recipe["prompt"]))
-    if not isinstance(images, Iterable):
-        raise TypeError(f"got {images!r}, expected paths of pictures")
+    if not isinstance(images, list) or len(images) > MAX_IMAGES:
+        raise TypeError(f"got {short_repr(images)}, expected paths of pictures")
     return normal_prompt(", ".join(PurePath(_text(image)).stem for image in images))
 
 
@@ -169,20 +178,27 @@ def set_path(connection: sqlite3.Connection, number: int, folder: Path, path: st
     )
 
 
-def _text(value: object) -> str:
-    if not isinstance(value, str) or not value:
-        raise TypeError(f"got {value!r}, expected text")
+def _text(value: object, longest: int = MAX_TEXT) -> str:
+    if not isinstance(value, str) or not 0 < len(value) <= longest:
+        raise TypeError(f"got {short_repr(value)}, expected text of at most {longest} characters")
     # What cannot be written to the index as UTF-8 must not cost the scan of a folder.
     return value.encode("utf-8", "replace").decode()
 
 
-def _number(value: object) -> float:
-    if not isinstance(value, str | int | float):
-        raise TypeError(f"got {value!r}, expected a number")
-    return float(value)
+def _id(value: object) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[\w.-]{1,64}", value) or value != value.lower():
+        raise TypeError(f"id: got {short_repr(value)}, expected hexadecimal digits")
+    return value
+
+
+def _seconds(value: object, length_s: float) -> float:
+    """Return the length in seconds that a recipe names where the file has it, else the file's own."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MAX_SECONDS:
+        raise TypeError(f"seconds: got {short_repr(value)}, expected 0 to {MAX_SECONDS}")
+    return float(value) if abs(value - length_s) < SAME_LENGTH_S else length_s
 
 
 def _whole(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**63:
-        raise TypeError(f"got {value!r}, expected a whole number")
+        raise TypeError(f"got {short_repr(value)}, expected a whole number")
     return value

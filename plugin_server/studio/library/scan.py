@@ -1,7 +1,9 @@
 """The comparison of index and sample folder: finds clips that came, moved or went without the daemon's doing."""
 
+import logging
 import os
 import sqlite3
+import stat
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -12,12 +14,20 @@ from pathlib import Path
 from typing import TypeVar
 
 from plugin_server.audio.formats.files import SUFFIXES
-from plugin_server.errors import BadFile
+from plugin_server.errors import NoRecipe, short_repr
 from plugin_server.studio.library.database import LibraryDatabase
 from plugin_server.studio.library.records import ClipFile, ClipState, read_clip_file, set_path, upsert
 
+log = logging.getLogger(__name__)
+
 T = TypeVar("T")
 
+MAX_TOLD = 20
+"""Files that the log names because they cannot be read."""
+MAX_FOLDERS = 64
+"""Folders within each other that are looked into."""
+OF_ONE_ROW = (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.InterfaceError, sqlite3.ProgrammingError)
+"""SQLite's errors that are a row's fault, not the index's."""
 BATCH = 200
 """Clips written in one transaction: some 10 ms in which others wait."""
 RANKS = {ClipState.PRESENT: 0, ClipState.MISSING: 1, ClipState.DELETED: 2}
@@ -46,14 +56,42 @@ class _IndexedClip:
     state: ClipState
 
 
+class ForeignFiles:
+    """The files of a sample folder that are none of our clips, so that each is read, or told of, once."""
+
+    def __init__(self) -> None:
+        self._without_recipe: dict[str, tuple[int, int]] = {}
+        self._told: dict[str, tuple[int, int]] = {}
+
+    def is_known(self, path: str, stamp: tuple[int, int]) -> bool:
+        """Return whether the file had no recipe, and was not written to since."""
+        return self._without_recipe.get(path) == stamp
+
+    def add(self, path: str, stamp: tuple[int, int]) -> None:
+        """Remember a file without a recipe."""
+        self._without_recipe[path] = stamp
+
+    def tell(self, path: str, stamp: tuple[int, int], error: Exception) -> None:
+        """Log why a file cannot be read, which may have changed by the next scan."""
+        if self._told.get(path) != stamp and len(self._told) <= MAX_TOLD:
+            self._told[path] = stamp
+            if len(self._told) > MAX_TOLD:
+                log.warning("more files of the sample folder cannot be read as clips; they are passed over")
+            else:
+                log.warning("a file is passed over: %s", error)
+
+
 class Scan:
     """One comparison of the index with the folder.
 
     Others may use the index meanwhile: nothing is written that was not looked at again just then.
     """
 
-    def __init__(self, index: LibraryDatabase, folder: Path, is_stopped: Callable[[], bool]) -> None:
-        self._index, self._folder, self._is_stopped = index, folder, is_stopped
+    def __init__(
+        self, index: LibraryDatabase, folder: Path, is_stopped: Callable[[], bool], foreign: ForeignFiles
+    ) -> None:
+        """`foreign` are those that earlier scans have found, and get those of this one."""
+        self._index, self._folder, self._is_stopped, self._foreign = index, folder, is_stopped, foreign
         self._unmatched: dict[int, _IndexedClip] = {}
         self._candidates: dict[str, list[_IndexedClip]] = defaultdict(list)
         """Unmatched clips by id, in the order in which they are offered a file."""
@@ -109,13 +147,20 @@ class Scan:
     def _read(self, paths: Iterable[str], stamps: dict[str, tuple[int, int]]) -> list[ClipFile]:
         files = []
         for path in paths:
+            if self._foreign.is_known(path, stamps[path]):
+                continue
             try:
                 files.append(read_clip_file(self._folder, path))
-            except BadFile:
+                continue
+            except NoRecipe:
                 # Another program's file; or ours, saved anew without its recipe by one that edits in place.
-                if path in self._by_path:
-                    self._unmatched.pop(self._by_path[path].number, None)
-                    self._index.write(partial(_set_stamp, path=path, stamp=stamps[path]))
+                self._foreign.add(path, stamps[path])
+            # Of any kind: what a stranger has put into one file must not cost the others.
+            except Exception as error:
+                self._foreign.tell(path, stamps[path], error)
+            if path in self._by_path:
+                self._unmatched.pop(self._by_path[path].number, None)
+                self._index.write(partial(_set_stamp, path=path, stamp=stamps[path]))
         return files
 
     def _write(self, batch: list[T], match: Callable[[sqlite3.Connection, T], bool]) -> list[T]:
@@ -127,9 +172,24 @@ class Scan:
 
         def work(connection: sqlite3.Connection) -> list[T]:
             self._new, self._moved, self._missing = counts
-            return [item for item in batch if not match(connection, item)]
+            return [item for item in batch if not self._match_one(connection, item, match)]
 
         return self._index.write(work)
+
+    def _match_one(
+        self, connection: sqlite3.Connection, item: T, match: Callable[[sqlite3.Connection, T], bool]
+    ) -> bool:
+        """Match one item of a batch; one that cannot be written is left out, and undoes none of the others."""
+        connection.execute("SAVEPOINT item")
+        try:
+            is_matched = match(connection, item)
+        except (OSError, ValueError, TypeError, OverflowError, *OF_ONE_ROW) as error:
+            connection.execute("ROLLBACK TO item")
+            connection.execute("RELEASE item")
+            log.warning("%s was not entered into the library: %s", short_repr(item), error)
+            return True
+        connection.execute("RELEASE item")
+        return is_matched
 
     def _match_by_path(self, connection: sqlite3.Connection, file: ClipFile) -> bool:
         clip = self._by_path.get(file.relative_path)
@@ -181,17 +241,32 @@ def _set_stamp(connection: sqlite3.Connection, path: str, stamp: tuple[int, int]
 
 def _walk(folder: Path) -> Iterator[tuple[str, tuple[int, int]]]:
     """Yield path below the folder and (size, mtime_ns) of every file that may be a clip, but hidden ones."""
-    for root, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        below = Path(root).relative_to(folder).as_posix()
-        prefix = "" if below == "." else f"{below}/"
-        for name in names:
-            if name.lower().endswith(SUFFIXES) and not name.startswith("."):
-                # A name of bytes that are no text cannot be sent to anyone.
-                with suppress(OSError, UnicodeEncodeError):
+    waiting = [(folder, "", 0)]
+    while waiting:
+        place, prefix, depth = waiting.pop()
+        for entry in _entries(place):
+            name = entry.name
+            # A file that went meanwhile; a name of bytes that are no text cannot be sent to anyone.
+            with suppress(OSError, UnicodeEncodeError):
+                if name.startswith("."):
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    if depth < MAX_FOLDERS:
+                        waiting.append((Path(entry.path), f"{prefix}{name}/", depth + 1))
+                elif name.lower().endswith(SUFFIXES):
                     f"{prefix}{name}".encode()
-                    found = Path(root, name).stat()
-                    yield f"{prefix}{name}", (found.st_size, found.st_mtime_ns)
+                    found = entry.stat()
+                    if stat.S_ISREG(found.st_mode):
+                        yield f"{prefix}{name}", (found.st_size, found.st_mtime_ns)
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    """Return what lies in a folder; nothing where it cannot be read, as none of it can."""
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except OSError:
+        return []
 
 
 def _batches(items: Iterable[T]) -> Iterator[list[T]]:

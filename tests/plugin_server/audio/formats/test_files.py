@@ -12,7 +12,7 @@ import soundfile
 from wavinfo import WavInfoReader
 
 from plugin_server.audio.clip import Clip
-from plugin_server.audio.formats.files import read_clip, read_rate, read_recipe, write_clip
+from plugin_server.audio.formats.files import read_clip, read_format, read_recipe, write_clip
 from plugin_server.audio.formats.flac import read_comments
 from plugin_server.audio.formats.metadata import ClipMetadata
 from plugin_server.errors import BadFile, ClipsonicError
@@ -62,7 +62,7 @@ def test_samples_recipe_and_rate_come_back_and_are_the_same_in_each(files, clip,
     found = read_clip(files[suffix])
     assert np.array_equal(found.samples, read_clip(files["wav"]).samples)
     assert np.abs(found.samples - clip.samples).max() <= 2**-23
-    assert read_rate(files[suffix]) == found.sample_rate == RATE
+    assert read_format(files[suffix]).sample_rate == found.sample_rate == RATE
     assert read_recipe(files[suffix]) == RECIPE
     info = soundfile.info(files[suffix])
     assert (info.subtype, info.frames, info.channels) == ("PCM_24", N_FRAMES, 2)
@@ -161,7 +161,7 @@ def test_no_damage_raises_anything_unforeseen(tmp_path, clip, suffix):
             for _ in range(3):
                 damaged[rng.integers(len(damaged))] = rng.integers(256)
         path.write_bytes(damaged)
-        for read in (read_clip, read_rate, read_recipe):
+        for read in (read_clip, read_format, read_recipe):
             try:
                 read(path)
             except ClipsonicError as error:
@@ -232,7 +232,7 @@ def test_what_is_wrong_with_a_file_is_one_sentence_with_its_path(tmp_path, suffi
         read_recipe(path)
 
 
-@pytest.mark.parametrize("read", [read_clip, read_rate, read_recipe])
+@pytest.mark.parametrize("read", [read_clip, read_format, read_recipe])
 @pytest.mark.parametrize("name", ["none.wav", "none.flac", "nul\0.wav"])
 def test_a_file_that_is_not_there_is_named(tmp_path, read, name):
     with pytest.raises(BadFile, match="cannot be read"):

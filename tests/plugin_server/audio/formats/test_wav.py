@@ -10,7 +10,7 @@ import soundfile
 
 from plugin_server.audio.clip import Clip
 from plugin_server.audio.formats import files
-from plugin_server.audio.formats.files import read_clip, read_rate, read_recipe, write_clip
+from plugin_server.audio.formats.files import read_clip, read_format, read_recipe, write_clip
 from plugin_server.audio.formats.metadata import ClipMetadata
 from plugin_server.errors import BadFile, ClipsonicError, FolderNotWritable
 
@@ -136,7 +136,7 @@ def test_no_damage_raises_anything_unforeseen(tmp_path, clip):
             for _ in range(3):
                 damaged[rng.integers(len(damaged))] = rng.integers(256)
         path.write_bytes(damaged)
-        for read in (read_clip, read_rate, read_recipe):
+        for read in (read_clip, read_format, read_recipe):
             try:
                 read(path)
             except ClipsonicError:

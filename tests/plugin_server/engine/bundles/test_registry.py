@@ -1,6 +1,7 @@
 import json
 import logging
 import shutil
+import threading
 
 import pytest
 
@@ -12,6 +13,7 @@ from plugin_server.engine.families import clipsonic
 from plugin_server.engine.sampling.solvers import SOLVERS
 from plugin_server.errors import BundleDamaged, UnknownModel
 from plugin_server.settings import SHIPPED_BUNDLES
+from tests.support.odd_files import ODD_KINDS, make_odd, posix
 from tests.support.toys import PICTURE, PRIOR, write_toy
 
 
@@ -312,3 +314,105 @@ def test_finding_a_bundle_reads_its_card_once_and_a_damaged_one_every_time(toy, 
     assert registry.find("toy").card.version == "0.0.22"
     edit(toy.parent / "bad", format=1)
     assert registry.find("bad").card.name == "bad"
+
+
+@posix
+@pytest.mark.parametrize("kind", ODD_KINDS)
+def test_a_card_that_is_no_file_costs_no_other_bundle(toy, kind, caplog):
+    make_odd(toy.parent / "bad" / CARD_NAME, kind)
+    registry = BundleRegistry((toy.parent,))
+    assert list(registry.bundles()) == ["toy"]
+    if kind not in ("circle", "nowhere"):
+        assert "cannot be read" in caplog.text
+        with pytest.raises(BundleDamaged, match="cannot be read"):
+            registry.find("bad")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"[" * 100_000, "nested too deeply"),
+        (b"9" * 400, "more than 18 digits"),
+        (b'{"format": NaN}', "NaN"),
+        (b"[]", r"is not a card: got \[\]"),
+        (b" " * 2**20 + b"{}", "expected at most 1048576"),
+        (b"\xff\xfe{\0}\0", "UTF-16"),
+    ],
+)
+def test_a_card_that_would_harm_costs_no_other_bundle(toy, content, reason, caplog):
+    bad = write_toy(toy.parent, "bad")
+    (bad / CARD_NAME).write_bytes(content)
+    registry = BundleRegistry((toy.parent,))
+    for _ in range(2):
+        assert list(registry.bundles()) == ["toy"]
+        with pytest.raises(BundleDamaged, match=reason):
+            registry.find("bad")
+    assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"version": {}},
+        {"licence": 7},
+        {"description": ["x"]},
+        {"description": "x" * 20_000},
+        {"family": 3},
+        {"mel_mean": "a" * 8},
+        {"mel_mean": [None] * 8},
+        {"mel_std": [True] * 8},
+        {"mel_std": [10**15] * 7 + [-1]},
+        {"mel": {"sample_rate": 0}},
+        {"mel": {"sample_rate": 44100, "hop": 0}},
+        {"mel": {"n_fft": 10**12}},
+        {"mel": {"colour": 3}},
+        {"embedding": {"name": 3, "size": 6}},
+        {"sampling": {"guidance": "3"}},
+        {"lengths": {"least": "a"}},
+        {"files": [["a", "b"]]},
+        {"files": {"a": 3}},
+        {"graphs": {"x": 3}},
+        {"graphs": {"x": {"file": "x", "inputs": [3], "outputs": []}}},
+        {"priors": [3]},
+        {"known": 3},
+        {"picture": 3},
+        {"conditions": [[]]},
+        {"via": []},
+        {"format": True, "name": []},
+    ],
+    ids=str,
+)
+def test_a_card_of_wrong_types_is_damaged_and_nothing_else(toy, changes):
+    edit(toy, **changes)
+    with pytest.raises(BundleDamaged, match=r"card\.json"):
+        read_card(toy)
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", "a\\b", "a\x1b[31m", "a\nb", "C:x", "", ".", "x" * 300])
+def test_a_card_names_plain_files_only(toy, name):
+    values = json.loads((toy / CARD_NAME).read_text())
+    edit(toy, files=values["files"] | {name: "0" * 64})
+    with pytest.raises(BundleDamaged, match="expected a file beside the card"):
+        read_card(toy)
+
+
+def test_what_is_known_is_returned_at_once_and_looked_at_again_soon(toy, monkeypatch):
+    registry = BundleRegistry((toy.parent,))
+    assert list(registry.bundles()) == ["toy"]
+    write_toy(toy.parent, "other")
+    monkeypatch.setattr(bundles, "KNOWN_S", 0.0)
+    looked = threading.Event()
+    look = registry.bundles
+    monkeypatch.setattr(registry, "bundles", lambda: (look(), looked.set()))
+    assert list(registry.known()) == ["toy"]
+    assert looked.wait(10)
+    assert sorted(registry.known()) == ["other", "toy"]
+
+
+@posix
+def test_a_file_that_is_no_file_fails_verification(toy):
+    bundle = BundleRegistry((toy.parent,)).find("toy")
+    (toy / "vocoder.onnx").unlink()
+    make_odd(toy / "vocoder.onnx", "pipe")
+    with pytest.raises(BundleDamaged, match="it is a pipe"):
+        verify_bundle(bundle)

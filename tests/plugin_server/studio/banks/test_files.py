@@ -1,3 +1,4 @@
+import os
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from plugin_server.settings import SHIPPED_BUNDLES, Settings
 from plugin_server.studio.banks.files import BankRegistry, bank_text, read_bank
 from plugin_server.studio.requests import Generate
 from presets.build.drawings.__main__ import PICTURES
+from tests.support.odd_files import ODD_KINDS, make_odd, posix
 
 BANK = """
 name = "mine"
@@ -133,7 +135,7 @@ def test_a_picture_that_is_not_there_does_not_cost_the_other_slots(path):
     with pytest.raises(BadFile, match="slot 2: image: got 3, expected a file's name"):
         read_bank(path)
     path.write_text(BANK + '[[slots]]\nimage = "a\\u0000b.png"\n')
-    with pytest.raises(BadFile, match=r"slot 2: image: got .*, expected an absolute path"):
+    with pytest.raises(BadFile, match="expected text without NUL"):
         read_bank(path)
 
 
@@ -277,3 +279,48 @@ def test_a_slot_gets_another_request_and_keeps_its_appearance(path):
 def test_a_request_that_no_slot_can_have_is_refused(path, number, request_, sentence):
     with pytest.raises(BadArgument, match=sentence):
         read_bank(path).with_request(number, request_)
+
+
+@posix
+@pytest.mark.parametrize("kind", ODD_KINDS)
+def test_a_bank_that_is_no_file_is_refused(path, kind):
+    make_odd(path.with_name("odd.toml"), kind)
+    registry = BankRegistry([path.parent])
+    with pytest.raises((BadFile, UnknownBank), match="odd"):
+        registry.find("odd")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"a=" + b"[" * 5000,
+        b"a." * 50_000 + b"a = 1",
+        b"[[slots]]\nprompt = 'x'\nseconds = " + b"9" * 400,
+        b"[[slots]]\nprompt = 'x'\nseconds = " + b"9" * 15,
+        b"[[slots]]\nprompt = 'x'\nseconds = nan",
+        b"[[slots]]\nprompt = 'x'\nnote = 1e300",
+        b"[[slots]]\nprompt = 'x'\ntags = [1979-05-27]",
+        b"[[slots]]\nprompt = 1979-05-27T07:32:00Z",
+        b"[[slots]]\nprompt = 'x'\nimage = [[['y']]]",
+        b"[[slots]]\nprompt = 'x'\nimage = '" + b"y" * 10_000 + b"'",
+        b"[[slots]]\nprompt = 'x'\nname = {a = 1}",
+        b"[[slots]]\nprompt = '" + b"x" * 3_000_000 + b"'",
+        "[[slots]]\nprompt = 'x'".encode("utf-16"),
+    ],
+    ids=range(13),
+)
+def test_a_bank_that_would_harm_is_refused(path, content):
+    path.write_bytes(content)
+    with pytest.raises(BadFile, match=r"mine\.toml"):
+        read_bank(path)
+
+
+def test_a_bank_may_begin_with_a_byte_order_mark(path):
+    path.write_bytes(b"\xef\xbb\xbf" + BANK.encode())
+    assert len(read_bank(path).slots) == 2
+
+
+@posix
+def test_a_bank_whose_name_is_no_text_is_not_listed(path):
+    os.link(path, path.with_name(os.fsdecode(b"\xff.toml")))
+    assert list(BankRegistry([path.parent]).paths()) == ["mine"]

@@ -1,15 +1,23 @@
+import json
 import os
+import struct
 import subprocess
 import sys
 import threading
+import time
+from dataclasses import replace
 
 import pytest
 
-from plugin_server.audio.formats.files import write_clip
+from plugin_server.audio.formats.files import SUFFIXES, write_clip
 from plugin_server.errors import LibraryFailed, UnknownClip
+from plugin_server.studio.library import library as module
+from plugin_server.studio.library import scan
 from plugin_server.studio.library.library import Library
-from plugin_server.studio.library.scan import BATCH, ScanResult
+from plugin_server.studio.library.records import read_clip_file
+from plugin_server.studio.library.scan import BATCH, MAX_TOLD, ScanResult
 from tests.plugin_server.studio.library.conftest import names
+from tests.support.odd_files import ODD_KINDS, make_odd, posix
 from tests.support.recipes import sound, write_made
 
 
@@ -274,3 +282,117 @@ def wait_for_thread(name: str) -> None:
         if thread.name == name:
             thread.join(timeout=30)
             assert not thread.is_alive()
+
+
+def write_recipe(path, recipe: bytes, data: bytes = bytes(300)):
+    """Write a WAV file with a recipe of any bytes."""
+    chunks = [(b"fmt ", struct.pack("<HHIIHH", 1, 1, 8000, 24000, 3, 24)), (b"clps", recipe), (b"data", data)]
+    body = b"WAVE" + b"".join(name + struct.pack("<I", len(one)) + one + b"\0" * (len(one) % 2) for name, one in chunks)
+    path.write_bytes(b"RIFF" + struct.pack("<I", len(body)) + body)
+
+
+GOOD = {"prompt": "good", "seconds": 0.0125, "seed": 1, "model": "m", "checksum": "c", "take": 1, "id": "abc"}
+EVIL = {
+    "seconds_nan": GOOD | {"seconds": float("nan")},
+    "seconds_inf": GOOD | {"seconds": float("inf")},
+    "seconds_huge": GOOD | {"seconds": 10**400},
+    "seconds_minus": GOOD | {"seconds": -1},
+    "seconds_text": GOOD | {"seconds": "1"},
+    "seconds_true": GOOD | {"seconds": True},
+    "seed_huge": GOOD | {"seed": 10**30},
+    "take_nested": GOOD | {"take": [[[]]]},
+    "prompt_long": GOOD | {"prompt": "x" * 100_000},
+    "model_long": GOOD | {"model": "x" * 100_000},
+    "id_path": GOOD | {"id": "../../x"},
+    "id_long": GOOD | {"id": "a" * 10_000},
+    "id_list": GOOD | {"id": ["a"]},
+    "nul": GOOD | {"prompt": "a\0b"},
+    "images": GOOD | {"prompt": "", "images": [[]] * 3},
+    "images_many": GOOD | {"prompt": "", "images": ["/x.png"] * 10_000},
+    "list": [GOOD],
+}
+
+
+def test_what_a_file_claims_never_costs_the_others(shelf, caplog):
+    for i in range(3):
+        write_made(shelf.folder, f"good{i}.wav", seed=i)
+    for name, recipe in EVIL.items():
+        write_recipe(shelf.folder / f"{name}.wav", json.dumps(recipe).encode())
+    write_recipe(shelf.folder / "deep.wav", b"[" * 100_000)
+    write_recipe(shelf.folder / "digits.wav", b'{"seconds": ' + b"9" * 5000 + b"}")
+    write_recipe(shelf.folder / "utf16.wav", json.dumps(GOOD).encode("utf-16"))
+    for i in range(3):
+        (shelf.folder / f"cut{i}.wav").write_bytes(b"RIFF")
+    library = shelf.open()
+    assert library.scan() == ScanResult(3, 0, 0)
+    assert sorted(names(library.newest(50))) == ["good0.wav", "good1.wav", "good2.wav"]
+    lines = [record.message for record in caplog.records if "passed over" in record.message]
+    assert len(lines) == MAX_TOLD + 1
+    caplog.clear()
+    write_made(shelf.folder, "good3.wav", seed=3)
+    assert library.scan() == ScanResult(1, 0, 0)
+    assert "passed over" not in caplog.text
+
+
+@posix
+@pytest.mark.parametrize("kind", ODD_KINDS)
+def test_what_is_no_file_is_passed_over_at_once(shelf, kind):
+    write_made(shelf.folder, "good.wav")
+    for suffix in SUFFIXES:
+        make_odd(shelf.folder / "sub" / f"odd{suffix}", kind)
+    library = shelf.open()
+    assert library.scan() == ScanResult(1, 0, 0)
+    with pytest.raises(UnknownClip):
+        library.find("sub/odd.wav")
+
+
+def test_a_sparse_file_is_passed_over_at_once(shelf):
+    began = time.monotonic()
+    write_recipe(shelf.folder / "recipe.wav", b"")
+    size = 3 * 2**30
+    head = b"RIFF" + struct.pack("<I", size) + b"WAVEclps" + struct.pack("<I", size - 20)
+    (shelf.folder / "recipe.wav").write_bytes(head)
+    (shelf.folder / "zeros.wav").write_bytes(b"RIFF" + struct.pack("<I", size) + b"WAVE")
+    (shelf.folder / "blocks.flac").write_bytes(b"fLaC")
+    (shelf.folder / "chunks.aiff").write_bytes(b"FORM" + struct.pack(">I", size) + b"AIFF")
+    appl = b"AIFFAPPL" + struct.pack(">I", size - 20) + b"clps"
+    (shelf.folder / "recipe.aiff").write_bytes(b"FORM" + struct.pack(">I", size) + appl)
+    for path in shelf.folder.iterdir():
+        os.truncate(path, size)
+    library = shelf.open()
+    assert library.scan() == ScanResult(0, 0, 0)
+    assert time.monotonic() - began < 2
+
+
+def test_a_row_that_cannot_be_written_undoes_no_other(shelf, monkeypatch):
+    for i in range(3):
+        write_made(shelf.folder, f"{i}.wav", seed=i)
+
+    def read_badly(folder, path):
+        file = read_clip_file(folder, path)
+        return replace(file, seconds=None) if path == "1.wav" else file
+
+    monkeypatch.setattr(scan, "read_clip_file", read_badly)
+    library = shelf.open()
+    assert library.scan().new == 2
+    assert sorted(names(library.newest(5))) == ["0.wav", "2.wav"]
+
+
+def test_folders_within_folders_are_looked_into_up_to_a_depth(shelf):
+    write_made(shelf.folder, "/".join(["d"] * 60) + "/deep.wav", seed=1)
+    place = shelf.folder / "far"
+    for _ in range(300):
+        place /= "d"
+    place.mkdir(parents=True)
+    write_made(place, "too-deep.wav", seed=2)
+    assert names(shelf.open().newest(5)) == ["deep.wav"]
+
+
+def test_closing_waits_no_longer_than_a_moment_for_a_scan_that_hangs(shelf, monkeypatch):
+    monkeypatch.setattr(module, "CLOSE_S", 0.05)
+    library = shelf.open()
+    library._scanning.acquire()
+    began = time.monotonic()
+    library.close()
+    assert time.monotonic() - began < 2
+    library._scanning.release()
