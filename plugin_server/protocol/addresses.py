@@ -1,6 +1,7 @@
 """The address table: the rows of all commands, in the order of help."""
 
 from plugin_server.protocol.commands import banks, clips, daemon, jobs, meter, models, playback, slots
+from plugin_server.protocol.table import only_sent
 
 ORDER = (
     "/generate",
@@ -45,3 +46,12 @@ ORDER = (
 _MODULES = (banks, clips, daemon, jobs, meter, models, playback, slots)
 TABLE = tuple(sorted((row for module in _MODULES for row in module.ROWS), key=lambda row: ORDER.index(row.address)))
 ADDRESSES = {row.address: row for row in TABLE}
+ONLY_SENT = only_sent(TABLE)
+"""Addresses of replies that are no commands, too."""
+ANSWERS = frozenset({"ack", "done", "error", "errors", "fail", "failed", "late", "queued", "reply", "synced"})
+"""Last parts of the addresses by which OSC programs answer."""
+
+
+def is_answer(address: str) -> bool:
+    """Return whether a message is an answer, of this daemon or another program: such must not be answered again."""
+    return address in ONLY_SENT or address.rpartition("/")[2] in ANSWERS or address.endswith((".reply", ".error"))

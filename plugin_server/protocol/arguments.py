@@ -13,10 +13,14 @@ from pathlib import Path
 from typing import TypeGuard, TypeVar
 
 from plugin_server.errors import BadArgument, short_repr
-from plugin_server.protocol.packets import Atom
+from plugin_server.protocol.packets import Atom, Foreign
 from plugin_server.protocol.table import Range, number_text
 from plugin_server.studio.words import normal_words, read_number
 
+WHOLE_NUMBERS = Range(-(2**31), 2**31 - 1)
+"""What the replies' 32 bits hold."""
+MAX_PATH = 4096
+"""Characters of a path."""
 V = TypeVar("V", bound=str | int | float)
 _PATH_START = re.compile(r"/|~[^/\\ ]*[/\\]|[A-Za-z]:[/\\]|\\\\|[^/:]{2,}:/")
 _MAX_VOLUME = re.compile(r"([^/:\\]{2,}):(/(?!/).*)")
@@ -60,6 +64,8 @@ def as_text(name: str, atom: Atom) -> str:
     if isinstance(atom, str):
         return atom
     if isinstance(atom, bytes):
+        if b"\0" in atom:
+            raise BadArgument(f"{name}: got a blob with a NUL in it, expected text")
         return atom.decode("utf-8", "replace")
     if is_number(atom):
         return _float_text(atom) if isinstance(atom, float) else str(atom)
@@ -72,7 +78,12 @@ def as_words(name: str, atoms: Sequence[Atom]) -> str:
 
 
 def as_number(name: str, atom: Atom) -> float:
-    """Return the float of an int, a float, or text that spells one, with a point or a comma. Raises BadArgument."""
+    """Return the float of an int, a float, or text that spells one, with a point or a comma. Raises BadArgument.
+
+    OSC's T and F are 1 and 0.
+    """
+    if isinstance(atom, bool):
+        return float(atom)
     if isinstance(atom, str | bytes):
         number = read_number(as_text(name, atom))
         if number is None:
@@ -84,17 +95,18 @@ def as_number(name: str, atom: Atom) -> float:
     return float(_float_text(atom)) if isinstance(atom, float) else float(atom)
 
 
-def as_whole(name: str, atom: Atom) -> int:
-    """Return a whole number. Raises BadArgument.
+def as_whole(name: str, atom: Atom, allowed: Range = WHOLE_NUMBERS) -> int:
+    """Return a whole number within a range. Raises BadArgument.
 
     Floats without a fraction count, since some clients send nothing else.
     """
-    if isinstance(atom, int) and not isinstance(atom, bool):
-        return atom
+    if isinstance(atom, int):
+        return check_range(name, int(atom), allowed)
     number = as_number(name, atom)
     if not number.is_integer():
         raise BadArgument(f"{name}: got {number:g}, expected a whole number")
-    return int(number)
+    # As a float: it may have 308 digits, which no sentence needs.
+    return int(check_range(name, number, allowed))
 
 
 def as_switch(name: str, atom: Atom) -> bool:
@@ -116,6 +128,8 @@ def as_paths(atoms: Sequence[Atom]) -> tuple[str, ...]:
     paths: list[str] = []
     for atom in atoms:
         text = as_text("image", atom)
+        if len(text) > MAX_PATH:
+            raise BadArgument(f"image: got {len(text)} characters, expected at most {MAX_PATH}")
         # What came before is no path yet in `Macintosh HD:/Users` without quotes.
         if not paths or (_PATH_START.match(text) and _PATH_START.match(paths[-1])):
             paths.append(text)
@@ -167,6 +181,8 @@ def is_number(atom: Atom) -> TypeGuard[int | float]:
 
 def describe(atom: Atom) -> str:
     """Return an argument in the words of a sentence."""
+    if isinstance(atom, Foreign):
+        return atom.kind
     kinds = {bytes: "a blob", bool: "true or false", type(None): "nil", list: "an array"}
     return kinds.get(type(atom)) or short_repr(atom)
 

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from plugin_server.errors import ClipsonicError, UnknownAddress, short_repr
+from plugin_server.errors import BadArgument, ClipsonicError, UnknownAddress, short_repr
 from plugin_server.protocol.address_patterns import match_addresses
-from plugin_server.protocol.addresses import ADDRESSES, TABLE
+from plugin_server.protocol.addresses import ADDRESSES, TABLE, is_answer
 from plugin_server.protocol.arguments import find_id
-from plugin_server.protocol.packets import Message, decode_packet
+from plugin_server.protocol.packets import Atom, Message, decode_packet
 from plugin_server.protocol.replies import Handler, Replies, ReplyPorts
 from plugin_server.protocol.subscribers import Peer, PeerOnPort, Subscribers
 from plugin_server.protocol.table import reply_sources
@@ -61,12 +61,36 @@ class Dispatcher:
         self._replies.fail(peer, "", error)
 
     def _dispatch(self, message: Message, peer: Peer) -> None:
+        if is_answer(message.address):
+            # Two programs that answer each other's answers would never stop.
+            return
+        arguments = _without_trailing_nil(message.arguments)
         try:
             addresses = match_addresses(message.address, ADDRESSES)
+            # Of a pattern each address answers for itself: one that fails must not silence those after it.
+            for address in _reachable(addresses):
+                command = partial(self._handlers[address], peer, arguments)
+                self._replies.run(peer, address, command, find_id(arguments))
+            _check_reachable(message.address, addresses)
         except ClipsonicError as error:
             self._replies.fail(peer, message.address, error)
-            return
-        # Of a pattern each address answers for itself: one that fails must not silence those after it.
-        for address in addresses:
-            command = partial(self._handlers[address], peer, message.arguments)
-            self._replies.run(peer, address, command, find_id(message.arguments))
+
+
+def _reachable(addresses: Sequence[str]) -> list[str]:
+    """Return those of the addresses of a pattern that it may reach: several at once when they change nothing."""
+    return [address for address in addresses if len(addresses) == 1 or ADDRESSES[address].is_read_only]
+
+
+def _check_reachable(pattern: str, addresses: Sequence[str]) -> None:
+    """Check that a pattern reaches all that it matches. Raises BadArgument that names the others."""
+    if others := [address for address in addresses if address not in _reachable(addresses)]:
+        came = f"{short_repr(pattern)}, which matches {' '.join(others)}"
+        raise BadArgument(f"address: got {came}, expected a pattern of one address where something is changed")
+
+
+def _without_trailing_nil(arguments: Sequence[Atom]) -> tuple[Atom, ...]:
+    """Return the arguments without nil and impulses at the end, which buttons send with nothing to say."""
+    end = len(arguments)
+    while end and arguments[end - 1] is None:
+        end -= 1
+    return tuple(arguments[:end])

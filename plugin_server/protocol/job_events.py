@@ -3,8 +3,8 @@
 import asyncio
 from dataclasses import dataclass
 
-from plugin_server.protocol.packets import address_of, encode_message
-from plugin_server.protocol.replies import MAX_SENTENCE, Replies
+from plugin_server.protocol.packets import address_of
+from plugin_server.protocol.replies import MAX_SENTENCE, Replies, Reply, encode_or_fail
 from plugin_server.protocol.subscribers import Peer, Subscribers
 from plugin_server.studio.jobs import ClipMade, Done, Event, Failed, Job, Jobs, Progress, Queued
 from plugin_server.studio.requests import Generate, LoadModel, RenderBank, RenderSlot, Request, UnloadModel
@@ -82,19 +82,24 @@ def _is_sent_later(job: Job, event: Event) -> bool:
 
 
 def _event_packet(job: Job, event: Event) -> bytes:
-    address = ADDRESS_OF[type(job.request)]
+    about = ADDRESS_OF[type(job.request)]
+    address, *arguments = _event_message(job, event, about)
+    return encode_or_fail(address, *arguments, about=about, job=job.id)
+
+
+def _event_message(job: Job, event: Event, about: str) -> Reply:
     match event:
         case Queued(position):
-            return encode_message("/queued", job.id, address, position)
+            return ("/queued", job.id, about, position)
         case Progress(fraction, stage):
-            return encode_message("/progress", job.id, float(fraction), stage)
+            return ("/progress", job.id, float(fraction), stage)
         case ClipMade(clip_id, path, seconds, take, seed):
-            return encode_message("/clip", job.id, clip_id, str(path), float(seconds), take, seed)
+            return ("/clip", job.id, clip_id, str(path), float(seconds), take, seed)
         case Done(n_clips, confidence, nearest) if isinstance(job.request, Generate):
-            return encode_message("/done", address, job.id, n_clips, float(confidence), nearest)
+            return ("/done", about, job.id, n_clips, float(confidence), nearest)
         case Done(n_clips) if isinstance(job.request, RenderBank):
-            return encode_message("/done", address, job.request.name, job.id, n_clips)
+            return ("/done", about, job.request.name, job.id, n_clips)
         case Done():
-            return encode_message("/done", address, job.request.name, job.id)
+            return ("/done", about, job.request.name, job.id)
         case Failed(code, message):
-            return encode_message("/fail", address, code, message[:MAX_SENTENCE], job.id)
+            return ("/fail", about, code, message[:MAX_SENTENCE], job.id)

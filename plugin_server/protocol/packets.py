@@ -1,27 +1,36 @@
-"""OSC packets as bytes: decoding that forgives strings that are not UTF-8, and encoding."""
+"""OSC packets as bytes: every type of OSC 1.0 is read, and the three that every client reads are written."""
 
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pythonosc.osc_bundle import OscBundle
-from pythonosc.osc_message import OscMessage
-from pythonosc.osc_message_builder import build_msg
-from pythonosc.parsing.osc_types import ParseError
-
-from plugin_server.errors import BadPacket
+from plugin_server.errors import BadArgument, BadPacket, short_repr
 
 MAX_PACKET = 65_536
 """Bytes of a packet."""
+MAX_MESSAGES = 1024
+"""Messages of a packet."""
+MAX_ARGUMENTS = 1024
+"""Arguments of a message, those within arrays included."""
 MAX_DEPTH = 8
-"""Bundles within bundles."""
+"""Bundles within bundles, and arrays within arrays."""
 BUNDLE_MARK = b"#bundle\0"
 BUNDLE_HEADER = 16
 """Bytes before the first element of a bundle: the mark and the time tag of 8 bytes each."""
-SIZES = {"i": 4, "h": 8, "f": 4, "d": 8, "r": 4, "m": 4, "t": 8}
-"""Bytes of an argument by its type tag; tags that are not here take none."""
+IMMEDIATELY = 1
+"""The time tag of what is to be done at once."""
 
-Atom = str | int | float | bytes | bool | None | list["Atom"]
-"""What an OSC argument can be."""
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """A value that no argument takes: a colour, a MIDI message or a time tag."""
+
+    kind: str
+    """What it is, in the words of a sentence."""
+
+
+Atom = str | int | float | bytes | bool | None | Foreign | list["Atom"]
+"""What an OSC argument can be; None for nil and for an impulse."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,22 +39,38 @@ class Message:
 
     address: str
     arguments: tuple[Atom, ...]
+    time_tag: int = IMMEDIATELY
+    """When it is to be done, the latest of the bundles around it: 1/2**32 s since 1900, or IMMEDIATELY."""
+
+
+class _NotOsc(Exception):
+    """Says in a few words why bytes are no OSC."""
 
 
 def decode_packet(packet: bytes) -> list[Message]:
-    """Return the messages of a packet, those of bundles in order; time tags are not waited for. Raises BadPacket."""
+    """Return the messages of a packet, those of bundles in order. Raises BadPacket.
+
+    A packet is read whole or refused whole. Bytes of strings that are not UTF-8 become question marks: Latin-1 patches
+    send such strings.
+    """
     try:
-        return list(_messages(_parse(packet), 0))
-    except Exception as error:  # python-osc lets ParseError, UnicodeDecodeError, IndexError and struct.error through
+        messages = list(_read_element(packet, IMMEDIATELY, 0))
+    except _NotOsc as error:
         raise BadPacket(f"packet: got {len(packet)} bytes that are not OSC ({error}), expected a message") from error
+    return messages
 
 
 def encode_message(address: str, *arguments: str | int | float) -> bytes:
-    """Return a message as bytes.
+    """Return a message as bytes. Raises BadArgument for a number that 32 bits do not hold, and for other types.
 
     It has only int32, float32 and string: what Max, Pure Data and SuperCollider all read.
     """
-    return build_msg(address, [_plain(argument) for argument in arguments]).dgram
+    tags, data = [","], []
+    for argument in arguments:
+        tag, value = _encode(argument)
+        tags.append(tag)
+        data.append(value)
+    return b"".join((_padded(address), _padded("".join(tags)), *data))
 
 
 def address_of(packet: bytes) -> str:
@@ -53,84 +78,158 @@ def address_of(packet: bytes) -> str:
     return packet.split(b"\0", 1)[0].decode()
 
 
-def repair_strings(packet: bytes) -> bytes:
-    """Return the packet with a question mark for every byte that makes a string no UTF-8; its length stays.
-
-    Latin-1 patches send such strings. Only the address, the type tags and string arguments are changed, never the
-    bytes of numbers and blobs. What cannot be followed stays as it is: the parser has the last word.
-    """
-    repaired = bytearray(packet)
-    _repair(repaired, 0, len(repaired))
-    return bytes(repaired)
-
-
-def _parse(packet: bytes) -> OscMessage | OscBundle:
-    """Parse a packet, after a repair when its strings are not UTF-8."""
-    kind = OscBundle if OscBundle.dgram_is_bundle(packet) else OscMessage
+def _encode(argument: str | int | float) -> tuple[str, bytes]:
     try:
-        return kind(packet)
-    except UnicodeDecodeError:
-        return kind(repair_strings(packet))
+        if isinstance(argument, str):
+            return "s", _padded(argument)
+        if isinstance(argument, int):
+            return "i", struct.pack(">i", argument)
+        if isinstance(argument, float):
+            return "f", struct.pack(">f", argument)
+    except (OverflowError, struct.error) as error:
+        raise BadArgument(f"argument: got {short_repr(argument)}, expected a number that 32 bits hold") from error
+    raise BadArgument(f"argument: got {short_repr(argument)}, expected text, an int or a float")
 
 
-def _messages(parsed: OscMessage | OscBundle, depth: int) -> Iterator[Message]:
-    if depth > MAX_DEPTH:
-        raise ParseError(f"bundles are nested more than {MAX_DEPTH} deep")
-    if isinstance(parsed, OscBundle):
-        # python-osc passes over elements that it cannot read; a command must not be lost without an answer.
-        if parsed.num_contents != sum(1 for _ in _elements(parsed.dgram, 0, len(parsed.dgram))):
-            raise ParseError("an element of the bundle is no message")
-        for part in parsed:
-            yield from _messages(part, depth + 1)
-        return
-    if not parsed.address.startswith("/"):
-        raise ParseError(f"the address {parsed.address[:40]!r} does not begin with /")
-    yield Message(parsed.address, tuple(parsed.params))
-
-
-def _elements(packet: bytes | bytearray, start: int, end: int) -> Iterator[tuple[int, int]]:
-    """Yield where each element of a bundle starts and ends by its size field; the last may go beyond the bundle."""
-    offset = start + BUNDLE_HEADER
-    while offset < end:
-        element = offset + 4
-        offset = element + int.from_bytes(packet[offset:element], "big")
-        yield element, offset
-
-
-def _plain(argument: str | int | float) -> str | int | float:
-    if not isinstance(argument, str):
-        return argument
+def _padded(text: str) -> bytes:
     # A NUL would end the string early, and what follows it would be read as arguments. File names may hold bytes
     # that are no text.
-    return argument.replace("\0", "").encode("utf-8", "replace").decode()
+    data = text.replace("\0", "").encode("utf-8", "replace")
+    return data + bytes(4 - len(data) % 4)
 
 
-def _repair(packet: bytearray, start: int, end: int) -> None:
-    if packet.startswith(BUNDLE_MARK, start):
-        for element, element_end in _elements(packet, start, end):
-            _repair(packet, element, min(element_end, end))
+def _read_element(data: bytes, time_tag: int, depth: int) -> Iterator[Message]:
+    """Yield the messages of a message or a bundle, each due at `time_tag` at the earliest."""
+    if data.startswith(BUNDLE_MARK):
+        if depth >= MAX_DEPTH:
+            raise _NotOsc(f"bundles are nested more than {MAX_DEPTH} deep")
+        for count, message in enumerate(_read_bundle(data, time_tag, depth), 1):
+            if count > MAX_MESSAGES:
+                raise _NotOsc(f"a packet has at most {MAX_MESSAGES} messages")
+            yield message
+    elif data.startswith(b"/"):
+        yield _read_message(data, time_tag)
     else:
-        _repair_message(packet, start, end)
+        raise _NotOsc(f"{'an element of the bundle' if depth else 'it'} begins with neither / nor #bundle")
 
 
-def _repair_message(packet: bytearray, start: int, end: int) -> None:
-    tags = _repair_string(packet, start, end)
-    offset = _repair_string(packet, tags, end)
-    for tag in packet[tags:offset].decode("utf-8", "replace"):
-        if tag == "s":
-            offset = _repair_string(packet, offset, end)
-        elif tag == "b":
-            size = int.from_bytes(packet[offset : offset + 4], "big")
-            offset += 4 + size + -size % 4
-        else:
-            offset += SIZES.get(tag, 0)
+def _read_bundle(data: bytes, time_tag: int, depth: int) -> Iterator[Message]:
+    if len(data) < BUNDLE_HEADER:
+        raise _NotOsc("a bundle ends within its time tag")
+    time_tag = max(time_tag, int.from_bytes(data[8:BUNDLE_HEADER], "big"))
+    offset = BUNDLE_HEADER
+    while offset < len(data):
+        start = offset + 4
+        # Read as unsigned, a negative size is one that no packet has.
+        offset = start + int.from_bytes(data[offset:start], "big")
+        if offset > len(data):
+            raise _NotOsc("an element of a bundle ends after the bundle")
+        yield from _read_element(data[start:offset], time_tag, depth + 1)
 
 
-def _repair_string(packet: bytearray, start: int, end: int) -> int:
-    """Repair the string that begins at `start`, and return where the next item begins, after the padding."""
-    stop = packet.find(b"\0", start, end)
-    if stop < 0:
-        return end
-    # Surrogates stand for single bytes, and so does each question mark that replaces one.
-    packet[start:stop] = packet[start:stop].decode("utf-8", "surrogateescape").encode("utf-8", "replace")
-    return start + (stop - start) // 4 * 4 + 4
+def _read_message(data: bytes, time_tag: int) -> Message:
+    reader = _Reader(data)
+    address = reader.string()
+    # Old senders leave out the type tags of a message without arguments.
+    tags = reader.string() if reader.offset < len(data) else ","
+    if not tags.startswith(","):
+        raise _NotOsc("the type tags do not begin with a comma")
+    arguments = reader.arguments(tags)
+    if reader.offset != len(data):
+        raise _NotOsc(f"{len(data) - reader.offset} bytes are left over after the arguments")
+    return Message(address, arguments, time_tag)
+
+
+class _Reader:
+    """Reads the items of one message, from its first byte on."""
+
+    def __init__(self, data: bytes) -> None:
+        if len(data) % 4:
+            raise _NotOsc("the length is no multiple of 4")
+        self._data = data
+        self.offset = 0
+
+    def string(self) -> str:
+        """Read a string and its padding."""
+        start, stop = self.offset, self._data.find(b"\0", self.offset)
+        if stop < 0:
+            raise _NotOsc("a string has no end")
+        text = self._data[start:stop]
+        self._skip_padding(stop)
+        try:
+            return text.decode()
+        except UnicodeDecodeError:
+            # Surrogates stand for single bytes, and so does each question mark that replaces one.
+            return text.decode("utf-8", "surrogateescape").encode("utf-8", "replace").decode()
+
+    def arguments(self, tags: str) -> tuple[Atom, ...]:
+        """Read the arguments that the type tags tell of; unknown ones are refused before anything is read."""
+        if len(tags) - 1 > MAX_ARGUMENTS:
+            raise _NotOsc(f"a message has at most {MAX_ARGUMENTS} arguments")
+        if unknown := set(tags[1:]) - KNOWN_TAGS:
+            raise _NotOsc(f"the type tag {min(unknown)!r} is unknown")
+        arrays: list[list[Atom]] = [[]]
+        for tag in tags[1:]:
+            if tag == "[":
+                if len(arrays) > MAX_DEPTH:
+                    raise _NotOsc(f"arrays are nested more than {MAX_DEPTH} deep")
+                arrays.append([])
+            elif tag == "]":
+                if len(arrays) == 1:
+                    raise _NotOsc("an array ends that did not begin")
+                array = arrays.pop()
+                arrays[-1].append(array)
+            else:
+                arrays[-1].append(self._argument(tag))
+        if len(arrays) > 1:
+            raise _NotOsc("an array has no end")
+        return tuple(arrays[0])
+
+    def _argument(self, tag: str) -> Atom:
+        if tag in CONSTANTS:
+            return CONSTANTS[tag]
+        if tag in "sS":
+            return self.string()
+        if tag == "b":
+            return self._blob()
+        if tag in FOREIGN:
+            kind, size = FOREIGN[tag]
+            self._take(size)
+            return Foreign(kind)
+        return self._number(tag)
+
+    def _number(self, tag: str) -> int | float | str:
+        layout = NUMBERS[tag]
+        number: int | float = struct.unpack(layout, self._take(struct.calcsize(layout)))[0]
+        if tag != "c":
+            return number
+        if not 0 < number < 128:
+            raise _NotOsc("a character is not ASCII")
+        return chr(int(number))
+
+    def _blob(self) -> bytes:
+        size = int.from_bytes(self._take(4), "big")
+        blob = self._take(size)
+        if size % 4:
+            self._skip_padding(self.offset)
+        return blob
+
+    def _take(self, size: int) -> bytes:
+        item = self._data[self.offset : self.offset + size]
+        if len(item) < size:
+            raise _NotOsc("it ends within its arguments")
+        self.offset += size
+        return item
+
+    def _skip_padding(self, stop: int) -> None:
+        """Go on after the NULs from `stop` to the next multiple of 4; a string has at least one."""
+        self.offset = stop + 4 - stop % 4
+        if any(self._data[stop : self.offset]):
+            raise _NotOsc("the padding is not NUL")
+
+
+CONSTANTS: dict[str, bool | None] = {"T": True, "F": False, "N": None, "I": None}
+"""Arguments that are their type tag alone."""
+NUMBERS = {"i": ">i", "h": ">q", "f": ">f", "d": ">d", "c": ">i"}
+FOREIGN = {"r": ("a colour", 4), "m": ("a MIDI message", 4), "t": ("a time tag", 8)}
+KNOWN_TAGS = frozenset((*CONSTANTS, *NUMBERS, *FOREIGN, *"sSb[]"))

@@ -4,8 +4,8 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 
-from plugin_server.errors import Cancelled, ClipsonicError, DuplicateJob, unforeseen
-from plugin_server.protocol.arguments import as_whole, check_range
+from plugin_server.errors import BadArgument, Cancelled, ClipsonicError, DuplicateJob, unforeseen
+from plugin_server.protocol.arguments import as_whole
 from plugin_server.protocol.packets import Atom, encode_message
 from plugin_server.protocol.subscribers import Peer, PeerOnPort, Subscribers
 from plugin_server.protocol.table import PORTS
@@ -49,6 +49,10 @@ class Replies:
         """
         try:
             answer = command()
+            if isinstance(answer, Awaitable):
+                self._start(peer, address, answer)
+            else:
+                self._send_all(peer, answer)
         except DuplicateJob as error:
             # The job that has this id goes on.
             self.fail(peer, address, error)
@@ -56,14 +60,12 @@ class Replies:
             self.fail(peer, address, error, job)
         except Exception as error:
             self._fail_unforeseen(peer, address, error)
-        else:
-            if isinstance(answer, Awaitable):
-                self._start(peer, address, answer)
-            else:
-                self._send_all(peer, answer)
 
     def send(self, peer: Peer, address: str, *arguments: str | int | float) -> None:
-        """Answer who asked, its host's subscribers and all who listen to the address."""
+        """Answer who asked, its host's subscribers and all who listen to the address.
+
+        Raises BadArgument, and sends nothing, when OSC cannot hold an argument.
+        """
         packet = encode_message(address, *arguments)
         for listener in self._subscribers.for_reply(peer, address):
             # By way of the loop, as events come from other threads: so that nothing overtakes what was sent before.
@@ -74,8 +76,11 @@ class Replies:
         self.send(peer, "/fail", address[:MAX_ECHO], error.code, str(error)[:MAX_SENTENCE], job)
 
     def announce(self, peers: Collection[Peer], address: str, *arguments: str | int | float) -> None:
-        """Send something new to these peers, to all subscribers and to all who listen to the address."""
-        packet = encode_message(address, *arguments)
+        """Send something new to these peers, to all subscribers and to all who listen to the address.
+
+        When OSC cannot hold an argument, they are sent `/fail` in its stead.
+        """
+        packet = encode_or_fail(address, *arguments)
         for listener in dict.fromkeys([*peers, *self._subscribers.except_for(peers, address)]):
             self._loop.call_soon(listener.send, packet)
 
@@ -115,6 +120,15 @@ class Replies:
         self.fail(peer, address, unforeseen(error))
 
 
+def encode_or_fail(address: str, *arguments: str | int | float, about: str = "", job: str = "") -> bytes:
+    """Return a message as bytes, or a `/fail` about an address where OSC cannot hold one of the arguments."""
+    try:
+        return encode_message(address, *arguments)
+    except BadArgument as error:
+        log.exception("%s", address)
+        return encode_message("/fail", about or address, error.code, str(error)[:MAX_SENTENCE], job)
+
+
 class ReplyPorts:
     """Finds where a client wants to receive: a patch may receive on another port than it sends from."""
 
@@ -126,4 +140,4 @@ class ReplyPorts:
         """Return the socket that was sent from, or the port that is the only argument. Raises BadArgument."""
         if not arguments:
             return peer
-        return self.peer_on_port(peer, check_range("port", as_whole("port", arguments[0]), PORTS))
+        return self.peer_on_port(peer, as_whole("port", arguments[0], PORTS))

@@ -25,7 +25,7 @@ class Peer(Protocol):
 
 
 PeerOnPort = Callable[[Peer, int], Peer]
-"""Returns the same host on another UDP port."""
+"""Returns the same host on another UDP port. Raises BadArgument for the port that the daemon itself receives on."""
 
 
 @dataclass(frozen=True, slots=True)

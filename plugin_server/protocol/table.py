@@ -107,6 +107,8 @@ class Row:
     """Addresses that it is answered with, besides /fail."""
     is_setting: bool = False
     """Its first argument is a value that holds until the next one, and is told when there is none."""
+    is_read_only: bool = False
+    """It changes nothing, so that a pattern may reach it together with others."""
 
     @property
     def notation(self) -> str:
@@ -146,6 +148,12 @@ def reply_sources(table: Iterable[Row]) -> dict[str, list[str]]:
         for address in row.replies:
             sources.setdefault(address, []).append(row.address)
     return sources
+
+
+def only_sent(table: Iterable[Row]) -> frozenset[str]:
+    """Return every address that the daemon sends and never answers."""
+    rows = list(table)
+    return frozenset(reply_sources(rows)) - {row.address for row in rows}
 
 
 def _range_of(row: Attribute) -> Range | None:

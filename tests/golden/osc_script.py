@@ -98,14 +98,18 @@ def _packets(udp: Talk, stage: Stage, tmp: Path) -> None:
     udp.say("/nothing/at all", 1, "two")
     udp.say("/generate/", "rain")
     udp.say("/" + "long" * 40)
-    udp.say("/clip/{undo,redo}", ends=2)
-    udp.say("/bank/[!a-m]*", "x", ends=5, apart=["/bank.slot"])
+    udp.say("/clip/{undo,redo}")
+    udp.say("/clip/{undo,redo,info}", "nothing", ends=2)
+    udp.say("/bank/[!a-m]*", "x")
     udp.say("/nothing/*")
     udp.say("/versio?")
     udp.say_raw("bytes that are not OSC", b"hello\0\0\0")
     udp.say_raw("an address without a slash", b"version\0,\0\0\0")
     udp.say_raw("a message that is cut off", message("/sync", 7)[:-2])
     udp.say_raw("an unknown type tag", b"/sync\0\0\0,y\0\0\0\0\0\1")
+    udp.say_raw("bytes after the arguments", message("/sync", 7) + bytes(8))
+    udp.say_raw("a NUL in a string", b"/sync\0\0\0,si\0sea\0wav\0\0\0\0\1")
+    udp.say_raw("a colour", b"/sync\0\0\0,r\0\0\1\2\3\4")
     udp.say_raw("text that is not UTF-8", message("/generate", "???", "@seed", -1).replace(b"???", b"\xff\xfe?"))
     udp.say_raw('a bundle of /sync 1, a bundle of /sync 2, and /sync "x"', _bundle(True), ends=3)
     udp.say_raw("a bundle with a broken element", _bundle(False)[:-4] + b"oops")
@@ -173,7 +177,7 @@ def _bad_requests(udp: Talk, stage: Stage, tmp: Path) -> None:
         ("x", "@seed", -1),
         ("x", "@seed", 1.5),
         ("x", "@seed", "one"),
-        ("x", "@seed", True),
+        ("x", "@seed", b"x"),
         ("x", "@seed", 1, "@seed", 2),
         ("x", "@steps", 0),
         ("x", "@steps", 101),

@@ -52,7 +52,8 @@ class ClipMetadata:
 
 def read_key(text: str) -> str:
     """Parse a key: 'F# minor' of 'f#m', 'F♯ min' or 'F# minor'; 'C major' of 'C'. Raises BadArgument."""
-    match = re.fullmatch(r"\s*([A-Ga-g])([#♯b♭]?)\s*(maj|major|M|min|minor|m)?\s*", text)
+    # Without the runs of spaces, two of which would be matched in every way there is.
+    match = re.fullmatch(r"([A-Ga-g])([#♯b♭]?) ?(maj|major|M|min|minor|m)?", " ".join(text.split()))
     if not match:
         raise BadArgument(f"key: got {short_repr(text)}, expected a note and perhaps minor, as in F# minor, Ebm or C")
     sign = {"♯": "#", "♭": "b"}.get(match[2], match[2])

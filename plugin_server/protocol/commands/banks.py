@@ -23,7 +23,7 @@ from plugin_server.studio.requests import NAMED_ATTRIBUTES, RenderBank, RenderSl
 
 SLOT_NUMBERS = Range(0, MAX_SLOTS - 1)
 ROWS = (
-    Row("/bank/list", "prompt banks", replies=("/bank", "/done")),
+    Row("/bank/list", "prompt banks", replies=("/bank", "/done"), is_read_only=True),
     Row(
         "/bank/load",
         "put a bank under the pads; without a name, tell of the loaded one",

@@ -45,6 +45,7 @@ ROWS = (
         # OSCQuery has never shown their ranges, PAGE_LENGTHS and PAGE_STARTS.
         (Argument("how many", "i", optional=True), Argument("from", "i", optional=True)),
         replies=("/clip.list", "/clip.info", "/done"),
+        is_read_only=True,
     ),
     Row(
         "/clip/search",
@@ -53,12 +54,14 @@ ROWS = (
         (Argument("words"),),
         PAGE_ATTRIBUTES,
         replies=("/clip.list", "/clip.info", "/done"),
+        is_read_only=True,
     ),
     Row(
         "/clip/info",
         "one clip: its id, its file's name or path, or last",
         (Argument("clip"),),
         replies=("/clip.info", "/done"),
+        is_read_only=True,
     ),
     Row(
         "/clip/star",

@@ -18,8 +18,8 @@ from plugin_server.studio.generator import ClipGenerator
 from plugin_server.studio.jobs import Jobs
 
 ROWS = (
-    Row("/status", "what the daemon is doing", replies=("/status.reply",)),
-    Row("/version", "name and version", replies=("/version.reply",)),
+    Row("/status", "what the daemon is doing", replies=("/status.reply",), is_read_only=True),
+    Row("/version", "name and version", replies=("/version.reply",), is_read_only=True),
     Row(
         "/notify",
         "hear of every job, here or on another port",
@@ -29,8 +29,15 @@ ROWS = (
         "/network",
         "where and by whom the daemon can be found, and how many it refused",
         replies=("/network.reply",),
+        is_read_only=True,
     ),
-    Row("/help", "this table", (Argument("address", optional=True),), replies=("/help.reply", "/done")),
+    Row(
+        "/help",
+        "this table",
+        (Argument("address", optional=True),),
+        replies=("/help.reply", "/done"),
+        is_read_only=True,
+    ),
 )
 """Rows of the address table that this file answers."""
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from plugin_server.audio.playback.player import Player
 from plugin_server.errors import BadArgument
 from plugin_server.protocol.access import check_images
-from plugin_server.protocol.arguments import as_text, as_whole, at_most_one
+from plugin_server.protocol.arguments import WHOLE_NUMBERS, as_text, as_whole, at_most_one
 from plugin_server.protocol.generate_arguments import parse_generate
 from plugin_server.protocol.job_events import JobEvents
 from plugin_server.protocol.packets import Atom
@@ -35,8 +35,9 @@ ROWS = (
     Row(
         "/sync",
         "answered when every job asked for before has ended",
-        (Argument("id", "i", optional=True),),
+        (Argument("id", "i", WHOLE_NUMBERS, optional=True),),
         replies=("/synced",),
+        is_read_only=True,
     ),
 )
 """Rows of the address table that this file answers."""

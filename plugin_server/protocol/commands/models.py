@@ -16,7 +16,7 @@ from plugin_server.studio.generator import ClipGenerator
 from plugin_server.studio.requests import LoadModel, UnloadModel
 
 ROWS = (
-    Row("/model/list", "installed models", replies=("/model", "/done")),
+    Row("/model/list", "installed models", replies=("/model", "/done"), is_read_only=True),
     Row(
         "/model/load",
         "have a model ready before it is asked for a clip",

@@ -68,7 +68,7 @@ ROWS = (
         (Argument("switch", "i", ON_OFF, optional=True, shows_range=True),),
         is_setting=True,
     ),
-    Row("/device/list", "sound outputs", replies=("/device", "/done")),
+    Row("/device/list", "sound outputs", replies=("/device", "/done"), is_read_only=True),
     Row(
         "/device/set",
         "play on this output; without a name, tell of it",

@@ -2,11 +2,14 @@
 
 import asyncio
 import errno
+import ipaddress
 import logging
+import socket
 from dataclasses import dataclass
 
-from plugin_server.errors import BadPacket, PortTaken
+from plugin_server.errors import BadArgument, BadPacket, PortTaken
 from plugin_server.protocol.access import LOOPBACK, AccessPolicy
+from plugin_server.protocol.subscribers import Peer
 from plugin_server.protocol.transports.framing import Framing
 from plugin_server.protocol.transports.receiver import PacketReceiver
 
@@ -57,12 +60,18 @@ class _Udp(asyncio.DatagramProtocol):
     def connection_made(self, transport: asyncio.DatagramTransport) -> None:  # type: ignore[override]
         # typeshed types the argument as BaseTransport; asyncio gives a datagram protocol a DatagramTransport.
         self._transport = transport
-        self._receiver.reach_ports_by(lambda peer, port: UdpPeer(peer.host, port, transport))
+        self._receiver.reach_ports_by(self._peer_on_port)
 
     def datagram_received(self, data: bytes, address: tuple[str, int]) -> None:
         if not self._access.allows(address[0]):
             return
         self._receiver.receive(data, UdpPeer(address[0], address[1], self._transport))
+
+    def _peer_on_port(self, peer: Peer, port: int) -> UdpPeer:
+        # One number stands for UDP and TCP, on all addresses.
+        if port == self._transport.get_extra_info("sockname")[1] and _is_of_this_machine(peer.host):
+            raise BadArgument(f"port: got {port}, which is the daemon's own, expected the port that you receive on")
+        return UdpPeer(peer.host, port, self._transport)
 
     def error_received(self, error: Exception) -> None:
         # A client that went away answers by ICMP; others must not suffer from it.
@@ -161,6 +170,17 @@ async def _open_both(receiver: PacketReceiver, port: int, access: AccessPolicy) 
         tcp.close()
         raise
     return Endpoints(number, udp, tcp, peers)
+
+
+def _is_of_this_machine(host: str) -> bool:
+    """Return whether a host is one of this machine's addresses: those are the ones that a socket can be bound to."""
+    family = socket.AF_INET6 if ipaddress.ip_address(host).version == 6 else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((host, 0))
+        except OSError:
+            return False
+    return True
 
 
 def _port_taken(port: int, error: OSError) -> PortTaken:

@@ -5,7 +5,16 @@ import math
 import pytest
 
 from plugin_server.errors import BadArgument
-from plugin_server.protocol.arguments import as_number, check_attribute, check_range, only_number
+from plugin_server.protocol.arguments import (
+    as_number,
+    as_paths,
+    as_text,
+    as_whole,
+    check_attribute,
+    check_range,
+    only_number,
+)
+from plugin_server.protocol.packets import Foreign
 from plugin_server.protocol.table import Range
 
 
@@ -46,3 +55,26 @@ def test_an_attribute_that_is_not_known_is_named():
     check_attribute("gain", ["gain", "pan"])
     with pytest.raises(BadArgument, match="attribute: got @gian, expected one of @gain @pan"):
         check_attribute("gian", ["gain", "pan"])
+
+
+@pytest.mark.parametrize(("atom", "number"), [(True, 1), (False, 0), (2.0, 2), ("3", 3), (2**31 - 1, 2147483647)])
+def test_a_whole_number_may_come_as_many_types(atom, number):
+    assert as_whole("x", atom) == number and type(as_whole("x", atom)) is int
+
+
+@pytest.mark.parametrize("atom", [2**31, -(2**31) - 1, 2**62, 1e300, "1e300", "9" * 4000, math.inf, "nan"])
+def test_a_whole_number_has_32_bits(atom):
+    with pytest.raises(BadArgument, match="x: got"):
+        as_whole("x", atom)
+
+
+def test_a_blob_with_a_nul_and_a_colour_are_no_text():
+    with pytest.raises(BadArgument, match="x: got a blob with a NUL in it, expected text"):
+        as_text("x", b"sea\0wav")
+    with pytest.raises(BadArgument, match="x: got a colour, expected text"):
+        as_text("x", Foreign("a colour"))
+
+
+def test_a_path_is_short():
+    with pytest.raises(BadArgument, match="image: got 5000 characters, expected at most 4096"):
+        as_paths(["/" * 5000])

@@ -327,11 +327,67 @@ def test_replies_do_not_overtake_each_other(daemon):
 
 def test_each_address_of_a_pattern_answers_for_itself(daemon):
     with daemon.client() as client:
-        client.send("/{generate,sync,version,help}", 1, 2)
+        client.send("/{clip/info,sync,version,help}", 1, 2)
         heard = [client.receive() for _ in range(4)]
     failed = [m.arguments[0] for m in heard if m.address == "/fail"]
-    assert failed == ["/generate", "/sync", "/help"]
+    assert sorted(failed) == ["/clip/info", "/help", "/sync"]
     assert "/version.reply" in [m.address for m in heard]
+
+
+def test_a_pattern_of_several_addresses_reaches_only_those_that_change_nothing(daemon):
+    with daemon.client() as client:
+        client.send("/{version,cancel,bank/undo,bank/save}")
+        assert client.receive().address == "/version.reply"
+        address, code, sentence, _ = client.receive().arguments
+        assert (address, code) == ("/{version,cancel,bank/undo,bank/save}", "bad_argument")
+        assert "which matches /cancel /bank/save, expected" in sentence
+        # One that means a single address is as good as that.
+        client.send("/model/l*d", "moon")
+        assert client.receive().arguments[:2] == ("/model/load", "unknown_model")
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["/done", "/fail", "/queued", "/clip", "/levels", "/help.reply", "/live/error", "/other/done", "/synced", "/late"],
+)
+def test_an_answer_is_not_answered(daemon, address):
+    with daemon.client() as client:
+        client.send(address, "/status", 1)
+        client.send("/version")
+        assert client.receive().address == "/version.reply"
+
+
+def test_a_pattern_is_short(daemon):
+    with daemon.client() as client:
+        for address, arguments in (("/" + "{,}" * 100, ()), ("/help", ("/" + "*" * 256,))):
+            client.send(address, *arguments)
+            assert "characters, expected at most 256" in client.receive().arguments[2]
+
+
+@pytest.mark.parametrize("command", ["/notify", "/meter"])
+def test_the_daemon_s_own_port_is_no_port_to_answer_to(daemon, command):
+    with daemon.client() as client:
+        client.send(command, 1, daemon.port)
+        assert client.receive().arguments[:2] == (command, "bad_argument")
+        client.send("/version")
+        assert client.receive().address == "/version.reply"
+
+
+@pytest.mark.parametrize("number", ["1e300", 2.0**40, "3000000000", -(2.0**31) - 256])
+def test_a_number_that_no_reply_can_hold_is_refused(daemon, number):
+    with daemon.client() as client:
+        client.send("/sync", number)
+        address, code, sentence, _ = client.receive().arguments
+        assert (address, code) == ("/sync", "bad_argument")
+        assert "expected -2147483648 to 2147483647" in sentence
+
+
+def test_nil_at_the_end_says_nothing(daemon):
+    with daemon.client() as client:
+        client.send_packet(b"/version\0\0\0\0,IN\0")
+        assert client.receive().address == "/version.reply"
+        client.send_packet(b"/help\0\0\0,NI\0")
+        assert client.receive().address == "/help.reply"
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ def test_arguments_become_a_request(arguments, request_):
         (["rain", "@seed", 1.5], "seed: got 1.5, expected a whole number"),
         (["rain", "@seed", "many"], "seed: got 'many', expected a number"),
         (["rain", "@seed", 1, "@seed", 2], "@seed twice"),
-        (["rain", "@steps", True], "steps: got true or false"),
+        (["rain", "@steps", b"x"], "steps: got a blob, expected a number"),
         (["rain", None], "prompt: got nil, expected text"),
         (["rain", [1, 2]], "prompt: got an array"),
         (["rain", "@guidance", float("nan")], "guidance: got nan"),

@@ -1,3 +1,5 @@
+import time
+
 import pytest
 
 from plugin_server.audio.formats.metadata import ClipMetadata, note_of, read_key, short_key
@@ -41,3 +43,10 @@ def test_beats_are_whole_or_unknown():
         and ClipMetadata(bars=0.0625).beats is None
         and ClipMetadata().beats is None
     )
+
+
+def test_no_key_is_slow_to_read():
+    began = time.process_time()
+    with pytest.raises(BadArgument):
+        read_key("C" + " " * 100_000 + "x")
+    assert time.process_time() - began < 1
