@@ -173,7 +173,7 @@ def _build_protocol(parts: _Parts, network: Network) -> _Protocol:
     handlers: dict[str, Handler] = {}
     for commands in (daemon, job_commands, models, clips, playback, meter, banks, slots):
         handlers |= commands.handlers()
-    dispatcher = Dispatcher(handlers, replies, ports, (subscribers, meter_subscribers))
+    dispatcher = Dispatcher(handlers, replies, ports, (subscribers, meter_subscribers), events)
     midi = MidiPads(banks, slots, player, replies)
     return _Protocol(dispatcher, replies, meter, midi, library_thread, bank_thread)
 

@@ -30,8 +30,12 @@ BETWEEN_COMMANDS = {("midi", "banks"), ("midi", "slots"), ("slots", "banks")}
 BETWEEN_TRANSPORTS = {
     ("network", "web"),
     ("network", "zeroconf"),
-    ("sockets", "framing"),
+    ("sockets", "connections"),
     ("sockets", "receiver"),
+    ("sockets", "tcp"),
+    ("tcp", "connections"),
+    ("tcp", "framing"),
+    ("tcp", "receiver"),
     ("web", "oscquery"),
     ("web", "receiver"),
     ("zeroconf", "oscquery"),

@@ -7,6 +7,7 @@ from plugin_server.errors import BadArgument, ClipsonicError, UnknownAddress, sh
 from plugin_server.protocol.address_patterns import match_addresses
 from plugin_server.protocol.addresses import ADDRESSES, TABLE, is_answer
 from plugin_server.protocol.arguments import find_id
+from plugin_server.protocol.job_events import JobEvents
 from plugin_server.protocol.packets import Atom, Message, decode_packet
 from plugin_server.protocol.replies import Handler, Replies, ReplyPorts
 from plugin_server.protocol.subscribers import Peer, PeerOnPort, Subscribers
@@ -17,13 +18,19 @@ class Dispatcher:
     """Answers packets. Every command answers, also when it cannot be parsed, and to the one who asked."""
 
     def __init__(
-        self, handlers: Mapping[str, Handler], replies: Replies, ports: ReplyPorts, subscribers: Sequence[Subscribers]
+        self,
+        handlers: Mapping[str, Handler],
+        replies: Replies,
+        ports: ReplyPorts,
+        subscribers: Sequence[Subscribers],
+        jobs: JobEvents,
     ) -> None:
         """Route to `handlers`, which run on the event loop and so must not compute.
 
         `subscribers` are all tables that must know which hosts still send; peers listen to addresses in the first one.
         """
         self._handlers, self._replies, self._ports, self._subscribers = handlers, replies, ports, subscribers
+        self._jobs = jobs
 
     def reach_ports_by(self, peer_on_port: PeerOnPort) -> None:
         """Set how `/notify 1 port` finds the other port; known once a UDP socket is open."""
@@ -45,6 +52,11 @@ class Dispatcher:
         """Forget a peer whose connection closed."""
         for subscribers in self._subscribers:
             subscribers.disconnect(peer)
+
+    def is_awaited(self, peer: Peer) -> bool:
+        """Return whether a peer will be sent something that it asked for."""
+        is_subscribed = any(peer in subscribers for subscribers in self._subscribers)
+        return is_subscribed or self._replies.is_awaited(peer) or self._jobs.is_awaited(peer)
 
     def listen(self, peer: Peer, address: str) -> None:
         """Send the peer everything that goes out with this address. Raises UnknownAddress when nothing ever does."""

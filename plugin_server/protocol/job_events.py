@@ -33,6 +33,10 @@ class JobEvents:
         """Return who asked for a job that has not ended."""
         return {listener.peer for listener in job.listeners if isinstance(listener, _Listener)}
 
+    def is_awaited(self, peer: Peer) -> bool:
+        """Return whether a job of a peer has not ended."""
+        return any(peer in self.askers(job) for job in self._jobs.active())
+
     def on_event(self, job: Job, event: Event) -> None:
         """Send an event of any job to all who follow but did not ask for it; from any thread."""
         if not _is_sent_later(job, event):

@@ -32,7 +32,7 @@ class Replies:
 
     def __init__(self, subscribers: Subscribers, loop: asyncio.AbstractEventLoop) -> None:
         self._subscribers, self._loop = subscribers, loop
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], Peer] = {}
 
     def on_loop(self, work: Callable[..., object], *arguments: object) -> None:
         """Have the event loop call `work` soon; from any thread."""
@@ -84,6 +84,10 @@ class Replies:
         for listener in dict.fromkeys([*peers, *self._subscribers.except_for(peers, address)]):
             self._loop.call_soon(listener.send, packet)
 
+    def is_awaited(self, peer: Peer) -> bool:
+        """Return whether a command of a peer is not answered yet."""
+        return peer in self._tasks.values()
+
     async def drain(self) -> None:
         """Wait for the commands that are not answered yet, not long, and answer those that last with `/fail`."""
         if self._tasks:
@@ -97,8 +101,8 @@ class Replies:
         # At once: `CommandThread` counts on its first step in the loop's next turn.
         task = self._loop.create_task(self._await(peer, address, answer))
         # The loop holds tasks weakly.
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[task] = peer
+        task.add_done_callback(self._tasks.pop)
 
     async def _await(self, peer: Peer, address: str, answer: Awaitable[Iterable[Reply]]) -> None:
         try:

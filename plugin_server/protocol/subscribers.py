@@ -88,6 +88,9 @@ class Subscribers:
         self.remove(peer)
         self._address_subscriptions.pop(peer, None)
 
+    def __contains__(self, peer: Peer) -> bool:
+        return peer in self._subscriptions
+
     def listeners(self, address: str) -> list[Peer]:
         """Return the peers that listen to an address."""
         return [peer for peer, addresses in self._address_subscriptions.items() if address in addresses]

@@ -18,6 +18,17 @@ class Framing:
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._is_slip: bool | None = None
+        self._is_answered_plainly = False
+        self._has_seen_end = False
+
+    @property
+    def may_be_unframed(self) -> bool:
+        """True while the stream may be bare OSC: it began with a packet, and no END came that closes it."""
+        return bool(self._is_slip) and not self._has_seen_end
+
+    def answer_unframed(self) -> None:
+        """Have replies sent without framing too, since nobody knows what the other side can read."""
+        self._is_answered_plainly = True
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Yield the whole packets so far. Raises BadPacket when the stream cannot be followed any longer."""
@@ -35,12 +46,16 @@ class Framing:
 
     def wrap(self, packet: bytes) -> bytes:
         """Return a packet in the framing that the other side uses."""
-        return slip.encode(packet) if self._is_slip else len(packet).to_bytes(4, "big") + packet
+        if self._is_slip:
+            # SLIP needs no END before a packet: whoever reads it takes the bare one for a packet as well.
+            return (packet if self._is_answered_plainly else b"") + slip.encode(packet)
+        return len(packet).to_bytes(4, "big") + packet
 
     def _next_slip(self) -> bytes | None:
         end = self._buffer.find(SLIP_END)
         if end < 0:
             return None
+        self._has_seen_end = True
         frame = bytes(self._buffer[:end])
         del self._buffer[: end + 1]
         try:

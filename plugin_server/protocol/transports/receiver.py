@@ -18,6 +18,9 @@ class PacketReceiver(Protocol):
     def disconnect(self, peer: Peer) -> None:
         """Forget a peer whose connection closed."""
 
+    def is_awaited(self, peer: Peer) -> bool:
+        """Return whether a peer will be sent something that it asked for."""
+
     def listen(self, peer: Peer, address: str) -> None:
         """Send the peer everything that goes out with an address. Raises UnknownAddress when nothing ever does."""
 

@@ -5,18 +5,17 @@ import errno
 import ipaddress
 import logging
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from plugin_server.errors import BadArgument, BadPacket, PortTaken
-from plugin_server.protocol.access import LOOPBACK, AccessPolicy
+from plugin_server.errors import BadArgument, PortTaken
+from plugin_server.protocol.access import LOOPBACK_V6, AccessPolicy
 from plugin_server.protocol.subscribers import Peer
-from plugin_server.protocol.transports.framing import Framing
+from plugin_server.protocol.transports.connections import Connections
 from plugin_server.protocol.transports.receiver import PacketReceiver
+from plugin_server.protocol.transports.tcp import MAX_CONNECTIONS, TcpConnection
 
 log = logging.getLogger(__name__)
-
-MAX_UNSENT = 1 << 20
-"""Bytes that may wait for a slow TCP client before it is dropped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,25 +32,6 @@ class UdpPeer:
             self.transport.sendto(packet, (self.host, self.port))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class TcpPeer:
-    """A TCP connection, answered in the framing that it uses."""
-
-    host: str
-    transport: asyncio.Transport
-    framing: Framing
-
-    def send(self, packet: bytes) -> None:
-        """Queue for sending; a client that does not read is cut off."""
-        if self.transport.is_closing():
-            return
-        if self.transport.get_write_buffer_size() > MAX_UNSENT:
-            log.warning("a TCP client does not read its replies and was dropped")
-            self.transport.abort()
-            return
-        self.transport.write(self.framing.wrap(packet))
-
-
 class _Udp(asyncio.DatagramProtocol):
     def __init__(self, receiver: PacketReceiver, access: AccessPolicy) -> None:
         self._receiver, self._access = receiver, access
@@ -60,18 +40,12 @@ class _Udp(asyncio.DatagramProtocol):
     def connection_made(self, transport: asyncio.DatagramTransport) -> None:  # type: ignore[override]
         # typeshed types the argument as BaseTransport; asyncio gives a datagram protocol a DatagramTransport.
         self._transport = transport
-        self._receiver.reach_ports_by(self._peer_on_port)
 
-    def datagram_received(self, data: bytes, address: tuple[str, int]) -> None:
+    def datagram_received(self, data: bytes, address: tuple[str, int, *tuple[int, ...]]) -> None:
+        # Addresses of IPv6 have two numbers more.
         if not self._access.allows(address[0]):
             return
         self._receiver.receive(data, UdpPeer(address[0], address[1], self._transport))
-
-    def _peer_on_port(self, peer: Peer, port: int) -> UdpPeer:
-        # One number stands for UDP and TCP, on all addresses.
-        if port == self._transport.get_extra_info("sockname")[1] and _is_of_this_machine(peer.host):
-            raise BadArgument(f"port: got {port}, which is the daemon's own, expected the port that you receive on")
-        return UdpPeer(peer.host, port, self._transport)
 
     def error_received(self, error: Exception) -> None:
         # A client that went away answers by ICMP; others must not suffer from it.
@@ -80,66 +54,46 @@ class _Udp(asyncio.DatagramProtocol):
         log.log(level, "UDP: %s", error)
 
 
-class _Tcp(asyncio.Protocol):
-    def __init__(self, receiver: PacketReceiver, access: AccessPolicy, peers: set[TcpPeer]) -> None:
-        self._receiver, self._access, self._peers = receiver, access, peers
-        self._peer: TcpPeer | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        # typeshed types the argument as BaseTransport; asyncio gives a stream protocol a Transport.
-        # A client that is gone already has no name, and gets nothing.
-        host, *_ = transport.get_extra_info("peername") or (LOOPBACK,)
-        if not self._access.allows(host):
-            transport.abort()
-            return
-        self._peer = TcpPeer(host, transport, Framing())
-        self._peers.add(self._peer)
-
-    def data_received(self, data: bytes) -> None:
-        peer = self._peer
-        if peer is None:
-            # Was not allowed; an aborted transport brings nothing.
-            return
-        try:
-            for packet in peer.framing.feed(data):
-                self._receiver.receive(packet, peer)
-        except BadPacket as error:
-            self._receiver.refuse(peer, error)
-            # After the reply, which goes by way of the loop too.
-            asyncio.get_running_loop().call_soon(peer.transport.close)
-
-    def connection_lost(self, _error: Exception | None) -> None:
-        if self._peer is None:
-            return
-        self._peers.discard(self._peer)
-        self._receiver.disconnect(self._peer)
-
-
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """The open sockets of UDP and TCP, and TCP's connections."""
+    """The open sockets of UDP and TCP, of IPv4 and IPv6, and TCP's connections."""
 
     port: int
-    udp: asyncio.DatagramTransport
-    tcp: asyncio.Server
-    peers: set[TcpPeer]
+    udp: tuple[asyncio.DatagramTransport, ...]
+    tcp: tuple[asyncio.Server, ...]
+    connections: Connections
+
+    def peer_on_port(self, peer: Peer, port: int) -> UdpPeer:
+        """Return another UDP port of a peer's host. Raises BadArgument for the daemon's own."""
+        # One number stands for UDP and TCP, on all addresses.
+        if port == self.port and _is_of_this_machine(peer.host):
+            raise BadArgument(f"port: got {port}, which is the daemon's own, expected the port that you receive on")
+        # The last socket is that of IPv6 where there is one.
+        return UdpPeer(peer.host, port, self.udp[-1 if ":" in peer.host else 0])
+
+    def close_sockets(self) -> None:
+        """Listen no longer; connections stay."""
+        for transport in self.udp:
+            transport.close()
+        for server in self.tcp:
+            server.close()
 
     async def close(self) -> None:
-        """Close both, connections included, once all replies are sent; 0.5 s for clients that do not read."""
+        """Close all, connections included, once all replies are sent; 0.5 s for clients that do not read."""
         # Replies wait for a turn of the loop.
         await asyncio.sleep(0)
-        self.udp.close()
-        self.tcp.close()
-        for peer in list(self.peers):
-            peer.transport.close()
+        self.close_sockets()
+        self.connections.close()
         for _ in range(50):
-            if not self.peers:
+            if not len(self.connections):
                 return
             await asyncio.sleep(0.01)
 
 
 async def open_endpoints(receiver: PacketReceiver, port: int, access: AccessPolicy | None = None) -> Endpoints:
-    """Listen on UDP and TCP of one port number.
+    """Listen on UDP and TCP of one port number, on IPv4 and on the loopback of IPv6 where there is one.
+
+    Programs that are told `localhost` may try either.
 
     Args:
         receiver: Takes the packets.
@@ -149,27 +103,49 @@ async def open_endpoints(receiver: PacketReceiver, port: int, access: AccessPoli
     Raises:
         PortTaken: Another program has the port, or this user may not open it.
     """
+    access = access or AccessPolicy()
+    hosts = (access.bind, LOOPBACK_V6) if has_loopback_v6() else (access.bind,)
     for _attempt in range(20):
         try:
-            return await _open_both(receiver, port, access or AccessPolicy())
+            endpoints = await _open_all(receiver, port, access, hosts)
         except OSError as error:
-            # A free port was found for TCP that is taken for UDP: try another.
+            # A free port was found for one that is taken for another: try again.
             if port != 0:
                 raise _port_taken(port, error) from error
+        else:
+            receiver.reach_ports_by(endpoints.peer_on_port)
+            return endpoints
     raise PortTaken("no port was found that is free for both UDP and TCP")
 
 
-async def _open_both(receiver: PacketReceiver, port: int, access: AccessPolicy) -> Endpoints:
-    loop = asyncio.get_running_loop()
-    peers: set[TcpPeer] = set()
-    tcp = await loop.create_server(lambda: _Tcp(receiver, access, peers), access.bind, port)
-    number = tcp.sockets[0].getsockname()[1]
+def has_loopback_v6() -> bool:
+    """Return whether a socket can be bound to IPv6's loopback address."""
     try:
-        udp, _ = await loop.create_datagram_endpoint(lambda: _Udp(receiver, access), (access.bind, number))
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+            probe.bind((LOOPBACK_V6, 0))
     except OSError:
-        tcp.close()
+        return False
+    return True
+
+
+async def _open_all(receiver: PacketReceiver, port: int, access: AccessPolicy, hosts: Sequence[str]) -> Endpoints:
+    """Listen on all of the hosts. Raises OSError, with nothing left open."""
+    loop, connections = asyncio.get_running_loop(), Connections("OSC TCP", MAX_CONNECTIONS)
+    udp: list[asyncio.DatagramTransport] = []
+    tcp: list[asyncio.Server] = []
+    try:
+        for host in hosts:
+            tcp.append(
+                await loop.create_server(
+                    lambda: TcpConnection(receiver, access, connections), host, port, backlog=MAX_CONNECTIONS
+                )
+            )
+            port = port or tcp[0].sockets[0].getsockname()[1]
+            udp.append((await loop.create_datagram_endpoint(lambda: _Udp(receiver, access), (host, port)))[0])
+    except OSError:
+        Endpoints(port, tuple(udp), tuple(tcp), connections).close_sockets()
         raise
-    return Endpoints(number, udp, tcp, peers)
+    return Endpoints(port, tuple(udp), tuple(tcp), connections)
 
 
 def _is_of_this_machine(host: str) -> bool:
