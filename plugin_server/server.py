@@ -161,7 +161,7 @@ def _build_protocol(parts: _Parts, network: Network) -> _Protocol:
     daemon = DaemonCommands(status, network, subscribers, ports, ADDRESSES)
     job_commands = JobCommands(jobs, generator, player, events)
     models = ModelCommands(parts.bundles, parts.engine, generator, events)
-    clips = ClipCommands(parts.library, library_thread, job_commands.submit_checked)
+    clips = ClipCommands(parts.library, library_thread, job_commands.submit_checked, lambda: player.bpm)
     meter = MeterCommands(player, loop, meter_subscribers, ports)
     playback = PlaybackCommands(player, player_thread, parts.library, replies, meter.listeners)
     banks = BankCommands(parts.bank, bank_thread, generator, events, player, replies)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +13,8 @@ from plugin_server.commands.terminal import ProgressBar
 from plugin_server.errors import BadArgument, UnknownClip
 from plugin_server.studio.attributes import Attribute, Flag, Kind
 from plugin_server.studio.requests import ATTRIBUTES, Generate, split_length
+from plugin_server.studio.seeds import ANY_SEED
+from plugin_server.studio.words import read_number, read_seconds
 
 if TYPE_CHECKING:
     from plugin_server.engine.bundles.card import Lengths
@@ -23,8 +23,35 @@ if TYPE_CHECKING:
 
 DEFAULT_BPM = 120.0
 """Beats a minute of `--bars` without `--bpm`."""
-NUMBER = re.compile(r"-?\d+(\.\d+)?")
-VALUE_TYPES: dict[Kind, type] = {Kind.NUMBER: float, Kind.WHOLE_NUMBER: int, Kind.PATHS: Path}
+
+
+def number(text: str) -> float:
+    """Return the number that a flag's text spells, with a point or a comma. Raises ArgumentTypeError."""
+    value = read_number(text)
+    if value is None:
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected a number")
+    return value
+
+
+def seconds(text: str) -> float:
+    """Return the seconds that a flag's text spells, as '0,5' or '5s'. Raises ArgumentTypeError."""
+    value = read_seconds(text)
+    return number(text) if value is None else value
+
+
+def whole_number(text: str) -> int:
+    """Return the whole number that a flag's text spells. Raises ArgumentTypeError."""
+    value = number(text)
+    if not value.is_integer():
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected a whole number")
+    return int(value)
+
+
+VALUE_TYPES: dict[Kind, Callable[[str], object]] = {
+    Kind.NUMBER: number,
+    Kind.WHOLE_NUMBER: whole_number,
+    Kind.PATHS: Path,
+}
 """How a flag's value is read; others are text."""
 
 
@@ -56,7 +83,8 @@ def _add_flag(parser: argparse.ArgumentParser, row: Attribute) -> None:
     elif row.choices:
         details |= {"choices": row.choices}
     else:
-        details |= {"type": VALUE_TYPES.get(row.kind, str), "metavar": flag.metavar}
+        details |= {"type": seconds if row.field == "seconds" else VALUE_TYPES.get(row.kind, str)}
+        details |= {"metavar": flag.metavar}
     if row.kind is Kind.PATHS:
         details |= {"action": "append"}
     parser.add_argument(*(flag.options or (f"--{row.name}",)), **details)
@@ -68,6 +96,8 @@ def run(options: argparse.Namespace) -> None:
     rows = [row for row in ATTRIBUTES if row.flag or row.field == "model"]
     values = {row.field: getattr(options, row.field) for row in rows}
     given = {name: value for name, value in values.items() if value is not None}
+    if given.get("seed") == ANY_SEED:
+        given["seed"] = None
     if options.images:
         # Without `..`, but called as it was named: a link's name is the clip's.
         given["images"] = tuple(str(image.parent.resolve() / image.name) for image in options.images)
@@ -133,7 +163,7 @@ def read_words(words: Sequence[str], lengths: Callable[[], Lengths]) -> tuple[st
 
 
 def _last_number(words: Sequence[str]) -> float | None:
-    return float(words[-1]) if words and NUMBER.fullmatch(words[-1]) else None
+    return read_seconds(words[-1]) if words else None
 
 
 def _words_as_fields(words: Sequence[str], given: Mapping[str, Any], lengths: Callable[[], Lengths]) -> dict[str, Any]:
@@ -147,24 +177,12 @@ def _words_as_fields(words: Sequence[str], given: Mapping[str, Any], lengths: Ca
 
 def _build_request(like: Path | None, given: Mapping[str, Any]) -> tuple[Generate, str]:
     """Return the request, and the checksum of the bundle that made the clip in `like`, or an empty text."""
-    from plugin_server.studio.reuse import request_like
+    from plugin_server.studio.reuse import change_request, request_like
 
     if like is not None:
         request, checksum = request_like(like, given.get("images", ()))
-        if "model" in given:
-            # Another model has other conditionings; that of the clip was perhaps not asked for.
-            request = replace(request, conditioning="")
-        return replace(request, **_with_length(request, given)), checksum
+        return change_request(request, given, DEFAULT_BPM), checksum
     if "prompt" not in given and "images" not in given:
         raise BadArgument('prompt: got nothing, expected words or --image, as in clipsonic generate "sea waves"')
-    return Generate(**_with_length(Generate("any"), given)), ""
-
-
-def _with_length(request: Generate, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the flags as changes of a request: seconds replace the bars that it has, and bars the seconds."""
-    values = dict(given)
-    if "bars" in given:
-        values = {"seconds": None, "bpm": request.bpm or DEFAULT_BPM} | values
-    elif "seconds" in given:
-        values = {"bars": None} | values
-    return values
+    bpm = {"bpm": DEFAULT_BPM} if "bars" in given else {}
+    return Generate(**{**bpm, **given}), ""

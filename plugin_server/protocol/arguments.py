@@ -22,6 +22,7 @@ WHOLE_NUMBERS = Range(-(2**31), 2**31 - 1)
 MAX_PATH = 4096
 """Characters of a path."""
 V = TypeVar("V", bound=str | int | float)
+_SWITCHES = {"on": True, "true": True, "yes": True, "off": False, "false": False, "no": False}
 _PATH_START = re.compile(r"/|~[^/\\ ]*[/\\]|[A-Za-z]:[/\\]|\\\\|[^/:]{2,}:/")
 _MAX_VOLUME = re.compile(r"([^/:\\]{2,}):(/(?!/).*)")
 
@@ -35,13 +36,18 @@ def split_attributes(arguments: Sequence[Atom]) -> tuple[list[Atom], dict[str, l
     attributes: dict[str, list[Atom]] = {}
     into = positional
     for atom in arguments:
-        if isinstance(atom, str) and len(atom) > 1 and atom.startswith("@"):
+        if is_attribute(atom):
             if atom[1:] in attributes:
                 raise BadArgument(f"attribute: got {atom[:40]} twice, expected it once")
             into = attributes[atom[1:]] = []
         else:
             into.append(atom)
     return positional, attributes
+
+
+def is_attribute(atom: Atom) -> TypeGuard[str]:
+    """Return whether an atom is the name of an attribute, as '@seed'."""
+    return isinstance(atom, str) and len(atom) > 1 and atom.startswith("@")
 
 
 def check_attribute(name: str, known: Iterable[str]) -> None:
@@ -110,13 +116,18 @@ def as_whole(name: str, atom: Atom, allowed: Range = WHOLE_NUMBERS) -> int:
 
 
 def as_switch(name: str, atom: Atom) -> bool:
-    """Return true or false of OSC's T and F, or of 1 and 0. Raises BadArgument."""
+    """Return true or false of OSC's T and F, of 1 and 0, or of a word that says so. Raises BadArgument."""
     if isinstance(atom, bool):
         return atom
-    number = as_whole(name, atom)
-    if number not in (0, 1):
-        raise BadArgument(f"{name}: got {number}, expected 0 or 1")
-    return bool(number)
+    if is_number(atom) and atom in (0, 1):
+        return bool(atom)
+    if isinstance(atom, str | bytes):
+        text = normal_words(as_text(name, atom)).casefold()
+        switch = _SWITCHES.get(text, read_number(text))
+        if switch in (0, 1):
+            return bool(switch)
+    came = number_text(atom) if is_number(atom) else describe(atom)
+    raise BadArgument(f"{name}: got {came}, expected 0 or 1, on or off")
 
 
 def as_paths(atoms: Sequence[Atom]) -> tuple[str, ...]:

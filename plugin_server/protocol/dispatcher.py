@@ -7,11 +7,15 @@ from plugin_server.errors import BadArgument, ClipsonicError, UnknownAddress, sh
 from plugin_server.protocol.address_patterns import match_addresses
 from plugin_server.protocol.addresses import ADDRESSES, TABLE, is_answer
 from plugin_server.protocol.arguments import find_id
+from plugin_server.protocol.given_arguments import arguments_of
 from plugin_server.protocol.job_events import JobEvents
-from plugin_server.protocol.packets import Atom, Message, decode_packet
+from plugin_server.protocol.packets import Message, decode_packet
 from plugin_server.protocol.replies import Handler, Replies, ReplyPorts
 from plugin_server.protocol.subscribers import Peer, PeerOnPort, Subscribers
 from plugin_server.protocol.table import reply_sources
+
+RELEASED = "released"
+"""Answer to a button that was let go."""
 
 
 class Dispatcher:
@@ -76,16 +80,22 @@ class Dispatcher:
         if is_answer(message.address):
             # Two programs that answer each other's answers would never stop.
             return
-        arguments = _without_trailing_nil(message.arguments)
         try:
             addresses = match_addresses(message.address, ADDRESSES)
             # Of a pattern each address answers for itself: one that fails must not silence those after it.
             for address in _reachable(addresses):
-                command = partial(self._handlers[address], peer, arguments)
-                self._replies.run(peer, address, command, find_id(arguments))
+                self._run(address, message, peer)
             _check_reachable(message.address, addresses)
         except ClipsonicError as error:
             self._replies.fail(peer, message.address, error)
+
+    def _run(self, address: str, message: Message, peer: Peer) -> None:
+        arguments = arguments_of(ADDRESSES[address], message.arguments)
+        if arguments is None:
+            self._replies.send(peer, "/done", address, RELEASED)
+        else:
+            command = partial(self._handlers[address], peer, arguments)
+            self._replies.run(peer, address, command, find_id(arguments))
 
 
 def _reachable(addresses: Sequence[str]) -> list[str]:
@@ -98,11 +108,3 @@ def _check_reachable(pattern: str, addresses: Sequence[str]) -> None:
     if others := [address for address in addresses if address not in _reachable(addresses)]:
         came = f"{short_repr(pattern)}, which matches {' '.join(others)}"
         raise BadArgument(f"address: got {came}, expected a pattern of one address where something is changed")
-
-
-def _without_trailing_nil(arguments: Sequence[Atom]) -> tuple[Atom, ...]:
-    """Return the arguments without nil and impulses at the end, which buttons send with nothing to say."""
-    end = len(arguments)
-    while end and arguments[end - 1] is None:
-        end -= 1
-    return tuple(arguments[:end])

@@ -72,6 +72,8 @@ class Argument:
     optional: bool = False
     words: tuple[str, ...] = ()
     """Words that may come in its stead, as in `job | all`."""
+    takes_number: bool = False
+    """An int is a value, too, as a slot's number. Where names alone are values, 0 and 1 are a button's."""
     shows_range: bool = False
     """The notation has the values that it takes, as `0 | 1`, instead of its name."""
 

@@ -32,6 +32,7 @@ from plugin_server.studio.requests import (
     UnloadModel,
 )
 from plugin_server.studio.reuse import find_existing, metadata_of, recipe_of
+from plugin_server.studio.seeds import draw_seed
 
 SOFTWARE = f"Clipsonic Live {__version__}"
 
@@ -133,7 +134,7 @@ class ClipGenerator:
         Cancelled when `report` or `on_clip` does. Takes published before that stay.
         """
         card = self.card(request.model)
-        first = plan(request, card, _draw_seed() if request.seed is None else request.seed)
+        first = plan(request, card, draw_seed() if request.seed is None else request.seed)
         check_folder(self.settings.folder)
         # Of images as they are now: all takes are of the same, and one that is not there is refused before a model
         # is loaded.
@@ -212,11 +213,6 @@ class ClipGenerator:
             except FileExistsError:
                 continue
         raise FolderNotWritable(f"{self.settings.folder}: no free name for {stem}.{form}")
-
-
-def _draw_seed() -> int:
-    """Return a random seed that leaves room for the seeds of 16 takes."""
-    return secrets.randbelow(SEED_LIMIT - 15)
 
 
 def _report_slot(report: ProgressCallback, request: Generate, number: int, n_slots: int) -> ProgressCallback:

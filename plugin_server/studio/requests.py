@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from plugin_server.audio.formats.metadata import BEATS_PER_BAR, read_key
 from plugin_server.errors import BadArgument
 from plugin_server.studio.attributes import Effect, Flag, Group, Kind, attribute, attributes_of
+from plugin_server.studio.seeds import MAX_TAKES
 from plugin_server.studio.words import without_quotes
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Generate:
     """What the sound should keep away from."""
     seed: int | None = attribute(
         Kind.WHOLE_NUMBER,
-        "a number that makes the same sound again",
+        "a number that makes the same sound again; -1 draws one, as none does",
         default=None,
         minimum=0,
         maximum=SEED_LIMIT,
@@ -178,7 +179,7 @@ class Generate:
         "how many clips, from seed, seed + 1, ... (default: 1)",
         default=1,
         minimum=1,
-        maximum=16,
+        maximum=MAX_TAKES,
         effect=Effect.JOB,
         flag=Flag(110, ("--takes", "--variations")),
     )

@@ -5,7 +5,7 @@ request, by another model or at another sample rate is not; and a request is rea
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +86,22 @@ def request_like(path: Path, images: tuple[str, ...] = ()) -> tuple[Generate, st
         return Generate(**_request_values(path, recipe, images)), str(recipe["checksum"])
     except (KeyError, TypeError, ValueError, BadArgument) as error:
         raise BadFile(f"{path}: its recipe cannot be used: {error}") from error
+
+
+def change_request(request: Generate, changes: Mapping[str, Any], bpm: float) -> Generate:
+    """Return a request with other values of some fields: seconds replace the bars that it has, and bars the seconds.
+
+    `bpm` are the beats a minute of bars where neither says any. Raises BadArgument.
+    """
+    values = dict(changes)
+    if values.get("bars") is not None:
+        values = {"seconds": None, "bpm": request.bpm or bpm} | values
+    elif values.get("seconds") is not None:
+        values = {"bars": None} | values
+    if "model" in values:
+        # Another model has other conditionings; that of the clip was perhaps not asked for.
+        values = {"conditioning": ""} | values
+    return replace(request, **values)
 
 
 def _request_values(path: Path, recipe: Mapping[str, object], images: tuple[str, ...]) -> dict[str, Any]:

@@ -122,7 +122,7 @@ BAD = _clipsonic(
     "generate rain --bpm 19",
     "generate rain --bpm 1000",
     "generate rain --key H",
-    "generate rain --seed -1",
+    "generate rain --seed -2",
     "generate rain --seed 2147483648",
     "generate rain --takes 0",
     "generate rain --takes 17",

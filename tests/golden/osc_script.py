@@ -110,7 +110,7 @@ def _packets(udp: Talk, stage: Stage, tmp: Path) -> None:
     udp.say_raw("bytes after the arguments", message("/sync", 7) + bytes(8))
     udp.say_raw("a NUL in a string", b"/sync\0\0\0,si\0sea\0wav\0\0\0\0\1")
     udp.say_raw("a colour", b"/sync\0\0\0,r\0\0\1\2\3\4")
-    udp.say_raw("text that is not UTF-8", message("/generate", "???", "@seed", -1).replace(b"???", b"\xff\xfe?"))
+    udp.say_raw("text that is not UTF-8", message("/generate", "???", "@seed", -2).replace(b"???", b"\xff\xfe?"))
     udp.say_raw('a bundle of /sync 1, a bundle of /sync 2, and /sync "x"', _bundle(True), ends=3)
     udp.say_raw("a bundle with a broken element", _bundle(False)[:-4] + b"oops")
     deep = message("/version")
@@ -153,6 +153,7 @@ def _clips_made(udp: Talk, stage: Stage, tmp: Path) -> None:
     udp.say("/generate", "rain", 0.5, "@image", *picture.split(" "), "@blend", 0.25, "@seed", 4)
     udp.say("/generate", "rain", 0.5, "@image", picture, "@via", "pd", "@seed", 4)
     udp.say("/generate", "rain", 0.5, "@via", "zs", "@seed", 4)
+    udp.say("/generate", "one", "text", "0,5", "@seed 6 @steps 2")
 
 
 def _bad_requests(udp: Talk, stage: Stage, tmp: Path) -> None:
@@ -174,7 +175,7 @@ def _bad_requests(udp: Talk, stage: Stage, tmp: Path) -> None:
         ("sea waves", float("inf")),
         ("x", "@seed"),
         ("x", "@seed", 1, 2),
-        ("x", "@seed", -1),
+        ("x", "@seed", -2),
         ("x", "@seed", 1.5),
         ("x", "@seed", "one"),
         ("x", "@seed", b"x"),
@@ -188,7 +189,7 @@ def _bad_requests(udp: Talk, stage: Stage, tmp: Path) -> None:
         ("x", "@stereo", 1.01),
         ("x", "@stereo", "wide"),
         ("x", "@loop", 2),
-        ("x", "@loop", "yes"),
+        ("x", "@loop", "perhaps"),
         ("x", "@variations", 0),
         ("x", "@variations", 17),
         ("x", "@bars", 0.01, "@bpm", 120),
@@ -199,7 +200,7 @@ def _bad_requests(udp: Talk, stage: Stage, tmp: Path) -> None:
         ("x", "@bpm", 1000),
         ("x", "@key", "H sharp"),
         ("x", "@format", "mp3"),
-        ("x", "@name", None),
+        ("x", "@name", None, 1),
         ("x", "@name", "n" * 2001),
         ("x", "@negative", True),
         ("x", "@model", "moon"),
@@ -268,7 +269,7 @@ def _jobs(udp: Talk, stage: Stage, tmp: Path) -> None:
 
 def _followers(udp: Talk, stage: Stage, tmp: Path) -> None:
     udp.note("Who follows")
-    for arguments in ((), (2,), ("on",), (1, 2, 3), (1, 0), (1, 65536), (1, "port")):
+    for arguments in ((), (2,), ("perhaps",), (1, 2, 3), (1, 0), (1, 65536), (1, "port")):
         udp.say("/notify", *arguments)
     udp.say("/notify", 1)
     udp.say("/notify", 1)
@@ -321,7 +322,8 @@ def _library(udp: Talk, stage: Stage, tmp: Path) -> None:
     udp.say("/clip/tag")
     udp.say("/clip/search", "blue")
     udp.say("/clip/again", "last", 77)
-    udp.say("/clip/again", "last", -1)
+    udp.say("/clip/again", "last", -2)
+    udp.say("/clip/again", "last", "@seed", 77, "@steps", 0)
     udp.say("/clip/again", "nobody")
     udp.say("/clip/again")
     udp.say("/clip/undo")
@@ -329,7 +331,8 @@ def _library(udp: Talk, stage: Stage, tmp: Path) -> None:
     udp.say("/clip/redo")
     udp.say("/clip/redo")
     udp.say("/clip/redo")
-    udp.say("/clip/undo", 1)
+    udp.say("/clip/undo", 0)
+    udp.say("/clip/undo", 1, 1)
     udp.say("/clip/delete", "last")
     udp.say("/clip/delete", "followed_0.5s_s2_t1.wav")
     udp.say("/clip/delete", "nobody")
@@ -359,13 +362,13 @@ def _live(udp: Talk, stage: Stage, tmp: Path) -> None:
         ("last", "@loop", 3),
         ("last", "@at", "noon"),
         ("last", "@choke"),
-        ("last", "@choke", None),
+        ("last", "@choke", None, None),
         ("last", "@reverb", 1),
         ("last", "@gain", 1, "@gain", 2),
         (True,),
     ):
         udp.say("/play", *arguments)
-    for arguments in (("last",), ("all",), (), ("nobody",)):
+    for arguments in (("last",), ("all",), (), ("nobody",), (1.0,), (0.0,)):
         udp.say("/stop", *arguments)
     for arguments in ((0.25,), (1,), (), (1.5,), (-1,), ("loud",), (0.1, 0.2)):
         udp.say("/volume", *arguments)
@@ -392,6 +395,7 @@ def _banks(udp: Talk, stage: Stage, tmp: Path) -> None:
     udp.say("/bank/previous")
     udp.say("/bank/next")
     udp.say("/bank/next", 1)
+    udp.say("/bank/next", 0)
     udp.say("/bank/load", "mine")
     for arguments in ((), ("nobody",), (3,), (-1,), (0, 128), (0, "hard"), (0, 1, 2), (None,)):
         udp.say("/bank/fire", *arguments)
@@ -402,11 +406,13 @@ def _banks(udp: Talk, stage: Stage, tmp: Path) -> None:
     udp.say("/bank/render", apart=slots)
     udp.say("/bank/render", "nobody")
     udp.say("/bank/render", 1, 2)
+    udp.say("/bank/render", 0.0)
+    udp.say("/bank/render", "all")
     udp.say("/bank/load", "mine")
     udp.say("/bank/set", 1, "gong", 1.0, "@choke", "x")
     udp.say("/bank/set", 1, "gong", 1.0, "@name", "Gong", "@seed", 5)
     udp.say("/bank/set", 3, "fourth", "@bars", 1, "@bpm", 240)
-    for arguments in ((), (0,), (5, "far"), (-1, "x"), ("a", "x"), (0, "x", "@variations", 2), (0, "x", "@seed", -1)):
+    for arguments in ((), (0,), (5, "far"), (-1, "x"), ("a", "x"), (0, "x", "@variations", 2), (0, "x", "@seed", -2)):
         udp.say("/bank/set", *arguments)
     udp.say("/bank/set", 0, "x", "@image", "red.png")
     udp.say("/bank/set", 0, "x", "@model", "moon")
@@ -461,7 +467,7 @@ def _streams(stage: Stage, names: Names, lines: list[str]) -> None:
     web.note("WebSocket")
     web.say("/sync", 4)
     web.say("/generate", "over the web", 0.5, "@seed", 6)
-    web.say("/generate", "x", "@seed", -1)
+    web.say("/generate", "x", "@seed", -2)
     web.say_raw("bytes that are not OSC", b"hello")
     for text in (
         "words",

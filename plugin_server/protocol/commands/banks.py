@@ -6,7 +6,7 @@ from functools import partial
 from plugin_server.audio.playback.player import Player
 from plugin_server.errors import BadArgument
 from plugin_server.protocol.access import check_images
-from plugin_server.protocol.arguments import as_whole, as_words, at_most, exactly
+from plugin_server.protocol.arguments import as_text, as_whole, as_words, at_most, exactly
 from plugin_server.protocol.commands.thread import CommandThread
 from plugin_server.protocol.generate_arguments import parse_generate
 from plugin_server.protocol.job_events import JobEvents
@@ -20,7 +20,10 @@ from plugin_server.studio.generator import ClipGenerator
 from plugin_server.studio.image_fingerprints import require_images
 from plugin_server.studio.jobs import ClipMade, Event, Job
 from plugin_server.studio.requests import NAMED_ATTRIBUTES, RenderBank, RenderSlot
+from plugin_server.studio.seeds import draw_seed
+from plugin_server.studio.words import read_number
 
+ALL = "all"
 SLOT_NUMBERS = Range(0, MAX_SLOTS - 1)
 ROWS = (
     Row("/bank/list", "prompt banks", replies=("/bank", "/done"), is_read_only=True),
@@ -34,8 +37,9 @@ ROWS = (
     Row("/bank/previous", "the one before", replies=("/bank.slot", "/done")),
     Row(
         "/bank/render",
-        "make the clips that the bank lacks, or that of one slot; others are served between two slots",
-        (Argument("slot", optional=True),),
+        "make the clips that the bank lacks, or that of one slot, by its number (an int) or name; others are served "
+        "between two slots; a float from 0 to 1 is a button: 0 its release, else all",
+        (Argument("slot", words=(ALL,), optional=True, takes_number=True),),
         replies=("/queued", "/progress", "/clip", "/bank.slot", "/done"),
     ),
     Row(
@@ -132,9 +136,10 @@ class BankCommands:
         return [("/done", address, bank.name, len(bank.slots))]
 
     def _render(self, peer: Peer, arguments: Sequence[Atom]) -> list[Reply]:
-        at_most(1, "a slot, or nothing for all", arguments)
+        at_most(1, "a slot, or all", arguments)
         bank = self._bank.require_bank()
-        slots = [self._bank.slot(read_slot(self._bank, arguments[0]))] if arguments else bank.slots
+        is_one = bool(arguments) and arguments[0] != ALL
+        slots = [self._bank.slot(read_slot(self._bank, arguments[0]))] if is_one else bank.slots
         requests = tuple(slot.request for slot in slots)
         for request in requests:
             # What the model cannot make, and a picture that is missing, are refused before anything is made.
@@ -149,7 +154,7 @@ class BankCommands:
         check_images(arguments, peer)
         number = as_whole("slot", arguments[0])
         request = parse_generate(
-            arguments[1:], lambda model: self._generator.card(model).lengths, lambda: self._player.bpm
+            arguments[1:], lambda model: self._generator.card(model).lengths, lambda: self._player.bpm, draw_seed
         )
         self._generator.check(request)
         slot = self._bank.set(number, request)
@@ -173,9 +178,8 @@ class BankCommands:
 
 def read_slot(bank: LoadedBank, atom: Atom) -> int:
     """Return the number of a slot from its number or its name. Raises BadArgument."""
-    if isinstance(atom, str) and not atom.strip().isdigit():
-        return bank.number_of(atom)
-    return bank.number_of(as_whole("slot", atom))
+    is_name = isinstance(atom, str) and read_number(atom) is None
+    return bank.number_of(as_text("slot", atom) if is_name else as_whole("slot", atom))
 
 
 def slot_row(number: int, slot: Slot, clip: ClipMade | None) -> Reply:

@@ -3,12 +3,11 @@
 A file system may be slow, and another process may hold the index.
 """
 
-import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import datetime
 
 from plugin_server.errors import BadArgument
+from plugin_server.protocol.access import check_images
 from plugin_server.protocol.arguments import (
     as_switch,
     as_text,
@@ -21,15 +20,17 @@ from plugin_server.protocol.arguments import (
     split_attributes,
 )
 from plugin_server.protocol.commands.thread import CommandThread
+from plugin_server.protocol.generate_arguments import parse_attributes
 from plugin_server.protocol.packets import Atom
 from plugin_server.protocol.replies import Answer, Handler, Reply
 from plugin_server.protocol.subscribers import Peer
-from plugin_server.protocol.table import ON_OFF, Argument, Range, Row
+from plugin_server.protocol.table import ON_OFF, Argument, Range, Row, request_arguments
 from plugin_server.studio.library.library import Library, Page
 from plugin_server.studio.library.records import ClipRecord
 from plugin_server.studio.library.undo import UndoStep
-from plugin_server.studio.requests import SEED_LIMIT, Generate
-from plugin_server.studio.reuse import request_like
+from plugin_server.studio.requests import NAMED_ATTRIBUTES, SEED_LIMIT, Generate
+from plugin_server.studio.reuse import change_request, request_like
+from plugin_server.studio.seeds import other_seed
 
 PAGE_LENGTHS = Range(1, 200)
 """Clips that are sent at once: each is a packet, and a patch's socket holds some hundreds."""
@@ -89,8 +90,9 @@ ROWS = (
     Row("/clip/redo", "the step that was undone last, again", replies=("/clip.info", "/done")),
     Row(
         "/clip/again",
-        "the same request with another seed",
+        "the same request with another seed; attributes change it",
         (Argument("clip"), Argument("seed", "i", optional=True)),
+        request_arguments(NAMED_ATTRIBUTES),
         replies=("/queued", "/progress", "/clip", "/done"),
     ),
     Row("/clip/scan", "compare the library with the sample folder now"),
@@ -109,8 +111,9 @@ Submit = Callable[[Peer, Generate], None]
 class ClipCommands:
     """Handlers of all addresses below `/clip/`."""
 
-    def __init__(self, library: Library, thread: CommandThread, submit: Submit) -> None:
-        self._library, self._thread, self._submit = library, thread, submit
+    def __init__(self, library: Library, thread: CommandThread, submit: Submit, tempo: Callable[[], float]) -> None:
+        """`tempo` returns the beats a minute of bars for which none are known."""
+        self._library, self._thread, self._submit, self._tempo = library, thread, submit, tempo
 
     def handlers(self) -> dict[str, Handler]:
         """Return the handlers by address."""
@@ -132,8 +135,8 @@ class ClipCommands:
 
     def _list(self, arguments: Sequence[Atom]) -> list[Reply]:
         at_most(2, "how many, and from where", arguments)
-        count = _count(arguments[0] if arguments else DEFAULT_COUNT)
-        first = _first(arguments[1] if len(arguments) > 1 else 0)
+        how_many, where = [*arguments, None, None][:2]
+        count, first = _count(DEFAULT_COUNT if how_many is None else how_many), _first(0 if where is None else where)
         return _page("/clip/list", self._library.newest(count, first), first)
 
     def _search(self, arguments: Sequence[Atom]) -> list[Reply]:
@@ -173,26 +176,27 @@ class ClipCommands:
         return _step("/clip/redo", self._library.redo())
 
     def _again(self, peer: Peer, arguments: Sequence[Atom]) -> Answer:
+        check_images(arguments, peer)
         return self._thread.run(lambda: self._submit_again(peer, arguments))
 
     def _submit_again(self, peer: Peer, arguments: Sequence[Atom]) -> list[Reply]:
-        at_most(2, "a clip, and a seed", arguments)
-        clip, *seed = _at_least_one("clip", arguments)
-        request, _ = request_like(self._library.find_file(as_text("clip", clip)).path)
-        request = replace(request, seed=as_whole("seed", seed[0]) if seed else other_seed(request.seed))
-        self._submit(peer, request)
+        positional, attributes = split_attributes(arguments)
+        at_most(2, "a clip, and a seed", positional)
+        clip, *seed = _at_least_one("clip", positional)
+        if seed and "seed" in attributes:
+            raise BadArgument("seed: got it twice, expected it once")
+        changes = parse_attributes(attributes | ({"seed": seed} if seed else {}))
+        path = self._library.find_file(as_text("clip", clip)).path
+        request, _ = request_like(path, changes.get("images", ()))
+        if changes.get("seed") is None:
+            changes["seed"] = other_seed(request.seed)
+        self._submit(peer, change_request(request, changes, self._tempo()))
         return []
 
     def _scan(self, arguments: Sequence[Atom]) -> list[Reply]:
         exactly(0, "nothing", arguments)
         scanned = self._library.scan()
         return [("/done", "/clip/scan", scanned.new, scanned.moved, scanned.missing)]
-
-
-def other_seed(seed: int | None) -> int:
-    """Return a random seed that is not this one."""
-    other = secrets.randbelow(SEED_LIMIT)
-    return other + 1 if seed is not None and other >= seed else other
 
 
 def _clip_info(clip: ClipRecord) -> Reply:

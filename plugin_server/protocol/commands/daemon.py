@@ -8,7 +8,7 @@ from plugin_server.engine.bundles.registry import BundleRegistry
 from plugin_server.engine.interface import Engine
 from plugin_server.errors import BadArgument
 from plugin_server.protocol.address_patterns import match_addresses
-from plugin_server.protocol.arguments import as_text, as_whole, at_most_one
+from plugin_server.protocol.arguments import as_switch, as_text, at_most_one
 from plugin_server.protocol.packets import Atom
 from plugin_server.protocol.replies import Answer, Handler, Reply, ReplyPorts
 from plugin_server.protocol.subscribers import MAX_SUBSCRIBERS, Peer, Subscribers
@@ -108,14 +108,12 @@ class DaemonCommands:
     def _notify(self, peer: Peer, arguments: Sequence[Atom]) -> Answer:
         if not 1 <= len(arguments) <= 2:
             raise BadArgument(f"notify: got {len(arguments)} arguments, expected 0 or 1, and a port")
-        switch = as_whole("notify", arguments[0])
+        switch = as_switch("notify", arguments[0])
         listener = self._ports.find(peer, arguments[1:])
-        if switch == 0:
-            self._subscribers.remove(listener)
-            return [("/done", "/notify", 0)]
-        if switch == 1:
+        if switch:
             return [("/done", "/notify", self._subscribers.add(listener), MAX_SUBSCRIBERS)]
-        raise BadArgument(f"notify: got {switch}, expected 0 or 1")
+        self._subscribers.remove(listener)
+        return [("/done", "/notify", 0)]
 
     def _help(self, _peer: Peer, arguments: Sequence[Atom]) -> Answer:
         which = at_most_one("address", arguments)

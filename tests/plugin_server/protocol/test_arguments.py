@@ -8,6 +8,7 @@ from plugin_server.errors import BadArgument
 from plugin_server.protocol.arguments import (
     as_number,
     as_paths,
+    as_switch,
     as_text,
     as_whole,
     check_attribute,
@@ -78,3 +79,36 @@ def test_a_blob_with_a_nul_and_a_colour_are_no_text():
 def test_a_path_is_short():
     with pytest.raises(BadArgument, match="image: got 5000 characters, expected at most 4096"):
         as_paths(["/" * 5000])
+
+
+@pytest.mark.parametrize("atom", ["1,5", "1.5", " 1.5 ", b"1.5", '"1.5"', "+1.5", "15e-1", "\uff11.5", 1.5])
+def test_a_number_may_come_as_text(atom):
+    assert as_number("x", atom) == 1.5
+
+
+@pytest.mark.parametrize("atom", ["", "five", "5s", "1_000", "nan", "inf", "1.000,5", "--1", "9" * 4000, None])
+def test_what_is_no_number_is_named(atom):
+    with pytest.raises(BadArgument, match=r"x: got .*, expected a number"):
+        as_number("x", atom)
+
+
+@pytest.mark.parametrize("atom", [14, 14.0, "14", "14.0", "14,0", "1.4e1", b"14"])
+def test_a_whole_number_may_have_a_point(atom):
+    assert as_whole("x", atom) == 14
+
+
+@pytest.mark.parametrize(
+    ("atoms", "expected"),
+    [
+        ([True, 1, 1.0, "1", "1.0", "on", "ON", "true", "True", "yes", b"on", '"on"'], True),
+        ([False, 0, 0.0, "0", "0.0", "off", "Off", "false", "no", b"0"], False),
+    ],
+)
+def test_a_switch_has_many_spellings(atoms, expected):
+    assert all(as_switch("x", atom) is expected for atom in atoms)
+
+
+@pytest.mark.parametrize("atom", [2, -1, 0.5, "2", "maybe", "", None, [1]])
+def test_what_is_no_switch_is_named(atom):
+    with pytest.raises(BadArgument, match=r"x: got .*, expected 0 or 1, on or off"):
+        as_switch("x", atom)

@@ -54,6 +54,52 @@ def test_one_prompt_is_one_sound_however_a_program_writes_it(daemon):
     assert len(ids) == 1
 
 
+def test_a_length_may_come_as_text_and_a_request_as_one(daemon):
+    with daemon.client() as client:
+        for arguments in (["rain", "2"], ["rain", "2.0"], ["rain 2 @seed 5"], [b"rain", b"2", "@seed 5"]):
+            client.send(
+                "/generate", *arguments, *(["@steps", "1"] if "@seed" in str(arguments) else ["@seed", 5, "@steps", 1])
+            )
+            clip = until(client, "/clip").arguments
+            assert (Path(clip[2]).name.startswith("rain_2s_s5_t1"), clip[3], clip[5]) == (True, 2.0, 5)
+            until(client, "/done")
+        client.send("/generate", "kick", "808", "@seed", 5, "@steps", 1)
+        assert Path(until(client, "/clip").arguments[2]).name == "kick-808_1s_s5_t1.wav"
+        until(client, "/done")
+
+
+def test_a_button_stops_and_cancels(daemon):
+    with daemon.client() as client:
+        for address in ("/stop", "/cancel"):
+            for release in (0.0, 0):
+                client.send(address, release)
+                assert client.receive().arguments == (address, "released")
+        for press in (1.0, 1):
+            client.send("/generate", "slow", 20, "@steps", 100, "@model", "slow-toy", "@id", f"press-{press}")
+            until(client, "/queued")
+            client.send("/cancel", press)
+            while (message := client.receive(10)).address in ("/progress", "/fail"):
+                pass
+            assert message.arguments == ("/cancel", f"press-{press}")
+        client.send("/generate", "slow", 20, "@steps", 100, "@model", "slow-toy", "@id", "1")
+        client.send("/cancel", "1")
+        while (message := client.receive(10)).arguments[0] != "/cancel":
+            pass
+        assert message.arguments == ("/cancel", "1")
+
+
+@pytest.mark.parametrize("on", [1, 1.0, "1", "on", "true", "ON"])
+@pytest.mark.parametrize("address", ["/notify", "/meter"])
+def test_whoever_follows_says_so_by_any_switch(daemon, address, on):
+    with daemon.client() as client:
+        client.send(address, on)
+        assert until(client, "/done").arguments[0] == address
+        client.send(address, "off")
+        while (reply := until(client, "/done").arguments)[0] != address:
+            pass
+        assert reply == (address, 0)
+
+
 def until(client: Client, address: str):
     """Return the next message that has an address."""
     while (message := client.receive(10)).address != address:

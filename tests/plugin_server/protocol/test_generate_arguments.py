@@ -42,6 +42,35 @@ def lengths_of(model):
         (["rain", "@name", 0.123456789012], Generate("rain", name="0.123456789012")),
         (["rain", "@name", 1.5e300], Generate("rain", name="1.5e+300")),
         (["mail", "@"], Generate("mail @")),
+        (["rain", "2"], Generate("rain", 2.0)),
+        (["rain", "2.0"], Generate("rain", 2.0)),
+        (["rain", "0,5"], Generate("rain", 0.5)),
+        (["rain", "5s"], Generate("rain", 5.0)),
+        (["heavy rain", "1e1"], Generate("heavy rain", 10.0)),
+        (["kick", "808"], Generate("kick 808")),
+        (["kick drum", "808"], Generate("kick drum", 808.0)),
+        (["kick 808", "2"], Generate("kick 808", 2.0)),
+        (["rain", "-3"], Generate("rain -3")),
+        (["take", "five"], Generate("take five")),
+        (["5"], Generate("5")),
+        (["5", "6"], Generate("5 6")),
+        (['"sea', 'waves"', 5.0], Generate("sea waves", 5.0)),
+        (['"kick', '808"'], Generate("kick 808")),
+        (['"kick', 'drum"', 808], Generate("kick drum", 808.0)),
+        (["5s", "@image", "/a.png"], Generate("", 5.0, images=("/a.png",))),
+        ([None, "@image", "/a.png"], Generate("", images=("/a.png",))),
+        (["rain", "@seed", "5.0", "@steps", "1e1"], Generate("rain", seed=5, steps=10)),
+        (["rain", "@guidance", "1,5"], Generate("rain", guidance=1.5)),
+        (["rain", "@bars", b"1", "@bpm", '"93,7"'], Generate("rain", bars=1, bpm=93.7)),
+        (["rain", "@seed", -1], Generate("rain")),
+        (["rain", "@seed", "-1"], Generate("rain")),
+        (["rain", "@seed", -1.0], Generate("rain")),
+        (["rain", "@loop", "on"], Generate("rain", loop=True)),
+        (["rain", "@loop", "False"], Generate("rain", loop=False)),
+        (["rain", "@loop", "1.0"], Generate("rain", loop=True)),
+        (["rain", "@format", ""], Generate("rain")),
+        (["rain", "@format", '""'], Generate("rain")),
+        (["rain", "@format", "wav"], Generate("rain", format="wav")),
     ],
 )  # fmt: skip
 def test_arguments_become_a_request(arguments, request_):
@@ -59,6 +88,9 @@ def test_arguments_become_a_request(arguments, request_):
         (["rain", "@seed"], "seed: got nothing"),
         (["rain", "@seed", 1, 2], "seed: got 2 values"),
         (["rain", "@seed", 1.5], "seed: got 1.5, expected a whole number"),
+        (["rain", "@seed", -2], "seed: got -2, expected 0 to 2147483647"),
+        (["rain", "@loop", "perhaps"], "loop: got 'perhaps', expected 0 or 1, on or off"),
+        (["rain", "@loop", 0.5], "loop: got 0.5, expected 0 or 1"),
         (["rain", "@seed", "many"], "seed: got 'many', expected a number"),
         (["rain", "@seed", 1, "@seed", 2], "@seed twice"),
         (["rain", "@steps", b"x"], "steps: got a blob, expected a number"),
@@ -78,3 +110,8 @@ def test_numbers_are_those_that_were_meant_before_they_had_32_bits():
     bpm = struct.unpack("f", struct.pack("f", 93.7))[0]
     request = parse_generate(["rain", "@bars", 2, "@bpm", bpm], lambda _model: Lengths())
     assert bpm != 93.7 and request.bpm == 93.7
+
+
+def test_a_seed_may_be_drawn_by_who_asks():
+    assert parse_generate(["rain", "@seed", -1], lengths_of, any_seed=lambda: 7).seed == 7
+    assert parse_generate(["rain"], lengths_of, any_seed=lambda: 7).seed is None

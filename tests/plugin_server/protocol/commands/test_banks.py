@@ -9,6 +9,7 @@ from PIL import Image
 from plugin_server.audio.playback.player import Player
 from plugin_server.client import Client
 from plugin_server.errors import ClipsonicError
+from plugin_server.protocol.packets import encode_message
 from plugin_server.settings import Settings
 from plugin_server.studio.banks.files import read_bank
 from tests.conftest import running_daemon
@@ -194,6 +195,43 @@ def test_a_slot_that_is_hit_thrice_while_it_is_made_is_made_once(client, output,
     assert output.render(24000).any()
     client.ask("/sync", reply="/synced")
     assert len(list(live[0].folder.glob("*.wav"))) == 1
+
+
+@pytest.mark.parametrize("address", ["/bank/next", "/bank/previous"])
+def test_a_button_does_it_when_it_is_pressed_and_not_when_it_is_let_go(client, address):
+    loaded = ask(client, address)[-1][2]
+    ask(client, "/bank/load", "mine")
+    for press in (1.0, 1, 127, "1"):
+        assert ask(client, address, press)[-1][1:3] == (address, loaded)
+        ask(client, "/bank/load", "mine")
+    for release in (0.0, 0, "0"):
+        assert ask(client, address, release)[-1] == ("/done", address, "released")
+    assert ask(client, "/bank/load")[-1][2] == "mine"
+    for tag in (b"T", b"N", b"I"):
+        client.send_packet(encode_message(address)[:-4] + b"," + tag + b"\0\0")
+        assert until_done(client, address)[-1][2] == loaded
+        ask(client, "/bank/load", "mine")
+    client.send_packet(encode_message(address)[:-4] + b",F\0\0")
+    assert until_done(client, address)[-1][2] == "released"
+
+
+def test_a_button_renders_all_and_a_number_or_a_name_one(client, live):
+    assert ask(client, "/bank/render", 0.0)[-1] == ("/done", "/bank/render", "released")
+    assert ask(client, "/bank/render", 1)[-1][-1] == 1
+    assert [path.name[:4] for path in live[0].folder.glob("*.wav")] == ["bell"]
+    assert ask(client, "/bank/render", "0")[-1][-1] == ask(client, "/bank/render", '"Rain"')[-1][-1] + 1 == 1
+    assert ask(client, "/bank/render", 1.0)[-1][-1] == 1
+    assert len(list(live[0].folder.glob("*.wav"))) == 3
+    assert ask(client, "/bank/render", "all")[-1][-1] == 0
+    assert ask(client, "/bank/render", 2.0)[-1][-1] == 0
+
+
+def test_a_seed_of_a_slot_may_be_drawn(client):
+    client.ask("/bank/set", 0, "rain", 0.5, "@seed", -1, reply="/done")
+    heard = ask(client, "/bank/render", 0)
+    seed = next(message[6] for message in heard if message[0] == "/clip")
+    assert 0 < seed < 2**24
+    assert ask(client, "/bank/render", 0)[-1][-1] == 0
 
 
 def test_a_clip_that_was_thrown_away_is_made_again(client, output, live):

@@ -1,6 +1,7 @@
 """The library over real sockets, with a daemon on toys."""
 
 import re
+import struct
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,10 +11,9 @@ import pytest
 from plugin_server.audio.formats.files import read_clip, read_recipe
 from plugin_server.client import Client
 from plugin_server.protocol.commands import clips, thread
-from plugin_server.protocol.commands.clips import other_seed
 from plugin_server.settings import Settings
+from plugin_server.studio import seeds
 from plugin_server.studio.library.scan import ScanResult
-from plugin_server.studio.requests import SEED_LIMIT
 from tests.conftest import Running, running_daemon
 from tests.support.recipes import write_made
 
@@ -135,11 +135,6 @@ def test_again_is_the_same_request_with_another_seed(daemon):
             pass
 
 
-def test_another_seed_is_never_the_same():
-    assert all(other_seed(seed) != seed for seed in (0, 1, SEED_LIMIT) for _ in range(50))
-    assert all(0 <= other_seed(None) <= SEED_LIMIT for _ in range(50))
-
-
 def test_a_scan_tells_what_it_found(daemon):
     write_made(daemon.folder, "by-hand.wav", "put here by hand")
     with daemon.client() as client:
@@ -169,9 +164,9 @@ def test_a_scan_tells_what_it_found(daemon):
         ("/clip/tag", ["last"], "bad_argument", "tags: got nothing"),
         ("/clip/delete", ["last"], "unknown_clip", "'last'"),
         ("/clip/again", ["last"], "unknown_clip", "'last'"),
-        ("/clip/undo", [1], "bad_argument", "arguments: got 1, expected nothing"),
+        ("/clip/undo", [1, 1], "bad_argument", "arguments: got 2, expected nothing"),
         ("/clip/redo", [], "nothing_to_undo", "redo: nothing"),
-        ("/clip/scan", [1], "bad_argument", "arguments: got 1, expected nothing"),
+        ("/clip/scan", [1, 1], "bad_argument", "arguments: got 2, expected nothing"),
     ],
 )
 def test_bad_commands_are_answered(daemon, address, arguments, code, sentence):
@@ -184,7 +179,27 @@ def test_bad_commands_are_answered(daemon, address, arguments, code, sentence):
 def test_a_seed_that_is_none_is_refused(daemon):
     with daemon.client() as client:
         make(client)
-        assert ask(client, "/clip/again", "last", -1)[-1].arguments[1] == "bad_argument"
+        for seed in ([-2], ["@seed", -2], [7, "@seed", 7], ["@seed", "x"]):
+            assert ask(client, "/clip/again", "last", *seed)[-1].arguments[1] == "bad_argument"
+
+
+@pytest.mark.parametrize("seed", [[], [-1], ["@seed", -1], ["@seed", "-1"], ["@seed", None]])
+def test_again_draws_a_seed_that_any_client_can_send_back(daemon, monkeypatch, seed):
+    with daemon.client() as client:
+        make(client, seed=7)
+        monkeypatch.setattr(seeds.secrets, "randbelow", lambda n: n - 1)
+        clip = next(m.arguments for m in ask(client, "/clip/again", "last", *seed) if m.address == "/clip")
+        assert clip[5] == 2**24 - 16 == int(struct.unpack("f", struct.pack("f", clip[5]))[0])
+
+
+def test_again_is_changed_by_attributes(daemon):
+    with daemon.client() as client:
+        make(client, seed=7, steps=3)
+        heard = ask(client, "/clip/again", "last", "@seed", 8, "@steps", 2, "@bars", 0.25, "@id", "mine")
+        clip = next(m.arguments for m in heard if m.address == "/clip")
+        recipe = read_recipe(daemon.folder / clip[2])
+        assert (clip[0], clip[5], recipe["steps"], recipe["bars"], recipe["bpm"]) == ("mine", 8, 2, 0.25, 120)
+        assert ask(client, "/clip/again", "last", "@size", 1)[-1].arguments[1] == "bad_argument"
 
 
 def test_the_loop_answers_others_while_the_library_works(daemon, monkeypatch):
