@@ -56,10 +56,15 @@ def test_one_prompt_is_one_sound_however_a_program_writes_it(daemon):
 
 def test_a_length_may_come_as_text_and_a_request_as_one(daemon):
     with daemon.client() as client:
-        for arguments in (["rain", "2"], ["rain", "2.0"], ["rain 2 @seed 5"], [b"rain", b"2", "@seed 5"]):
-            client.send(
-                "/generate", *arguments, *(["@steps", "1"] if "@seed" in str(arguments) else ["@seed", 5, "@steps", 1])
-            )
+        more = ("@seed", 5, "@steps", 1)
+        for arguments in (
+            ("rain", "2", *more),
+            ("rain", "2.0", *more),
+            ("rain 2 @seed 5 @steps 1",),
+            (b"rain", b"2", "@seed 5 @steps 1"),
+            ("rain", "2s", None, *more, "@name", None),
+        ):
+            client.send_packet(build_msg("/generate", list(arguments)).dgram)
             clip = until(client, "/clip").arguments
             assert (Path(clip[2]).name.startswith("rain_2s_s5_t1"), clip[3], clip[5]) == (True, 2.0, 5)
             until(client, "/done")
