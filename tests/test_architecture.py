@@ -28,6 +28,7 @@ MAX_LINES, MAX_MODULES, MAX_FUNCTION_LINES = 350, 12, 60
 BETWEEN_COMMANDS = {("midi", "banks"), ("midi", "slots"), ("slots", "banks")}
 """Commands of the protocol that use another one's file; all of them use `thread`."""
 BETWEEN_TRANSPORTS = {
+    ("http_protocols", "connections"),
     ("network", "web"),
     ("network", "zeroconf"),
     ("sockets", "connections"),
@@ -36,6 +37,7 @@ BETWEEN_TRANSPORTS = {
     ("tcp", "connections"),
     ("tcp", "framing"),
     ("tcp", "receiver"),
+    ("web", "http_protocols"),
     ("web", "oscquery"),
     ("web", "receiver"),
     ("zeroconf", "oscquery"),

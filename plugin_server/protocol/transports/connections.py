@@ -7,6 +7,8 @@ from typing import Protocol
 
 log = logging.getLogger(__name__)
 
+BACKLOG = 128
+"""Connections that may wait to be accepted; beyond these a client tries again a second later."""
 TELL_EVERY_S = 60.0
 """Seconds between two lines of the log about connections that were closed."""
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from plugin_server.errors import BadArgument, PortTaken
 from plugin_server.protocol.access import LOOPBACK_V6, AccessPolicy
 from plugin_server.protocol.subscribers import Peer
-from plugin_server.protocol.transports.connections import Connections
+from plugin_server.protocol.transports.connections import BACKLOG, Connections
 from plugin_server.protocol.transports.receiver import PacketReceiver
 from plugin_server.protocol.transports.tcp import MAX_CONNECTIONS, TcpConnection
 
@@ -137,7 +137,7 @@ async def _open_all(receiver: PacketReceiver, port: int, access: AccessPolicy, h
         for host in hosts:
             tcp.append(
                 await loop.create_server(
-                    lambda: TcpConnection(receiver, access, connections), host, port, backlog=MAX_CONNECTIONS
+                    lambda: TcpConnection(receiver, access, connections), host, port, backlog=BACKLOG
                 )
             )
             port = port or tcp[0].sockets[0].getsockname()[1]

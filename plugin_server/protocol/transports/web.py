@@ -28,9 +28,7 @@ log = logging.getLogger(__name__)
 
 MAX_UNSENT = 1000
 """Packets that may wait for a slow WebSocket before it is dropped."""
-MAX_CONNECTIONS = 100
-"""HTTP requests and WebSockets at one time."""
-STOP_S = 1
+STOP_S = 0.5
 """Seconds that connections have to end by themselves when the daemon stops."""
 
 
@@ -94,7 +92,12 @@ class HttpApp:
         if not self.is_same_origin(request):
             return PlainTextResponse("this is for programs of this machine and its own pages\n", 403)
         attributes = [part.partition("=")[0] for part in request.url.query.split("&") if part]
-        answer = self._query.answer(request.url.path, attributes)
+        try:
+            answer = self._query.answer(request.url.path, attributes)
+        except Exception:
+            # Here, since the server's own log is not heard.
+            log.exception("HTTP %s", request.url.path)
+            return PlainTextResponse("something unforeseen went wrong\n", 500)
         return Response(status_code=answer.status) if answer.body is None else JSONResponse(answer.body)
 
     async def _websocket(self, websocket: "WebSocket") -> None:
@@ -107,8 +110,9 @@ class HttpApp:
         tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
+            for error in [None if task.cancelled() else task.exception() for task in done]:
+                if error and not isinstance(error, RuntimeError | ConnectionError):
+                    log.error("WebSocket", exc_info=error)
         finally:
             self._receiver.disconnect(peer)
             for task in tasks:
@@ -205,16 +209,8 @@ class WebServer:
 def _build_server(app: HttpApp, access: AccessPolicy) -> "uvicorn.Server":
     """Return uvicorn's server; to be called in a thread, since its imports take a moment."""
     import uvicorn
-    from uvicorn.protocols.http.h11_impl import H11Protocol
 
-    class RestrictedProtocol(H11Protocol):
-        """Cuts off everybody whom the access policy does not allow."""
-
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            # typeshed types the argument as BaseTransport; asyncio gives a stream protocol a Transport.
-            super().connection_made(transport)
-            if self.client and not access.allows(self.client[0]):
-                transport.abort()
+    from plugin_server.protocol.transports.http_protocols import BoundedConfig
 
     class Server(uvicorn.Server):
         """Does not handle signals: that is the daemon's part."""
@@ -223,10 +219,9 @@ def _build_server(app: HttpApp, access: AccessPolicy) -> "uvicorn.Server":
         def capture_signals(self) -> Generator[None, None, None]:
             yield
 
-    config = uvicorn.Config(
+    config = BoundedConfig(
         app.asgi(),
-        http=RestrictedProtocol,
-        ws="websockets-sansio",
+        access,
         ws_max_size=MAX_PACKET,
         lifespan="off",
         log_config=None,
@@ -234,7 +229,6 @@ def _build_server(app: HttpApp, access: AccessPolicy) -> "uvicorn.Server":
         # Who asks is decided by the connection alone, never by a header.
         proxy_headers=False,
         server_header=False,
-        limit_concurrency=MAX_CONNECTIONS,
         timeout_graceful_shutdown=STOP_S,
     )
     config.load()
