@@ -163,9 +163,9 @@ def _build_protocol(parts: _Parts, network: Network) -> _Protocol:
     models = ModelCommands(parts.bundles, parts.engine, generator, events)
     clips = ClipCommands(parts.library, library_thread, job_commands.submit_checked, lambda: player.bpm)
     meter = MeterCommands(player, loop, meter_subscribers, ports)
-    playback = PlaybackCommands(player, player_thread, parts.library, replies, meter.listeners)
+    playback = PlaybackCommands(player, player_thread, parts.library, parts.bank, replies, meter.listeners)
     banks = BankCommands(parts.bank, bank_thread, generator, events, player, replies)
-    slots = SlotTrigger(parts.bank, bank_thread, banks.refresh_clips, events, playback.play, replies)
+    slots = SlotTrigger(parts.bank, bank_thread, banks.refresh_clips, events, playback, replies)
 
     # All who follow are sent an event before a bank looks for the clip that it is about.
     for on_event in (events.on_event, banks.on_event, slots.on_event):

@@ -24,6 +24,7 @@ ORDER = (
     "/bank/previous",
     "/bank/render",
     "/bank/fire",
+    "/bank/stop",
     "/bank/set",
     "/bank/save",
     "/device/list",

@@ -25,9 +25,9 @@ class JobEvents:
     def __init__(self, jobs: Jobs, subscribers: Subscribers, replies: Replies) -> None:
         self._jobs, self._subscribers, self._replies = jobs, subscribers, replies
 
-    def submit(self, peer: Peer, request: Request) -> None:
-        """Queue a request for a peer, from any thread. Raises what the queue raises."""
-        self._jobs.submit(request, _Listener(peer, self))
+    def submit(self, peer: Peer, request: Request) -> Job:
+        """Queue a request for a peer, from any thread; return its job. Raises what the queue raises."""
+        return self._jobs.submit(request, _Listener(peer, self))
 
     def askers(self, job: Job) -> set[Peer]:
         """Return who asked for a job that has not ended."""

@@ -8,6 +8,9 @@ import asyncio
 from plugin_server.audio.formats.metadata import BEATS_PER_BAR
 from plugin_server.errors import LinkUnavailable
 
+BEATS = {"beat": 1, "bar": BEATS_PER_BAR}
+"""Beats from one line of the grid on which a clip may start to the next."""
+
 
 class LinkSession:
     """A peer of the Link session until it is closed. Raises LinkUnavailable where aalink is not installed."""

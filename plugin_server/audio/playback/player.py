@@ -13,7 +13,7 @@ from typing import ParamSpec, TypeVar
 from plugin_server.audio.playback.bounded_thread import BoundedThread
 from plugin_server.audio.playback.clip_cache import ClipCache
 from plugin_server.audio.playback.device import BLOCK_FRAMES, OpenOutput, Output, PortAudioOutput, list_outputs
-from plugin_server.audio.playback.link import LinkSession
+from plugin_server.audio.playback.link import BEATS, LinkSession
 from plugin_server.audio.playback.live_output import WATCH_S, DeviceChange, Interrupted, LiveOutput
 from plugin_server.audio.playback.mixer import MAX_VOICES, Levels
 from plugin_server.audio.playback.voice import RELEASE_S, Voice
@@ -27,8 +27,6 @@ CLOSE_S = 0.5
 """Seconds that the player's thread has for the end of what it is at."""
 P = ParamSpec("P")
 T = TypeVar("T")
-BEATS = {"beat": 1, "bar": 4}
-"""Beats from one line of the grid on which a clip may start to the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +51,15 @@ class Cue:
     """Id of the clip, by which it can be stopped as by its path."""
     slot: str = ""
     """Names the slot that it belongs to, by which it can be stopped, too. Of one slot, one clip waits for its time."""
+    group: str = ""
+    """Names all that it can be stopped together with."""
     is_toggle: bool = False
     """Whether it stops its slot where that sounds, in place of starting it."""
 
     @property
     def tags(self) -> tuple[str, ...]:
-        """Return all by which it can be stopped."""
-        return tuple(tag for tag in (str(self.path), self.clip_id, self.slot) if tag)
+        """The names by which it can be stopped."""
+        return tuple(tag for tag in (str(self.path), self.clip_id, self.slot, self.group) if tag)
 
 
 class Player:

@@ -6,7 +6,7 @@ from functools import partial
 from plugin_server.audio.playback.player import Player
 from plugin_server.errors import BadArgument
 from plugin_server.protocol.access import check_images
-from plugin_server.protocol.arguments import as_text, as_whole, as_words, at_most, exactly
+from plugin_server.protocol.arguments import as_text, as_whole, as_words, at_most, exactly, split_attributes
 from plugin_server.protocol.commands.thread import CommandThread
 from plugin_server.protocol.generate_arguments import parse_generate
 from plugin_server.protocol.job_events import JobEvents
@@ -15,6 +15,7 @@ from plugin_server.protocol.replies import Answer, Handler, Replies, Reply
 from plugin_server.protocol.subscribers import NOBODY, Peer
 from plugin_server.protocol.table import Argument, LiveRange, Range, Row, request_arguments
 from plugin_server.studio.banks.files import MAX_SLOTS, Bank, Slot
+from plugin_server.studio.banks.launch import MODES, TIMES, read_mode, read_time
 from plugin_server.studio.banks.loaded import LoadedBank
 from plugin_server.studio.generator import ClipGenerator
 from plugin_server.studio.image_fingerprints import require_images
@@ -25,6 +26,12 @@ from plugin_server.studio.words import read_number
 
 ALL = "all"
 SLOT_NUMBERS = Range(0, MAX_SLOTS - 1)
+LAUNCH = {
+    "mode": Argument("mode", "s", Range(choices=MODES), optional=True),
+    "at": Argument("at", "s", Range(choices=TIMES), optional=True),
+}
+"""Attributes of how a pad starts and stops its slot."""
+_READ_LAUNCH: dict[str, Callable[[object], str]] = {"mode": read_mode, "at": read_time}
 ROWS = (
     Row("/bank/list", "prompt banks", replies=("/bank", "/done"), is_read_only=True),
     Row(
@@ -44,13 +51,14 @@ ROWS = (
     ),
     Row(
         "/bank/set",
-        "give a slot another prompt, or add one at the end",
+        "give a slot another prompt, or add one at the end; @mode and @at say how its pad starts and stops it, also "
+        "alone",
         (
             Argument("slot", "i", SLOT_NUMBERS),
             Argument("prompt"),
             Argument("seconds", "f", LiveRange.LENGTHS, optional=True),
         ),
-        request_arguments(row for row in NAMED_ATTRIBUTES if row.in_bank),
+        (*request_arguments(row for row in NAMED_ATTRIBUTES if row.in_bank), *LAUNCH.values()),
         replies=("/bank.slot", "/done"),
     ),
     Row("/bank/save", "keep the bank as it is now, among your own", (Argument("name", optional=True),)),
@@ -153,11 +161,15 @@ class BankCommands:
             raise BadArgument(f"arguments: got {len(arguments)}, expected a slot and a prompt")
         check_images(arguments, peer)
         number = as_whole("slot", arguments[0])
-        request = parse_generate(
-            arguments[1:], lambda model: self._generator.card(model).lengths, lambda: self._player.bpm, draw_seed
-        )
-        self._generator.check(request)
-        slot = self._bank.set(number, request)
+        asked, launch = split_launch(arguments[1:], LAUNCH)
+        if asked:
+            request = parse_generate(
+                asked, lambda model: self._generator.card(model).lengths, lambda: self._player.bpm, draw_seed
+            )
+            self._generator.check(request)
+            slot = self._bank.set(number, request)
+        if launch:
+            slot = self._bank.set_launch(number, launch)
         self._announce([peer], [number])
         return [("/done", "/bank/set", number, slot.name[:MAX_TEXT])]
 
@@ -174,6 +186,18 @@ class BankCommands:
             if clip:
                 # Decoded before it is fired for the first time.
                 self._player.prepare_soon(clip.path)
+
+
+def split_launch(arguments: Sequence[Atom], names: Iterable[str]) -> tuple[list[Atom], dict[str, str]]:
+    """Return the other arguments, and those of these launch attributes by their names. Raises BadArgument."""
+    others, attributes = split_attributes(arguments)
+    launch: dict[str, str] = {}
+    for name, atoms in attributes.items():
+        if name in names:
+            launch[name] = _READ_LAUNCH[name](as_words(name, atoms))
+        else:
+            others += [f"@{name}", *atoms]
+    return others, launch
 
 
 def read_slot(bank: LoadedBank, atom: Atom) -> int:

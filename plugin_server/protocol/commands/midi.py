@@ -20,6 +20,10 @@ class MidiPads:
         """Fire the slots of a note."""
         self._replies.run(NOBODY, ADDRESS, lambda: self._slots.fire_note(NOBODY, note, velocity))
 
+    def release(self, note: int) -> None:
+        """End the slots of a note that sound while it is held."""
+        self._replies.run(NOBODY, ADDRESS, lambda: self._slots.release_note(NOBODY, note))
+
     def program(self, number: int) -> None:
         """Load the bank at this index of the list, from 0."""
         self._replies.run(NOBODY, "/bank/load", lambda: self._banks.load_number(NOBODY, number))

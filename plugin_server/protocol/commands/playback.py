@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 from plugin_server.audio.playback.live_output import DeviceChange
-from plugin_server.audio.playback.player import BEATS, Cue, Player
-from plugin_server.errors import BadArgument, DeviceUnavailable, QueueFull
+from plugin_server.audio.playback.player import Cue, Player
+from plugin_server.errors import BadArgument, DeviceUnavailable, QueueFull, UnknownClip
 from plugin_server.protocol.arguments import (
     as_number,
     as_switch,
@@ -23,8 +23,10 @@ from plugin_server.protocol.packets import Atom
 from plugin_server.protocol.replies import MAX_SENTENCE, Answer, Handler, Replies, Reply
 from plugin_server.protocol.subscribers import NOBODY, Peer
 from plugin_server.protocol.table import ON_OFF, Argument, Range, Row
+from plugin_server.studio.banks.launch import TIMES, read_time, slot_tag
+from plugin_server.studio.banks.loaded import LoadedBank
 from plugin_server.studio.library.library import Library
-from plugin_server.studio.words import without_quotes
+from plugin_server.studio.words import normal_words, without_quotes
 
 VOLUMES = Range(0.0, 1.0)
 TEMPOS = Range(20.0, 999.0)
@@ -38,7 +40,7 @@ PLAY_ATTRIBUTES = (
     Argument("release", "f", Range(0.0, 30.0), optional=True),
     # 0 or 1, or two points of the clip.
     Argument("loop", "f", LOOP_POINTS, optional=True),
-    Argument("at", "s", Range(choices=("now", *BEATS)), optional=True),
+    Argument("at", "s", Range(choices=TIMES), optional=True),
     Argument("choke", optional=True),
 )
 ATTRIBUTES = {attribute.name: attribute for attribute in PLAY_ATTRIBUTES}
@@ -49,7 +51,11 @@ ROWS = (
         (Argument("clip", words=("last",), optional=True),),
         PLAY_ATTRIBUTES,
     ),
-    Row("/stop", "fade a clip out, or all", (Argument("clip", words=("all",), optional=True),)),
+    Row(
+        "/stop",
+        "fade a clip out, or all; also a slot of the loaded bank",
+        (Argument("clip", words=("all",), optional=True),),
+    ),
     Row(
         "/volume",
         "master volume; without a number, tell of it",
@@ -91,11 +97,12 @@ class PlaybackCommands:
         player: Player,
         thread: CommandThread,
         library: Library,
+        bank: LoadedBank,
         replies: Replies,
         meter_listeners: Callable[[], Iterable[Peer]],
     ) -> None:
         """`thread` is the player's; `meter_listeners` are told of a lost device, as all who follow are."""
-        self._player, self._thread, self._library = player, thread, library
+        self._player, self._thread, self._library, self._bank = player, thread, library, bank
         self._replies, self._meter_listeners = replies, meter_listeners
         self._recent: OrderedDict[Peer, None] = OrderedDict()
         self._n_device_commands = 0
@@ -121,6 +128,10 @@ class PlaybackCommands:
         self._note(peer)
         return self._thread.run(lambda: self._player.play(cue))
 
+    def stop(self, tag: str) -> Awaitable[None]:
+        """Fade out what has this tag. Raises QueueFull, at once or when awaited."""
+        return self._thread.run(lambda: self._player.stop(tag))
+
     def _play(self, peer: Peer, arguments: Sequence[Atom]) -> Answer:
         name, values = parse_play(arguments)
         self._note(peer)
@@ -136,10 +147,36 @@ class PlaybackCommands:
         name = _only("clip", arguments, "all")
 
         def work() -> list[Reply]:
-            self._player.stop(None if name == "all" else self._library.find_file(name).path)
+            for tag in [None] if name.casefold() == "all" else self._tags_of(name):
+                self._player.stop(tag)
             return [("/done", "/stop", name)]
 
         return self._thread.run(work)
+
+    def _tags_of(self, name: str) -> Sequence[str]:
+        """Return what stops the clip, or else the slots, of a name. Raises UnknownClip."""
+        if self._player.is_sounding(name):
+            # By its id or its path, though its file may be gone.
+            return [name]
+        try:
+            clip = self._library.find_file(name)
+        except UnknownClip:
+            if tags := self._slot_tags(name):
+                return tags
+            raise
+        # Copies of one file have one id, and a slot may have let another one of them sound.
+        path = str(clip.path)
+        return [path if self._player.is_sounding(path) else clip.id]
+
+    def _slot_tags(self, name: str) -> Sequence[str]:
+        """Return the tags of the loaded bank's slots that have this name or number."""
+        bank, wanted = self._bank.bank, normal_words(name).casefold()
+        slots = enumerate(bank.slots) if bank else ()
+        return [
+            slot_tag(bank.name, number)
+            for number, slot in slots
+            if bank and wanted in (str(number), slot.name.casefold())
+        ]
 
     def _volume(self, _peer: Peer, arguments: Sequence[Atom]) -> Answer:
         volume = only_number("volume", arguments, VOLUMES) if arguments else None
@@ -232,6 +269,8 @@ def _attribute(name: str, atoms: list[Atom]) -> object:
     if name == "loop":
         return as_switch(name, atoms[0])
     attribute = ATTRIBUTES[name]
+    if name == "at":
+        return read_time(as_words(name, atoms))
     value = as_number(name, atoms[0]) if attribute.tag == "f" else as_words(name, atoms)
     return check_range(name, value, attribute.range) if isinstance(attribute.range, Range) else value
 

@@ -1,47 +1,69 @@
-"""`/bank/fire`: a slot whose clip is known sounds at once, one without is looked for, and made when it is not there."""
+"""`/bank/fire` and `/bank/stop`: a slot whose clip is known sounds at once, one without is looked for, and made."""
 
 import asyncio
+import math
 import secrets
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Protocol
 
 from plugin_server.audio.playback.player import Cue
-from plugin_server.errors import BadArgument, BadFile
-from plugin_server.protocol.arguments import as_number, at_most, check_range
-from plugin_server.protocol.commands.banks import read_slot
+from plugin_server.errors import BadArgument, BadFile, QueueFull
+from plugin_server.protocol.arguments import as_number, as_text, as_words, at_most
+from plugin_server.protocol.commands.banks import LAUNCH, read_slot, split_launch
 from plugin_server.protocol.commands.thread import CommandThread
 from plugin_server.protocol.job_events import JobEvents
 from plugin_server.protocol.packets import Atom
 from plugin_server.protocol.replies import Answer, Handler, Replies, Reply
 from plugin_server.protocol.subscribers import Peer
 from plugin_server.protocol.table import Argument, Range, Row
+from plugin_server.studio.banks.cues import FULL_VELOCITY, cue_of
 from plugin_server.studio.banks.files import Slot
+from plugin_server.studio.banks.launch import ANY_SLOT, GATE, TOGGLE, slot_tag
 from plugin_server.studio.banks.loaded import LoadedBank
 from plugin_server.studio.jobs import ClipMade, Done, Event, Failed, Job
 from plugin_server.studio.requests import RenderSlot
 
-FULL_VELOCITY = 127
 VELOCITIES = Range(0, FULL_VELOCITY)
 ROWS = (
     Row(
         "/bank/fire",
-        "sound a slot, by its number from 0 or its name, at once when its clip is made, else as soon as it is",
+        "sound a slot, by its number from 0 or its name, at once when its clip is made, else as soon as it is; "
+        "velocity 0, the pad's release, ends a slot whose mode is gate; @at beat or bar waits for /tempo",
         (Argument("slot"), Argument("velocity", "f", VELOCITIES, optional=True)),
+        (LAUNCH["at"],),
         replies=("/queued", "/progress", "/clip", "/bank.slot", "/done"),
+    ),
+    Row(
+        "/bank/stop",
+        "fade a slot out, or all slots, and forget those that wait for a beat, a bar or their clip",
+        (Argument("slot", words=("all",)),),
     ),
 )
 """Rows of the address table that this file answers."""
 
 ADDRESS = "/bank/fire"
+MAX_FIRING = 64
+"""Peers that wait for the clip of one slot."""
 
-Play = Callable[[Cue, Peer], Awaitable[bool]]
-"""Gives a clip to the player at once, for a peer; returns or raises, when awaited, what `Player.play` does."""
 RefreshClips = Callable[[Collection[Peer]], None]
 """Looks for clips of the loaded bank and sends those that are new to these peers and all who follow."""
 
 
-@dataclass(frozen=True, slots=True)
+class Sounds(Protocol):
+    """The commands of playback, which let clips sound and end."""
+
+    def play(self, cue: Cue, peer: Peer) -> Awaitable[bool]:
+        """Give a clip to the player at once, for a peer; returns or raises, when awaited, what `Player.play` does."""
+        ...
+
+    def stop(self, tag: str) -> Awaitable[None]:
+        """Fade out what has this tag."""
+        ...
+
+
+@dataclass(eq=False, slots=True)
 class _Trigger:
     """One request to hear a slot of a bank."""
 
@@ -50,6 +72,13 @@ class _Trigger:
     number: int
     slot: Slot
     velocity: float
+    at: str
+    is_called_off: bool = False
+    """Whether it was stopped, or its pad let go, before its clip was there."""
+
+    @property
+    def tag(self) -> str:
+        return slot_tag(self.bank, self.number)
 
 
 @dataclass(slots=True)
@@ -59,13 +88,19 @@ class _PendingRender:
     request: RenderSlot
     clip: asyncio.Future[ClipMade | None]
     """Done when the job has ended; None when it failed."""
-    triggers: list[_Trigger] = field(default_factory=list)
+    triggers: dict[Peer, _Trigger] = field(default_factory=dict)
+    """The last of each peer; the last of all comes last."""
     played: asyncio.Task[ClipMade | None] | None = None
     """Plays the clip when it is there."""
 
+    @property
+    def last(self) -> _Trigger | None:
+        """The trigger that is heard, None when all were called off."""
+        return next((each for each in reversed(self.triggers.values()) if not each.is_called_off), None)
+
 
 class SlotTrigger:
-    """Fires slots. Its methods belong to the loop, but for `on_event`."""
+    """Fires and stops slots. Its methods belong to the loop, but for `on_event`."""
 
     def __init__(
         self,
@@ -73,28 +108,41 @@ class SlotTrigger:
         thread: CommandThread,
         refresh_clips: RefreshClips,
         events: JobEvents,
-        play: Play,
+        sounds: Sounds,
         replies: Replies,
     ) -> None:
         """`thread` is the one that reads banks, in which `refresh_clips` works."""
         self._bank, self._thread, self._refresh_clips = bank, thread, refresh_clips
-        self._events, self._play_cue, self._replies = events, play, replies
-        self._pending: dict[str, _PendingRender] = {}
+        self._events, self._sounds, self._replies = events, sounds, replies
+        self._firing: set[_Trigger] = set()
+        """Those whose clips are looked for."""
+        self._pending: dict[Job, _PendingRender] = {}
+        self._gates: dict[int, str] = {}
+        """The tags of gates that are held, by the numbers of their slots."""
+        self._notes: dict[int, list[int]] = {}
+        """The slots that the MIDI notes which are held have fired."""
 
     def handlers(self) -> dict[str, Handler]:
         """Return the handlers by address."""
-        return {ADDRESS: self._fire}
+        return {ADDRESS: self._fire, "/bank/stop": self._stop}
 
     def fire_note(self, peer: Peer, note: int, velocity: float) -> Answer:
         """Fire the slots of a MIDI note, if there are any; each answers for itself."""
 
         def fire() -> Answer:
-            for number, slot in enumerate(self._bank.require_bank().slots):
-                if slot.note == note:
-                    self._replies.run(peer, ADDRESS, partial(self._trigger, peer, number, velocity))
+            slots = self._bank.require_bank().slots
+            numbers = self._notes[note] = [number for number, slot in enumerate(slots) if slot.note == note]
+            for number in numbers:
+                self._replies.run(peer, ADDRESS, partial(self._trigger, peer, number, velocity))
             return ()
 
         return self._with_bank(fire)
+
+    def release_note(self, peer: Peer, note: int) -> Answer:
+        """End the gates that a MIDI note holds; answered only when that fails."""
+        for number in self._notes.pop(note, ()):
+            self._replies.run(peer, ADDRESS, partial(self._release, number, ()))
+        return ()
 
     def on_event(self, job: Job, event: Event) -> None:
         """Go on with a slot whose job has ended; from any thread.
@@ -103,22 +151,40 @@ class SlotTrigger:
         """
         if isinstance(job.request, RenderSlot) and isinstance(event, Done | Failed):
             clip = next((event for event in job.events if isinstance(event, ClipMade)), None)
-            self._replies.on_loop(self._end_render, job.request.id, clip)
+            self._replies.on_loop(self._end_render, job, clip)
 
     def _fire(self, peer: Peer, arguments: Sequence[Atom]) -> Answer:
-        at_most(2, "a slot and a velocity", arguments)
-        if not arguments:
+        positional, launch = split_launch(arguments, ("at",))
+        at_most(2, "a slot and a velocity", positional)
+        if not positional:
             raise BadArgument("slot: got nothing, expected a slot's number or name")
-        velocity = _read_velocity(arguments[1]) if len(arguments) == 2 else FULL_VELOCITY
+        velocity = as_velocity(positional[1]) if len(positional) == 2 else float(FULL_VELOCITY)
 
         def fire() -> Answer:
-            number = read_slot(self._bank, arguments[0])
+            number = read_slot(self._bank, positional[0])
             if velocity:
-                return self._trigger(peer, number, velocity)
-            # As MIDI's note-on of velocity 0: the pad was let go, and what it started sounds to its end.
-            return [("/done", ADDRESS, number, "", "", "")]
+                return self._trigger(peer, number, velocity, launch.get("at", ""))
+            return self._release(number, [_silent(number)])
 
         return self._with_bank(fire)
+
+    def _stop(self, _peer: Peer, arguments: Sequence[Atom]) -> Answer:
+        if not arguments:
+            raise BadArgument("slot: got nothing, expected a slot's number or name, or all")
+        which = arguments[0] if len(arguments) == 1 else as_words("slot", arguments)
+        if isinstance(which, str) and which.strip().casefold() == "all":
+            self._gates.clear()
+            self._call_off(None)
+            return _after([self._sounds.stop(ANY_SLOT)], [("/done", "/bank/stop", "all")])
+
+        def stop() -> Answer:
+            number = read_slot(self._bank, which)
+            tags = {slot_tag(self._bank.require_bank().name, number), self._gates.pop(number, "")} - {""}
+            for tag in tags:
+                self._call_off(tag)
+            return _after([self._sounds.stop(tag) for tag in tags], [("/done", "/bank/stop", number)])
+
+        return self._with_bank(stop)
 
     def _with_bank(self, fire: Callable[[], Answer]) -> Answer:
         """Fire at once when a bank is loaded, else when it is."""
@@ -129,40 +195,68 @@ class SlotTrigger:
         answer = fire()
         return await answer if isinstance(answer, Awaitable) else answer
 
-    def _trigger(self, peer: Peer, number: int, velocity: float) -> Awaitable[list[Reply]]:
+    def _trigger(self, peer: Peer, number: int, velocity: float, at: str = "") -> Answer:
         """Give a clip that is known to the player before anything is awaited: a pad has to sound at once."""
         bank = self._bank.require_bank()
-        trigger = _Trigger(peer, bank.name, number, bank.slot(number), velocity)
+        slot = bank.slot(number)
+        trigger = _Trigger(peer, bank.name, number, slot, velocity, at or slot.at)
+        if slot.launch_mode == TOGGLE and self._call_off(trigger.tag):
+            return [_silent(number)]
+        if slot.launch_mode == GATE:
+            if self._gates.get(number, trigger.tag) != trigger.tag:
+                # One of another bank, whose pad nobody can let go any more.
+                self._replies.run(peer, ADDRESS, partial(self._release, number, ()))
+            self._gates[number] = trigger.tag
         clip = self._bank.clip(number)
+        if clip is None:
+            self._firing.add(trigger)
         return self._play_or_render(trigger, clip, self._play(trigger, clip) if clip else None)
+
+    def _release(self, number: int, replies: Iterable[Reply]) -> Answer:
+        """End a slot whose pad was let go, where that has an effect on it."""
+        tag = self._gates.pop(number, None)
+        if tag is None:
+            return replies
+        self._call_off(tag)
+        return _after([self._sounds.stop(tag)], replies)
+
+    def _call_off(self, tag: str | None) -> bool:
+        """Let triggers of a tag, or all, whose clips are not there yet not be heard; return whether there were any."""
+        pending = (trigger for render in self._pending.values() for trigger in render.triggers.values())
+        found = [each for each in (*self._firing, *pending) if tag in (None, each.tag) and not each.is_called_off]
+        for trigger in found:
+            trigger.is_called_off = True
+        return bool(found)
 
     async def _play_or_render(
         self, trigger: _Trigger, clip: ClipMade | None, playing: Awaitable[bool] | None
     ) -> list[Reply]:
         """Answer when the slot sounds; `playing` is the known clip, which may turn out not to be there any more."""
         is_lost = False
-        if clip and playing:
-            try:
-                await playing
-                return [_done(trigger, clip)]
-            except BadFile:
-                # Its file was taken away or broken since it was found. It is looked for again, once.
-                is_lost = True
-        await self._thread.run(partial(self._refresh, trigger, is_lost=is_lost))
+        try:
+            if clip and playing:
+                try:
+                    return [_answer(trigger, clip, is_heard=await playing)]
+                except BadFile:
+                    # Its file was taken away or broken since it was found. It is looked for again, once.
+                    is_lost = True
+                    self._firing.add(trigger)
+            await self._thread.run(partial(self._refresh, trigger, is_lost=is_lost))
+        finally:
+            self._firing.discard(trigger)
+        if trigger.is_called_off:
+            return [_silent(trigger.number)]
         # Another bank may have been loaded meanwhile.
         clip = self._bank.clip(trigger.number) if self._bank.require_bank().name == trigger.bank else None
         if clip is None:
             return await self._render(trigger)
-        await self._play(trigger, clip)
-        return [_done(trigger, clip)]
+        return [_answer(trigger, clip, is_heard=await self._play(trigger, clip))]
 
     async def _render(self, trigger: _Trigger) -> list[Reply]:
         """Submit a job, the same for all who fire the slot before its clip is there, and answer when that sounds."""
-        pending = self._find_pending(trigger) or _new_render(trigger)
-        self._events.submit(trigger.peer, pending.request)
-        self._pending[pending.request.id] = pending
-        has_fired = any(other.peer == trigger.peer for other in pending.triggers)
-        pending.triggers.append(trigger)
+        pending = self._submit(trigger)
+        has_fired = pending.triggers.pop(trigger.peer, None)
+        pending.triggers[trigger.peer] = trigger
         if has_fired:
             # Who fires several times gets one answer, for the first.
             return []
@@ -170,16 +264,28 @@ class SlotTrigger:
             pending.played = asyncio.create_task(self._play_rendered(pending))
         clip = await pending.played
         # The job itself sends why it failed.
-        return [_done(trigger, clip, pending.request.id)] if clip else []
+        return [_answer(trigger, clip, pending.request.id, is_heard=pending.last is not None)] if clip else []
+
+    def _submit(self, trigger: _Trigger) -> _PendingRender:
+        """Return what waits for the trigger's job, which is queued, or joined. Raises what the queue raises."""
+        found = self._find_pending(trigger)
+        if found and trigger.peer not in found.triggers and len(found.triggers) >= MAX_FIRING:
+            raise QueueFull(f"{MAX_FIRING} clients wait for slot {trigger.number} already; try again later")
+        request = found.request if found else _new_request(trigger)
+        job = self._events.submit(trigger.peer, request)
+        if job not in self._pending:
+            # Where the job that was found has failed a moment ago, this is another one of the same id.
+            self._pending[job] = _PendingRender(request, asyncio.get_running_loop().create_future())
+        return self._pending[job]
 
     async def _play_rendered(self, pending: _PendingRender) -> ClipMade | None:
         clip = await pending.clip
-        if clip:
-            await self._play(pending.triggers[-1], clip)
+        if clip and pending.last:
+            await self._play(pending.last, clip)
         return clip
 
     def _play(self, trigger: _Trigger, clip: ClipMade) -> Awaitable[bool]:
-        return self._play_cue(cue_of(trigger.slot, clip, trigger.velocity), trigger.peer)
+        return self._sounds.play(cue_of(trigger.slot, clip, trigger.velocity, trigger.tag, trigger.at), trigger.peer)
 
     def _refresh(self, trigger: _Trigger, *, is_lost: bool) -> None:
         """Look for clips that were made; in the banks' thread."""
@@ -194,29 +300,45 @@ class SlotTrigger:
                 return pending
         return None
 
-    def _end_render(self, job: str, clip: ClipMade | None) -> None:
+    def _end_render(self, job: Job, clip: ClipMade | None) -> None:
         pending = self._pending.pop(job, None)
         if pending and not pending.clip.done():
             pending.clip.set_result(clip)
 
 
-def cue_of(slot: Slot, clip: ClipMade, velocity: float) -> Cue:
-    """Return how a slot sounds at a velocity above 0, up to 127: gain goes with its square, as in SFZ samplers.
+def as_velocity(atom: Atom) -> float:
+    """Return a velocity above 0 up to 127, or 0 for a pad that was let go. Raises BadArgument.
 
-    A loop silences itself, so that firing it again starts it anew.
+    A float up to 1 is a share of full, as sliders and pads of tablets send it, an int is MIDI's. True and nil are
+    full, False is 0, and what is above 127 is 127.
     """
-    choke = slot.choke or (str(clip.path) if slot.request.loop else "")
-    return Cue(clip.path, gain=(velocity / FULL_VELOCITY) ** 2, loop=slot.request.loop, choke=choke)
+    if atom is None or isinstance(atom, bool):
+        return 0.0 if atom is False else float(FULL_VELOCITY)
+    number = as_number("velocity", atom)
+    if not math.isfinite(number) or number < 0:
+        raise BadArgument(f"velocity: got {number:g}, expected {VELOCITIES}, or a float from 0 to 1")
+    # Text that spells a float, as '0.5' or '1.0', is one; a tablet's 1.0 may arrive as 1.0000001.
+    is_float = isinstance(atom, float) or (isinstance(atom, str | bytes) and not as_text("velocity", atom).isdigit())
+    if is_float and number <= 1.001:
+        number = min(number, 1.0) * FULL_VELOCITY
+    return min(number, float(FULL_VELOCITY))
 
 
-def _new_render(trigger: _Trigger) -> _PendingRender:
-    request = RenderSlot(trigger.bank, trigger.number, trigger.slot.request, f"fire-{secrets.token_hex(6)}")
-    return _PendingRender(request, asyncio.get_running_loop().create_future())
+async def _after(works: Iterable[Awaitable[None]], replies: Iterable[Reply]) -> Iterable[Reply]:
+    for work in works:
+        await work
+    return replies
 
 
-def _done(trigger: _Trigger, clip: ClipMade, job: str = "") -> Reply:
-    return ("/done", ADDRESS, trigger.number, clip.id, str(clip.path), job)
+def _new_request(trigger: _Trigger) -> RenderSlot:
+    return RenderSlot(trigger.bank, trigger.number, trigger.slot.request, f"fire-{secrets.token_hex(6)}")
 
 
-def _read_velocity(atom: Atom) -> float:
-    return check_range("velocity", as_number("velocity", atom), VELOCITIES)
+def _answer(trigger: _Trigger, clip: ClipMade, job: str = "", *, is_heard: bool) -> Reply:
+    """Return the answer to a slot that sounds, or that was stopped in place of that."""
+    id_and_path = (clip.id, str(clip.path)) if is_heard else ("", "")
+    return ("/done", ADDRESS, trigger.number, *id_and_path, job)
+
+
+def _silent(number: int) -> Reply:
+    return ("/done", ADDRESS, number, "", "", "")

@@ -29,6 +29,9 @@ class MidiTarget(Protocol):
     def note(self, note: int, velocity: int) -> None:
         """Fire the slots of a note, 0 to 127, at a velocity of 1 to 127."""
 
+    def release(self, note: int) -> None:
+        """End the slots of a note that sound while it is held."""
+
     def program(self, number: int) -> None:
         """Load the bank at this index of the list, from 0."""
 
@@ -76,6 +79,8 @@ def action_of(message: MidiMessage, pads: MidiTarget) -> Callable[[], None] | No
     """Return the action that a message asks for; None for most of them. A note of velocity 0 is one that ends."""
     if message.type == "note_on" and message.velocity:
         return lambda: pads.note(message.note, message.velocity)
+    if message.type in ("note_on", "note_off"):
+        return lambda: pads.release(message.note)
     if message.type == "program_change":
         return lambda: pads.program(message.program)
     if message.type == "control_change" and message.control in (SOUND_OFF, NOTES_OFF):

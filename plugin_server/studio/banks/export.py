@@ -11,8 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
+from plugin_server.audio.playback.link import BEATS
 from plugin_server.errors import BadArgument, BadFile, FolderNotWritable
 from plugin_server.studio.banks.files import Bank, Slot
+from plugin_server.studio.banks.launch import GATE, NOW, TOGGLE
 from plugin_server.studio.jobs import ClipMade
 
 RELEASE_S = 0.03
@@ -79,18 +81,29 @@ def file_names(bank: Bank, clips: Sequence[ClipMade]) -> list[str]:
 def sfz_text(bank: Bank, names: Sequence[str]) -> str:
     """Return an SFZ file with one region for each slot that has a note.
 
-    A one-shot plays to its end, a loop while its key is held.
+    A one-shot plays to its end, a loop and a gate while their key is held. What the format has no word for, a toggle,
+    stands in a comment.
     """
     groups = _group_numbers(bank)
     lines = [f"// {bank.name}: {_one_line(bank.description)}", "", "<global>", f"ampeg_release={RELEASE_S:g}", ""]
     for slot, name in zip(bank.slots, names, strict=True):
         if slot.note is not None:
-            mode = "loop_continuous" if slot.request.loop else "one_shot"
-            lines += ["<region>", f"sample={name}", f"key={slot.note}", f"loop_mode={mode}"]
+            lines += ["<region>", f"sample={name}", f"key={slot.note}", f"loop_mode={_sfz_loop_mode(slot)}"]
+            if slot.at != NOW:
+                # Counted by the host's beats; samplers without a host play at once.
+                lines.append(f"sync_beats={BEATS[slot.at]}")
             if slot.choke:
                 lines += [f"group={groups[slot.choke]}", f"off_by={groups[slot.choke]}", "off_mode=fast"]
+            if slot.launch_mode == TOGGLE:
+                lines.append("// mode: toggle")
             lines.append("")
     return "\n".join(lines)
+
+
+def _sfz_loop_mode(slot: Slot) -> str:
+    if slot.request.loop:
+        return "loop_continuous"
+    return "no_loop" if slot.launch_mode == GATE else "one_shot"
 
 
 def decent_sampler_text(bank: Bank, names: Sequence[str], clips: Sequence[ClipMade]) -> str:
@@ -112,7 +125,8 @@ def decent_sampler_text(bank: Bank, names: Sequence[str], clips: Sequence[ClipMa
 
 def _group_values(slot: Slot, clip: ClipMade) -> dict[str, str]:
     loop = slot.request.loop
-    values = {"name": slot.name, "attack": "0", "release": f"{RELEASE_S if loop else clip.seconds:g}"}
+    release = RELEASE_S if loop or slot.launch_mode == GATE else clip.seconds
+    values = {"name": slot.name, "attack": "0", "release": f"{release:g}"}
     if loop:
         values["loopEnabled"] = "true"
     if slot.choke:

@@ -12,6 +12,7 @@ import tomli_w
 from plugin_server.audio.formats.files import write_whole
 from plugin_server.audio.names import safe_stem
 from plugin_server.errors import BadArgument, BadFile, FolderNotWritable, UnknownBank, short_repr
+from plugin_server.studio.banks.launch import NOW, read_mode, read_time, usual_mode
 from plugin_server.studio.requests import ATTRIBUTES, SEED_LIMIT, Generate
 from plugin_server.studio.words import normal_words
 from plugin_server.untrusted_files import read_toml
@@ -29,8 +30,8 @@ SHARED = tuple(row for row in ATTRIBUTES if row.in_bank and row.name not in OWN_
 JOB_ATTRIBUTES = tuple(row for row in ATTRIBUTES if not row.in_bank)
 """Attributes that no slot has."""
 LENGTH_KEYS = ("seconds", "bars")
-SLOT_KEYS = (*OWN_KEYS, *(row.name for row in SHARED), "colour", "tags", "note", "choke")
-DEFAULTS_KEYS = (*(row.name for row in SHARED), "colour", "tags", "choke")
+SLOT_KEYS = (*OWN_KEYS, *(row.name for row in SHARED), "colour", "tags", "note", "choke", "mode", "at")
+DEFAULTS_KEYS = (*(row.name for row in SHARED), "colour", "tags", "choke", "mode", "at")
 BANK_KEYS = ("name", "description", "defaults", "slots")
 
 
@@ -48,6 +49,15 @@ class Slot:
     """MIDI note, 0 to 127; None where 36 + slot is beyond MIDI's notes."""
     choke: str = ""
     """Slots of one choke group silence each other."""
+    mode: str = ""
+    """One of `launch.MODES`; '' for the usual one."""
+    at: str = NOW
+    """One of `launch.TIMES`: when it starts."""
+
+    @property
+    def launch_mode(self) -> str:
+        """The launch mode, one of `launch.MODES`: the usual one where the slot names none."""
+        return self.mode or usual_mode(is_loop=self.request.loop)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +95,12 @@ class Bank:
             length["bpm"] = old.request.bpm if request.bpm is None else request.bpm
         new = replace(old, name=name, request=replace(request, name=name, seed=seed, **length))
         return replace(self, slots=(*self.slots[:number], new, *self.slots[number + 1 :]))
+
+    def with_launch(self, number: int, launch: Mapping[str, str]) -> "Bank":
+        """Return the bank with another mode or time, by the names of `Slot`'s fields, in a slot. Raises BadArgument."""
+        slots = list(self.slots)
+        slots[number] = replace(self.slot(number), **launch)  # type: ignore[arg-type]  # mode and at are texts
+        return replace(self, slots=tuple(slots))
 
 
 class BankRegistry:
@@ -232,7 +248,8 @@ def _parse_slot(number: int, values: Mapping[str, object], images: tuple[str, ..
     if note is not None and (type(note) is not int or not 0 <= note <= 127):
         raise BadArgument(f"note: got {short_repr(note)}, expected 0 to 127")
     words = tuple(map(normal_words, tags))
-    return Slot(name, request, colour, words, note, _text("choke", values.get("choke", "")))
+    mode, at = read_mode(values["mode"]) if "mode" in values else "", read_time(values.get("at", NOW))
+    return Slot(name, request, colour, words, note, _text("choke", values.get("choke", "")), mode, at)
 
 
 def _default_note(number: int) -> int | None:
@@ -250,6 +267,7 @@ def _slot_values(folder: Path, number: int, slot: Slot) -> dict[str, object]:
     given = {row.name: (getattr(slot.request, row.field), row.default) for row in SHARED}
     values |= {key: value for key, (value, default) in given.items() if value != default}
     extra: dict[str, object] = {"colour": slot.colour, "tags": list(slot.tags), "choke": slot.choke}
+    extra |= {"mode": slot.mode, "at": "" if slot.at == NOW else slot.at}
     if slot.note != _default_note(number):
         extra["note"] = slot.note
     return values | {key: value for key, value in extra.items() if value not in ("", [], None)}

@@ -1,6 +1,6 @@
 """The bank that is loaded, and the clips that its slots have so far."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -109,6 +109,14 @@ class LoadedBank:
         clips.pop(number, None)
         self._loaded = _BankClips(bank, clips)
         self.refresh_clips()
+        return bank.slots[number]
+
+    def set_launch(self, number: int, launch: Mapping[str, str]) -> Slot:
+        """Give a slot another mode or time, by the names of `Slot`'s fields; kept as by `set`. Raises BadArgument."""
+        loaded = self._require()
+        bank = loaded.bank.with_launch(number, launch)
+        self._edited[bank.name] = bank
+        self._loaded = _BankClips(bank, loaded.clips)
         return bank.slots[number]
 
     def save(self, name: str = "") -> tuple[Bank, Path]:

@@ -1,6 +1,7 @@
 """Prompt banks over real sockets, with an output that is rendered by hand."""
 
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -72,6 +73,13 @@ def client(live):
         client.ask("/clip/scan", reply="/done")
         client.ask("/bank/load", "mine", reply="/done")
         yield client
+
+
+@pytest.fixture
+def editor(client):
+    """The client, whose edits of the bank are dropped at the end."""
+    yield client
+    Path(ask(client, "/bank/save", "scratch")[-1][3]).unlink()
 
 
 def until_done(client: Client, address: str) -> list[tuple]:
@@ -253,12 +261,96 @@ def test_a_clip_that_was_renamed_sounds_and_is_not_made_again(client, output, li
     assert output.render(24000).any()
 
 
-def test_a_loop_goes_on_and_starts_anew_when_it_is_fired_again(client, output):
-    ask(client, "/bank/fire", "Hum")
-    assert output.render(60000)[-4800:].any()
-    ask(client, "/bank/fire", "Hum")
+def sounding(output) -> int:
+    """The voices that are left when what fades has faded."""
     output.render(4800)
-    assert output.mixer.n_voices == 1
+    return output.mixer.n_voices
+
+
+def test_a_loop_goes_on_until_its_pad_is_hit_again(client, output):
+    assert ask(client, "/bank/fire", "Hum")[-1][4]
+    assert output.render(60000)[-4800:].any()
+    assert ask(client, "/bank/fire", "Hum", 0)[-1][3:] == ("", "", "") and sounding(output) == 1
+    assert ask(client, "/bank/fire", "Hum")[-1][3:] == ("", "", "") and sounding(output) == 0
+    assert ask(client, "/bank/fire", "Hum")[-1][4] and sounding(output) == 1
+
+
+def test_a_one_shot_of_a_loop_starts_anew(editor, output):
+    ask(editor, "/bank/set", 2, "@mode", "One Shot")
+    for _ in range(2):
+        ask(editor, "/bank/fire", "Hum")
+        assert sounding(output) == 1
+    assert output.render(60000)[-4800:].any()
+
+
+def test_a_gate_ends_with_its_pad(editor, output):
+    # Its prompt stays, and so does its clip.
+    before = ask(editor, "/bank/load", "mine")[2]
+    slot, done = ask(editor, "/bank/set", 2, "@mode", "GATE")
+    assert slot == before and done == ("/done", "/bank/set", 2, "Hum")
+    assert ask(editor, "/bank/fire", 2, 1.0)[-1][4] and sounding(output) == 1
+    assert ask(editor, "/bank/fire", 2, 0.0)[-1][3:] == ("", "", "") and sounding(output) == 0
+
+
+@pytest.mark.parametrize(
+    ("address", "by"),
+    [("/bank/stop", 2), ("/bank/stop", "hum"), ("/bank/stop", "all"), ("/stop", "HUM"), ("/stop", "all")],
+    ids=str,
+)
+def test_a_slot_that_sounds_is_stopped_by_its_number_or_name(client, output, address, by):
+    ask(client, "/bank/fire", 2)
+    assert sounding(output) == 1
+    assert ask(client, address, by)[-1][:2] == ("/done", address) and sounding(output) == 0
+
+
+@pytest.mark.parametrize("by", [3, 4], ids=["id", "path"])
+def test_a_slot_s_clip_is_stopped_as_any_other_though_its_file_is_gone(client, output, by):
+    fired = ask(client, "/bank/fire", 2)[-1]
+    assert sounding(output) == 1
+    Path(fired[4]).unlink()
+    assert ask(client, "/stop", fired[by])[-1][0] == "/done" and sounding(output) == 0
+
+
+def test_a_copy_that_sounds_is_stopped_by_the_id(client, live, output):
+    fired = ask(client, "/bank/fire", 2)[-1]
+    shutil.copy(fired[4], live[0].folder / "copy.wav")
+    ask(client, "/clip/scan")
+    assert ask(client, "/stop", fired[3])[-1][0] == "/done" and sounding(output) == 0
+    ask(client, "/bank/fire", 2)
+    assert sounding(output) == 1
+    assert ask(client, "/stop", "copy.wav")[-1][0] == "/done" and sounding(output) == 0
+
+
+def test_slots_wait_for_the_bar_and_the_last_one_is_heard(editor, output):
+    ask(editor, "/tempo", 600)
+    for number in (0, 2):
+        ask(editor, "/bank/render", number)
+    ask(editor, "/bank/set", 2, "@at", "Bar", "@mode", "toggle")
+    ask(editor, "/play", "last")
+    ask(editor, "/stop")
+    # A bar of four beats at 600 a minute.
+    frames = 19200
+    output.render(frames - output.mixer.frame % frames + 1000)
+    for gain in (127, 64):
+        ask(editor, "/bank/fire", 0, gain, "@at", "bar")
+    ask(editor, "/bank/fire", 2)
+    assert not output.render(256).any()
+    assert ask(editor, "/bank/fire", 2)[-1][3:] == ("", "", "")
+    assert output.render(frames)[-1000:].any() and output.mixer.n_voices == 1
+    ask(editor, "/bank/fire", 2)
+    ask(editor, "/bank/stop", 2)
+    ask(editor, "/bank/stop", 0)
+    assert not output.render(2 * frames)[-frames:].any()
+    ask(editor, "/tempo", 120)
+
+
+def test_how_a_slot_starts_and_stops_is_saved_and_read_again(editor):
+    ask(editor, "/bank/set", 0, "thunder", 0.5, "@mode", "gate", "@at", "beat")
+    ask(editor, "/bank/set", 1, "@at", "BAR")
+    saved = Path(ask(editor, "/bank/save", "launched")[-1][3])
+    assert [(slot.mode, slot.at) for slot in read_bank(saved).slots] == [("gate", "beat"), ("", "bar"), ("", "now")]
+    assert [slot.launch_mode for slot in read_bank(saved).slots] == ["gate", "one-shot", "toggle"]
+    saved.unlink()
 
 
 def test_a_pad_that_is_let_go_is_no_shot(client, output):
@@ -347,7 +439,13 @@ def test_playing_that_fails_is_told_and_the_clip_is_made(client, live):
         ("/bank/fire", [], "slot: got nothing"),
         ("/bank/fire", [3], "slot: got 3, expected 0 to 2 in mine"),
         ("/bank/fire", ["moon"], "slot: got 'moon', expected 0 to 2, or a slot's name in mine"),
-        ("/bank/fire", [0, 128], "velocity: got 128, expected 0 to 127"),
+        ("/bank/fire", [0, -1], "velocity: got -1, expected 0 to 127, or a float from 0 to 1"),
+        ("/bank/fire", [0, 1, "@at", "noon"], "at: got 'noon', expected one of now, beat, bar"),
+        ("/bank/stop", [], "slot: got nothing, expected a slot's number or name, or all"),
+        ("/bank/stop", [5], "slot: got 5, expected 0 to 2 in mine"),
+        ("/bank/set", [0, "@mode", "hold"], "mode: got 'hold', expected one of gate, toggle, one-shot"),
+        ("/bank/set", [7, "@mode", "gate"], "slot: got 7, expected 0 to 2 in mine"),
+        ("/stop", ["no such thing"], "clip: got 'no such thing'"),
         ("/bank/fire", [0, float("nan")], "velocity: got nan, expected 0 to 127"),
         ("/bank/render", [9], "slot: got 9"),
         ("/bank/render", [1, 2], "arguments: got 2"),

@@ -19,6 +19,9 @@ class Pads:
     def note(self, note, velocity):
         self.played.append(("note", note, velocity))
 
+    def release(self, note):
+        self.played.append(("release", note))
+
     def program(self, number):
         self.played.append(("program", number))
 
@@ -30,8 +33,8 @@ class Pads:
     ("message", "played"),
     [
         (mido.Message("note_on", note=40, velocity=99, channel=9), [("note", 40, 99)]),
-        (mido.Message("note_on", note=40, velocity=0), []),
-        (mido.Message("note_off", note=40, velocity=64), []),
+        (mido.Message("note_on", note=40, velocity=0), [("release", 40)]),
+        (mido.Message("note_off", note=40, velocity=64), [("release", 40)]),
         (mido.Message("program_change", program=3), [("program", 3)]),
         (mido.Message("control_change", control=123, value=0), [("silence",)]),
         (mido.Message("control_change", control=120, value=0), [("silence",)]),

@@ -1,6 +1,7 @@
 """Banks as instruments, read back by small readers of the two formats."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -107,3 +108,16 @@ def test_nothing_is_left_when_a_clip_is_gone(clips, tmp_path):
     with pytest.raises(BadFile, match="is not there any more"):
         export_bank(BANK, clips, tmp_path / "out")
     assert set(tmp_path.iterdir()) == before
+
+
+def test_modes_and_beats_are_in_an_instrument_as_far_as_its_format_has_them(clips, tmp_path):
+    modes = ("gate", "toggle", "one-shot", "gate", "toggle")
+    slots = [replace(slot, mode=mode, note=40 + i) for i, (slot, mode) in enumerate(zip(SLOTS, modes, strict=True))]
+    slots[0], slots[3] = replace(slots[0], at="beat"), replace(slots[3], at="bar")
+    folder = export_bank(Bank("mine", "", tuple(slots)), clips, tmp_path / "out")
+    regions = read_sfz(folder / "mine.sfz")
+    assert [region["loop_mode"] for region in regions] == ["no_loop", *["one_shot"] * 2, "loop_continuous", "one_shot"]
+    assert [region.get("sync_beats") for region in regions] == ["1", None, None, "4", None]
+    assert (folder / "mine.sfz").read_text("utf-8").count("// mode: toggle") == 2
+    groups = ElementTree.parse(folder / "mine.dspreset").getroot().findall("groups/group")
+    assert [group.get("release") for group in groups] == ["0.03", "0.1", "0.1", "0.03", "0.1"]

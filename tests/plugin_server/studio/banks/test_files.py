@@ -59,6 +59,51 @@ def test_a_bank_is_read_with_its_defaults(path):
     assert (bell.colour, bell.tags, bell.note, bell.choke) == ("#aabbcc", ("bell", "metal"), 60, "bells")
 
 
+def test_how_pads_start_and_stop_slots_is_read_from_defaults_and_slots_and_written(tmp_path):
+    path = tmp_path / "pads.toml"
+    path.write_text(
+        """
+        [defaults]
+        mode = "Gate"
+        at = "BAR"
+        [[slots]]
+        prompt = "rain"
+        [[slots]]
+        prompt = "hum"
+        loop = true
+        mode = "toggle"
+        at = "now"
+        """
+    )
+    bank = read_bank(path)
+    assert [(slot.mode, slot.at) for slot in bank.slots] == [("gate", "bar"), ("toggle", "now")]
+    path.write_text(bank_text(bank, tmp_path))
+    assert read_bank(path) == bank
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ('mode = "hold"', "slot 0: mode: got 'hold', expected one of gate, toggle, one-shot"),
+        ('mode = ""', "slot 0: mode: got ''"),
+        ("mode = true", "slot 0: mode: got True"),
+        ('at = "noon"', "slot 0: at: got 'noon', expected one of now, beat, bar"),
+        ("at = 4", "slot 0: at: got 4"),
+    ],
+)
+def test_an_unknown_mode_or_time_is_refused(tmp_path, line, problem):
+    for text in (f'[[slots]]\nprompt = "x"\n{line}', f'[defaults]\n{line}\n[[slots]]\nprompt = "x"'):
+        (tmp_path / "bad.toml").write_text(text)
+        with pytest.raises(BadFile, match=problem):
+            read_bank(tmp_path / "bad.toml")
+
+
+def test_loops_of_the_shipped_banks_are_stopped_by_their_pads():
+    banks = [SHIPPED.find(name) for name in SHIPPED.paths()]
+    assert all(slot.launch_mode == "toggle" for bank in banks for slot in bank.slots if slot.request.loop)
+    assert {slot.at for slot in SHIPPED.find("loops").slots} == {"bar"}
+
+
 def test_words_of_a_bank_are_in_their_normal_form(tmp_path):
     banks = []
     for number, word in enumerate(("café", "cafe\u0301", "“café”", "caf\u00adé")):
