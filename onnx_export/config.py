@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from onnx_export.clipsonic.models.denoiser import DenoiserSize
 from onnx_export.clipsonic.training.denoiser import DenoiserTraining
-from onnx_export.video.reader import Cutting
+from onnx_export.video.cutting import Cutting
 from plugin_server.audio.spectral import MelSettings
 
 T = TypeVar("T")

@@ -5,14 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from onnx_export.commands.arguments import Subparsers, add_data_arguments, print_parity, read_data_paths
-from plugin_server.settings import SHIPPED_BUNDLES
 
 
 def add(subparsers: Subparsers) -> None:
     """Declare the command and its arguments."""
     parser = subparsers.add_parser("export", help="checkpoints to a bundle, compared with PyTorch graph by graph")
     parser.add_argument("name", choices=("clipsonic-mini", "clipsonic-iq", "clipsonic-tta", "clipsonic-clap-tta"))
-    parser.add_argument("--out", type=Path, default=SHIPPED_BUNDLES, help="folder that gets the bundle's folder")
+    parser.add_argument("--out", type=Path, help="folder that gets the bundle's folder (default: that of the package)")
     add_data_arguments(parser)
     parser.set_defaults(run=run)
 
@@ -23,12 +22,13 @@ def run(options: argparse.Namespace) -> None:
     from onnx_export.clipsonic.export.bundle import Sizes, load_networks, write_bundle
     from onnx_export.clipsonic.variants import VARIANTS
     from onnx_export.data.attributions import write_attributions
+    from plugin_server.settings import SHIPPED_BUNDLES
 
     paths, sizes, variant = read_data_paths(options), Sizes(), VARIANTS[options.name]
     cache = paths.sound_dataset()
     labels = sorted({cache.sounds[i].label for i in cache.indices("train")})
     networks = load_networks(options.runs, variant, sizes, labels, measure_band_statistics(cache, labels))
-    folder = options.out / options.name
+    folder = (options.out or SHIPPED_BUNDLES) / options.name
     card = write_bundle(folder, variant, networks, sizes)
     training_data: dict[str, Any] = {
         "Sounds behind this model": [cache.sounds[i] for i in cache.indices("train")],

@@ -5,7 +5,6 @@ import logging
 from pathlib import Path
 
 from onnx_export.commands.arguments import Subparsers, print_parity
-from plugin_server.settings import bundle_folders
 
 
 def add(subparsers: Subparsers) -> None:
@@ -32,6 +31,7 @@ def run(options: argparse.Namespace) -> None:
     logging.getLogger().setLevel(logging.WARNING)
     logging.getLogger("onnx_export").setLevel(logging.INFO)
     from onnx_export.official.assemble import ImportOptions, import_bundle
+    from plugin_server.settings import bundle_folders
 
     names = ("name", "base", "towers", "prior", "vocoder", "denoiser")
     import_options = ImportOptions(**{name: getattr(options, name) for name in names}, fp16=not options.single)

@@ -44,8 +44,9 @@ def add(subparsers: Subparsers) -> None:
     parser.add_argument("--videos", type=Path, help="denoiser-iq: folder of videos, in place of corpus and pictures")
     add_video_arguments(parser, config_required=False, config_help=CONFIG_HELP)
     parser.add_argument("--seed", type=int, help="of all that is random (default: the checkpoint's, or a new one)")
-    parser.add_argument("--backbone", type=Path, help="denoisers: begin with this checkpoint, its conditions forgotten")
+    parser.add_argument("--backbone", type=Path, help="denoisers, vocoder: begin with this checkpoint")
     parser.add_argument("--adversarial-from", type=int, help="vocoder: first step with discriminators")
+    parser.add_argument("--denoiser", type=Path, help="vocoder: checkpoint whose mels it is trained on too, once there")
     add_data_arguments(parser)
     parser.set_defaults(run=run)
 
@@ -65,9 +66,10 @@ def train(options: argparse.Namespace, paths: "DataPaths") -> None:
         raise ValueError("--steps is needed: how many in all, those done before included; or --budget")
     import torch
 
-    from onnx_export.training.run import TrainingRun
+    from onnx_export.training.run import TrainingRun, allow_fast_products
 
     limit_threads(options.threads)
+    allow_fast_products(torch.device(options.device))
     path = options.runs / f"{options.network}.pt"
     device = torch.device(options.device)
     run = TrainingRun(path, device, options.seed, options.workers, options.backbone, budget_s=options.budget)
@@ -99,9 +101,11 @@ def _configure(options: argparse.Namespace, defaults: C) -> C:
 
     `defaults` is a dataclass with a field `training`; the file has a table for each of its fields.
     """
-    from onnx_export.config import read_tables
+    config: Any = defaults
+    if options.config:
+        from onnx_export.config import read_tables
 
-    config: Any = read_tables(options.config, type(defaults)) if options.config else defaults
+        config = read_tables(options.config, type(defaults))
     if options.steps:
         config = replace(config, training=replace(config.training, steps=options.steps))
     return config
@@ -147,6 +151,7 @@ def _train_vocoder(options: argparse.Namespace, paths: "DataPaths", run: "Traini
     training = config.training
     if options.adversarial_from is not None:
         training = replace(training, adversarial_from=options.adversarial_from)
+    run = replace(run, denoiser=options.denoiser)
     train_vocoder(replace(paths, mel=config.mel).sound_dataset(), config.vocoder, training, run)
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from onnx_export.data.sounds import hash_fraction
 
@@ -90,5 +89,8 @@ def held_out(pictures: Sequence[Picture]) -> dict[str, list[Picture]]:
 
 def read_rgb(path: Path) -> np.ndarray:
     """Read a picture's pixels, uint8 (height, width, 3)."""
+    # Late: sounds are trained on where no pictures can be read.
+    from PIL import Image
+
     with Image.open(path) as picture:
         return np.asarray(picture.convert("RGB"))

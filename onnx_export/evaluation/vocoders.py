@@ -11,7 +11,7 @@ import numpy as np
 import soxr
 import torch
 
-from onnx_export.clipsonic.training.vocoder import spectral_loss
+from onnx_export.clipsonic.training.adversarial.losses import spectral_loss
 from onnx_export.data.sounds import SoundDataset
 from onnx_export.evaluation.references.crepe import Crepe, Pitch, pitch_error, track_pitch
 from onnx_export.evaluation.references.hifigan import load_hifigan, resynthesise

@@ -35,8 +35,8 @@ def restore(spec: ExportSpec, path: Path) -> None:
     markers = _fill_with_markers(module)
     with tempfile.TemporaryDirectory() as folder:
         write_graph(spec, Path(folder) / "markers.onnx")
-        exported_markers = _read_weights(Path(folder) / "markers.onnx")
-    weights, restored = _read_weights(path), set()
+        exported_markers = read_weights(Path(folder) / "markers.onnx")
+    weights, restored = read_weights(path), set()
     for name, values in exported_markers.items():
         match = _match_marker(values, markers)
         if match is None:
@@ -92,7 +92,7 @@ def _match_marker(values: np.ndarray, markers: Weights) -> tuple[str, bool] | No
     return None
 
 
-def _read_weights(path: Path) -> Weights:
+def read_weights(path: Path) -> Weights:
     """Return the initialisers by name, those in half precision under their plain name and in single precision."""
     weights = {}
     for tensor in onnx.load(path).graph.initializer:

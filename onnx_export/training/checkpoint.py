@@ -67,12 +67,24 @@ class Checkpoint:
 
     def save(self, step: int) -> None:
         """Write beside the file, then rename: a run stopped in the middle of a save loses nothing."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        part_path = self.path.with_suffix(".part")
         states = {name: part.state_dict() for name, part in self.parts.items()}
         facts = {"step": step, "spent_s": self.spent_s, METADATA_KEY: asdict(self.metadata)}
-        torch.save({**facts, **states}, part_path)
-        os.replace(part_path, self.path)
+        _write(self.path, {**facts, **states})
+
+    def save_average(self, step: int) -> Path:
+        """Write the averaged weights alone, in half precision, beside the file, and return where: 'NAME.half.pt'.
+
+        It is what `load_ema` reads, at a tenth of the size. Weights of one axis stay in single precision.
+        """
+        average = self.parts["average"].state_dict()
+        halves = {
+            name: value.half() if value.dtype == torch.float32 and value.ndim > 1 else value
+            for name, value in average["state"].items()
+        }
+        path = self.path.with_suffix(".half.pt")
+        facts = {"step": step, "spent_s": self.spent_s, METADATA_KEY: asdict(self.metadata)}
+        _write(path, {**facts, "average": {**average, "state": halves}})
+        return path
 
     def load(self) -> int:
         """Restore every part, and return the step to continue from: 0 where there is no file.
@@ -90,6 +102,13 @@ class Checkpoint:
         return self.start
 
 
+def _write(path: Path, content: Mapping[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part_path = path.with_suffix(".part")
+    torch.save(dict(content), part_path)
+    os.replace(part_path, path)
+
+
 def load_ema(path: Path, module: nn.Module) -> int:
     """Fill `module` with the averaged weights of a checkpoint, and return the step they were saved at.
 
@@ -99,6 +118,11 @@ def load_ema(path: Path, module: nn.Module) -> int:
     module.load_state_dict(saved["average"]["state"])
     module.eval()
     return saved["step"]
+
+
+def read_average(path: Path) -> dict[str, torch.Tensor]:
+    """Return the averaged weights of a checkpoint by name, left in the file until they are used."""
+    return torch.load(path, map_location="cpu", weights_only=True, mmap=True)["average"]["state"]
 
 
 def read_metadata(path: Path) -> CheckpointMetadata:

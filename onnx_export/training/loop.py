@@ -104,6 +104,8 @@ def run_steps(
                 checkpoint.save(done)
                 clock.saved()
     checkpoint.save(done)
+    if schedule.budget_s is not None and "average" in checkpoint.parts:
+        log.info("averaged weights in half precision: %s", checkpoint.save_average(done))
 
 
 class _Clock:

@@ -34,7 +34,10 @@ class TrainingRun:
     workers: int = 1
     """Processes that draw batches ahead; one is the training process itself, between its steps."""
     backbone: Path | None = None
-    """Checkpoint that a new denoiser begins with, its conditions forgotten."""
+    """Checkpoint that a new denoiser begins with, its conditions forgotten; or a new vocoder, widened where it is
+    larger."""
+    denoiser: Path | None = None
+    """Checkpoint, perhaps one that is not there yet, whose reconstructions a vocoder is trained on too."""
     intervals: Intervals | None = None
     """None for those that suit the network."""
     budget_s: float | None = None
@@ -52,6 +55,14 @@ class TrainingRun:
         seed = next(s for s in (stored, self.seed, secrets.randbits(31)) if s is not None)
         torch.manual_seed(seed)
         return seed
+
+
+def allow_fast_products(device: torch.device) -> None:
+    """Let a GPU multiply single precision in TF32, and choose its convolutions by trial; a processor stays as it is."""
+    if device.type == "cuda":
+        torch.backends.cuda.matmul.allow_tf32 = True
+        torch.backends.cudnn.allow_tf32 = True
+        torch.backends.cudnn.benchmark = True
 
 
 def step_generator(seed: int, step: int) -> np.random.Generator:

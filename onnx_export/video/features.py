@@ -16,9 +16,10 @@ import numpy as np
 
 from onnx_export.data.sounds import Sound, split_of
 from onnx_export.joint_embeddings import JointEmbedding, embedding_name, open_embedding
+from onnx_export.video.cutting import Cutting
 from onnx_export.video.lists import Listing, find_videos
 from onnx_export.video.prefetch import prefetch
-from onnx_export.video.reader import Cutting, ReadResult, Video, VideoClip, read_video
+from onnx_export.video.reader import ReadResult, Video, VideoClip, read_video
 from plugin_server.audio.spectral import MelSettings
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ import soxr
 from PIL import Image
 
 from onnx_export.data.sounds import normalise_level
+from onnx_export.video.cutting import Cutting
 from plugin_server.audio.spectral import MelSettings, log_mel
 from plugin_server.engine.inputs.images import CONTAINERS
 
@@ -41,20 +42,6 @@ class Video:
     """The dataset's own, 'train' or 'test'; empty where the recording decides."""
     start_s: float | None = None
     """Where the clip begins that the list names; None: all of the file is meant."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cutting:
-    """Settings of how videos are cut into clips."""
-
-    clip_s: float = 10.0
-    """Longest clip; longer videos are cut into several."""
-    n_frames: int = 8
-    """Frames taken of a whole clip, evenly spaced."""
-    least_s: float = 2.0
-    """Shortest clip."""
-    longest_s: float = 600.0
-    """Longest part of a video that is read."""
 
 
 @dataclass(frozen=True, slots=True)

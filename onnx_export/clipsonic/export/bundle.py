@@ -3,7 +3,7 @@
 import logging
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
@@ -19,11 +19,11 @@ from onnx_export.clipsonic.models.denoiser import Denoiser, DenoiserSize
 from onnx_export.clipsonic.models.image_tower import ImageTower, ImageTowerSize
 from onnx_export.clipsonic.models.prior import Prior, PriorSize
 from onnx_export.clipsonic.models.text_tower import TextTower, TextTowerSize, embed_texts
-from onnx_export.clipsonic.models.vocoder import Vocoder, VocoderSize
+from onnx_export.clipsonic.models.vocoder import SampleVocoder, Vocoder, VocoderSize
 from onnx_export.clipsonic.training.embedding_space import TEMPLATES
 from onnx_export.clipsonic.variants import Variant
 from onnx_export.graph.export import ExportSpec, Int8Embedding, export_graph
-from onnx_export.training.checkpoint import load_ema, read_metadata
+from onnx_export.training.checkpoint import load_ema, read_average, read_metadata
 from plugin_server.audio.spectral import MelSettings
 from plugin_server.engine.bundles.card import CARD_NAME, Card, Embedding, LabelAnchorSpec, PriorSpec
 from plugin_server.engine.bundles.registry import file_sha256
@@ -44,7 +44,7 @@ GIBBERISH = (
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """Mel settings, and shapes of the networks."""
+    """Mel settings, and shapes of the networks; that of the vocoder is known by its weights."""
 
     mel: MelSettings = field(default_factory=MelSettings)
     text: TextTowerSize = field(default_factory=TextTowerSize)
@@ -52,7 +52,6 @@ class Sizes:
     prior: PriorSize = field(default_factory=PriorSize)
     clap: ClapSize = field(default_factory=ClapSize)
     denoiser: DenoiserSize = field(default_factory=DenoiserSize)
-    vocoder: VocoderSize = field(default_factory=VocoderSize)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +88,7 @@ def load_networks(
     return Networks(
         text if variant.embedding == CLIPSONIC_EMBEDDING else ClapTextTower(text, load("clap", Clap(sizes.clap))),
         load(variant.denoiser, Denoiser(sizes.denoiser)),
-        load("vocoder", Vocoder(sizes.mel, sizes.vocoder)),
+        load("vocoder", Vocoder(sizes.mel, VocoderSize.of_weights(read_average(runs / "vocoder.pt")))),
         labels,
         band_statistics,
         load("image", ImageTower(sizes.image)) if variant.has_image_tower else None,
@@ -128,7 +127,12 @@ def denoiser_graph(denoiser: Denoiser) -> ExportSpec:
 
 
 def vocoder_graph(vocoder: Vocoder) -> ExportSpec:
-    """Return the export of the vocoder."""
+    """Return the export of the vocoder with its inverse STFT."""
+    return replace(spectrum_graph(vocoder), module=SampleVocoder(vocoder), output_names=["samples"])
+
+
+def spectrum_graph(vocoder: Vocoder) -> ExportSpec:
+    """Return the export of the vocoder as bundles of earlier versions have it, without the inverse STFT."""
     log_mel = torch.randn(2, vocoder.mel.n_mels, 256) * 2 - 5
     return ExportSpec(vocoder, {"log_mel": log_mel}, ["spectrum"], {"log_mel": {0: "batch", 2: "frames"}})
 

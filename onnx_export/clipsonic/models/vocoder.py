@@ -3,12 +3,15 @@
 ConvNeXt blocks at frame rate, then one inverse STFT. No upsampling layers, so it costs little on a CPU.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
 
+from onnx_export.clipsonic.models.inverse_stft import InverseSTFT, inverse_stft
 from plugin_server.audio.spectral import LOG_FLOOR, MelSettings, hann_window, mel_filterbank
 
 
@@ -16,10 +19,17 @@ from plugin_server.audio.spectral import LOG_FLOOR, MelSettings, hann_window, me
 class VocoderSize:
     """Shape of the network."""
 
-    width: int = 256
+    width: int = 512
     depth: int = 8
     hidden: int = 768
     kernel: int = 7
+
+    @classmethod
+    def of_weights(cls, weights: Mapping[str, torch.Tensor | np.ndarray]) -> "VocoderSize":
+        """Return the shape of the network that has these weights."""
+        width, _, kernel = weights["embed.weight"].shape
+        depth = len({name.split(".")[1] for name in weights if name.startswith("blocks.")})
+        return cls(width, depth, len(weights["blocks.0.up.bias"]), kernel)
 
 
 class ConvNeXtBlock(nn.Module):
@@ -56,36 +66,44 @@ class Vocoder(nn.Module):
 
     def forward(self, log_mel: torch.Tensor) -> torch.Tensor:
         """Return the spectrum (batch, 2, n_bins, frames) for a log-mel (batch, n_mels, frames)."""
+        return self.spectrum(self.features(log_mel))
+
+    def features(self, log_mel: torch.Tensor) -> torch.Tensor:
+        """Return what the blocks make of a log-mel (batch, n_mels, frames): (batch, frames, width)."""
         # About zero mean and unit deviation for ordinary sounds; part of the graph, so that the input stays log-mel.
         x = self.embed((log_mel + 5.0) / 2.5)
         x = self.norm_in(x.transpose(1, 2)).transpose(1, 2)
         for block in self.blocks:
             x = block(x)
-        log_magnitude, phase = self.head(self.norm_out(x.transpose(1, 2))).transpose(1, 2).float().chunk(2, dim=1)
+        return self.norm_out(x.transpose(1, 2))
+
+    def spectrum(self, features: torch.Tensor) -> torch.Tensor:
+        """Return the spectrum (batch, 2, n_bins, frames) of features (batch, frames, width)."""
+        return torch.stack(self.parts(features), dim=1).transpose(2, 3)
+
+    def parts(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return real and imaginary part of the spectrum, (batch, frames, n_bins) each."""
+        log_magnitude, phase = self.head(features).float().chunk(2, dim=2)
         # Keeps a first bad step finite. e^6 is 2 dB under a full-scale sine at this window; training peaks are lower.
         magnitude = torch.exp(torch.clamp(log_magnitude, max=6.0))
-        return torch.stack([magnitude * torch.cos(phase), magnitude * torch.sin(phase)], dim=1)
+        return magnitude * torch.cos(phase), magnitude * torch.sin(phase)
 
     def waveform(self, log_mel: torch.Tensor) -> torch.Tensor:
         """Return samples (batch, frames * hop) for a log-mel (batch, n_mels, frames)."""
         return inverse_stft(self(log_mel), self.mel)
 
 
-def inverse_stft(spectrum: torch.Tensor, mel: MelSettings) -> torch.Tensor:
-    """Return the samples (batch, frames * hop) of a spectrum (batch, 2, n_bins, frames).
+class SampleVocoder(nn.Module):
+    """A vocoder with its inverse STFT as one graph, log-mel to samples."""
 
-    It is `plugin_server.audio.spectral.istft`, differentiable.
-    """
-    window = torch.from_numpy(hann_window(mel.n_fft).copy()).to(spectrum.device)
-    frames = torch.fft.irfft(torch.complex(spectrum[:, 0], spectrum[:, 1]), n=mel.n_fft, dim=1) * window[:, None]
-    n_frames = spectrum.shape[-1]
-    length = (n_frames - 1) * mel.hop + mel.n_fft
-    weights = (window**2)[None, :, None].expand(1, mel.n_fft, n_frames)
-    total, weight = (
-        functional.fold(part, (1, length), (1, mel.n_fft), stride=(1, mel.hop))[:, 0, 0] for part in (frames, weights)
-    )
-    side = (mel.n_fft - mel.hop) // 2
-    return (total / weight.clamp_min(1e-8))[:, side : side + n_frames * mel.hop]
+    def __init__(self, vocoder: Vocoder):
+        super().__init__()
+        self.vocoder = vocoder
+        self.inverse = InverseSTFT(vocoder.mel)
+
+    def forward(self, log_mel: torch.Tensor) -> torch.Tensor:
+        """Return the samples (batch, frames * hop) of a log-mel (batch, n_mels, frames)."""
+        return self.inverse(*self.vocoder.parts(self.vocoder.features(log_mel)))
 
 
 class LogMel(nn.Module):

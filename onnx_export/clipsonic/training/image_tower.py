@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from PIL import Image, ImageEnhance, ImageFilter
 from torch.nn import functional
 
 from onnx_export.clipsonic.models.image_tower import (
@@ -24,6 +24,9 @@ from onnx_export.training.checkpoint import Checkpoint, CheckpointMetadata, Stat
 from onnx_export.training.ema import EMA
 from onnx_export.training.loop import Schedule, evaluating, precision, run_steps, step_optimiser
 from onnx_export.training.run import Intervals, TrainingRun
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,8 @@ class Augmentations:
         return chosen, [self._view(i, rng) for i in chosen]
 
     def _view(self, index: int, rng: np.random.Generator) -> np.ndarray:
+        from PIL import Image, ImageEnhance, ImageFilter
+
         picture = self._crop(self.pixels[index], rng)
         if self.is_cut_out[index] and len(self.photos) and rng.random() < 0.5:
             picture = self._paste(picture, rng)
@@ -107,8 +112,10 @@ class Augmentations:
             picture = picture.convert("L").convert("RGB")
         return np.asarray(picture)
 
-    def _crop(self, pixels: np.ndarray, rng: np.random.Generator) -> Image.Image:
+    def _crop(self, pixels: np.ndarray, rng: np.random.Generator) -> "Image.Image":
         """Return a part with 35 to 100 % of the largest square, somewhat stretched."""
+        from PIL import Image
+
         height, width = pixels.shape[:2]
         side = min(height, width) * np.sqrt(rng.uniform(0.35, 1.0))
         stretch = np.exp(rng.uniform(-0.25, 0.25))
@@ -117,8 +124,10 @@ class Augmentations:
         box = (left, top, left + w, top + h)
         return Image.fromarray(pixels).resize((self.size, self.size), Image.Resampling.BICUBIC, box=box)
 
-    def _paste(self, picture: Image.Image, rng: np.random.Generator) -> Image.Image:
+    def _paste(self, picture: "Image.Image", rng: np.random.Generator) -> "Image.Image":
         """Lay a picture on white over a photo: pixels that are nearly white let the photo through."""
+        from PIL import Image
+
         scene = self._crop(self.pixels[rng.choice(self.photos)], rng)
         white = np.asarray(picture).min(axis=2) > 243
         mask = Image.fromarray(np.where(white, 0, 255).astype(np.uint8))

@@ -1,158 +1,104 @@
-"""Train the vocoder on recorded sound: spectral losses first, then discriminators at several resolutions."""
+"""Train the vocoder on recorded sound, against discriminators: mel losses, feature matching, hinge loss."""
 
-from dataclasses import dataclass
-from functools import reduce
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
 from torch.nn import functional
 
-from onnx_export.clipsonic.models.vocoder import LogMel, Vocoder, VocoderSize, inverse_stft
+from onnx_export.clipsonic.models.inverse_stft import inverse_stft
+from onnx_export.clipsonic.models.vocoder import LogMel, Vocoder, VocoderSize
+from onnx_export.clipsonic.models.vocoder_growth import grow
+from onnx_export.clipsonic.training.adversarial.crops import CropSampler, WaveTable
+from onnx_export.clipsonic.training.adversarial.discriminators import (
+    Discriminators,
+    Judgement,
+    adversarial_loss,
+    discriminator_loss,
+    feature_loss,
+)
+from onnx_export.clipsonic.training.adversarial.losses import MultiScaleMelLoss, spectral_loss
+from onnx_export.clipsonic.training.adversarial.mel_augmentation import (
+    MelAugmentation,
+    Reconstruction,
+    local_mean,
+    smooth_and_noise,
+)
 from onnx_export.data.sounds import SoundDataset
-from onnx_export.training.checkpoint import Checkpoint, CheckpointMetadata, Stateful
+from onnx_export.training.checkpoint import Checkpoint, CheckpointMetadata, Stateful, load_ema, read_average
 from onnx_export.training.ema import EMA
 from onnx_export.training.loop import Schedule, evaluating, precision, run_steps, step_optimiser
 from onnx_export.training.run import TrainingRun
+from plugin_server.audio.spectral import MelSettings
 
-RESOLUTIONS = ((512, 128), (1024, 256), (2048, 512), (256, 64))
-"""(n_fft, hop) of the spectra that are compared."""
+log = logging.getLogger(__name__)
+
+DENOISER_INTERVAL = 50
+"""Steps after which the denoiser's checkpoint is looked for again."""
 
 
 @dataclass(frozen=True, slots=True)
 class VocoderTraining:
-    """Hyperparameters of the vocoder's training."""
+    """Hyperparameters of the vocoder's training.
+
+    The sizes are those of a GPU: a step takes about 10^12 multiplications. On a processor, a batch of 8 and 4 channels
+    of the discriminators take a second.
+    """
 
     steps: int = 20_000
-    batch: int = 8
+    batch: int = 24
     frames: int = 48
     """Length of a training crop in mel frames."""
-    learning_rate: float = 8e-4
-    adversarial_from: int = 8_000
-    """First step with discriminators; never when it is at least `steps`."""
-    discriminator_channels: int = 16
+    learning_rate: float = 5e-4
+    """Vocos'. Some thousand steps are too few for the usual 1e-4 of fine-tuning, and layer norms stand it."""
+    adversarial_from: int = 0
+    """First step with discriminators; never when it is at least `steps`. A network that begins with random weights
+    learns spectra alone for some thousand steps first."""
+    adversarial_ramp: int = 200
+    """Steps in which the discriminators' weight in the loss rises: at first they know nothing."""
+    period_channels: int = 16
+    spectrogram_channels: int = 32
+    mel_weight: float = 30.0
+    """Weight of the vocoder's own mel. What it asks for is known from the input, so it takes no grain away."""
+    multi_scale_weight: float = 15.0
+    """Weight of the mels at other scales, which would make noise smooth if they were all."""
+    feature_weight: float = 2.0
+    faster_share: float = 0.3
+    """Share of the batches that are played up to 12 % faster."""
     min_source_rate_hz: int = 40_000
     """Sources with less bandwidth would train dull highs."""
-
-
-class SpectrogramDiscriminator(nn.Module):
-    """Scores the complex spectrogram at one resolution (UnivNet; Vocos)."""
-
-    window: torch.Tensor
-
-    def __init__(self, n_fft: int, channels: int):
-        super().__init__()
-        self.n_fft = n_fft
-        self.register_buffer("window", torch.hann_window(n_fft), persistent=False)
-        widths = [2] + [channels] * 4
-        strides = [(2, 1), (2, 1), (2, 1), (2, 2)]
-        self.layers = nn.ModuleList(
-            nn.utils.parametrizations.weight_norm(nn.Conv2d(a, b, (7, 3), stride, padding=(3, 1)))
-            for a, b, stride in zip(widths, widths[1:], strides, strict=False)
-        )
-        self.score = nn.utils.parametrizations.weight_norm(nn.Conv2d(channels, 1, 3, padding=1))
-
-    def forward(self, samples: torch.Tensor) -> list[torch.Tensor]:
-        """Return the features of every layer for samples (batch, n), the score last."""
-        spectrum = torch.stft(samples, self.n_fft, self.n_fft // 4, window=self.window, return_complex=True)
-        # A compressed magnitude with the phase kept: quiet bins count, and so do phase errors.
-        magnitude = spectrum.abs().clamp_min(1e-5)
-        x = torch.view_as_real(spectrum * magnitude**-0.5).permute(0, 3, 1, 2)
-        features = []
-        for layer in self.layers:
-            x = functional.leaky_relu(layer(x), 0.1)
-            features.append(x)
-        return [*features, self.score(x)]
-
-
-class Discriminators(nn.Module):
-    """One discriminator a resolution."""
-
-    def __init__(self, channels: int):
-        super().__init__()
-        # The attribute's name is that of the weights in checkpoints.
-        self.judges = nn.ModuleList(SpectrogramDiscriminator(n, channels) for n in (2048, 1024, 512))
-
-    def forward(self, samples: torch.Tensor) -> list[list[torch.Tensor]]:
-        """Return the features and the score of each for samples (batch, n)."""
-        return [discriminator(samples) for discriminator in self.judges]
-
-
-def spectral_loss(output: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
-    """Return the multi-resolution STFT loss (Yamamoto et al. 2020): log-magnitude L1 and spectral convergence.
-
-    Both arguments are samples (batch, n).
-    """
-    total = output.new_zeros(())
-    for n_fft, hop in RESOLUTIONS:
-        window = torch.hann_window(n_fft, device=output.device)
-        a, b = (
-            torch.sqrt(s.real**2 + s.imag**2 + 1e-9)
-            for s in (torch.stft(x, n_fft, hop, window=window, return_complex=True) for x in (output, real))
-        )
-        convergence = torch.linalg.vector_norm(a - b, dim=(1, 2)) / torch.linalg.vector_norm(b, dim=(1, 2)).clamp_min(1)
-        total = total + functional.l1_loss(torch.log(a + 1e-3), torch.log(b + 1e-3)) + convergence.mean()
-    return total / len(RESOLUTIONS)
-
-
-def discriminator_loss(real: list[list[torch.Tensor]], output: list[list[torch.Tensor]]) -> torch.Tensor:
-    """Return the hinge loss of the discriminators, from their features of real sound and of the vocoder's."""
-    pairs = zip(real, output, strict=True)
-    return reduce(torch.add, [functional.relu(1 - r[-1]).mean() + functional.relu(1 + o[-1]).mean() for r, o in pairs])
-
-
-def generator_loss(real: list[list[torch.Tensor]], output: list[list[torch.Tensor]]) -> torch.Tensor:
-    """Return the hinge loss of the vocoder, with feature matching."""
-    total = output[0][-1].new_zeros(())
-    for r, o in zip(real, output, strict=True):
-        matching = sum(functional.l1_loss(b, a.detach()) for a, b in zip(r[:-1], o[:-1], strict=True))
-        total = total + functional.relu(1 - o[-1]).mean() + matching
-    return total
-
-
-class CropSampler:
-    """Random crops of recorded sound; a recording is drawn in the square root of its length."""
-
-    def __init__(self, dataset: SoundDataset, training: VocoderTraining, split: str = "train"):
-        """Take the sounds of a split that have the bandwidth and are longer than a crop."""
-        self.dataset, self.batch = dataset, training.batch
-        self.length = training.frames * dataset.mel_settings.hop
-        n_samples = np.diff(dataset.sample_bounds)
-        wide = [i for i in dataset.indices(split) if dataset.sounds[i].source_rate_hz >= training.min_source_rate_hz]
-        self.indices = np.array([i for i in wide if n_samples[i] > self.length], np.int64)
-        weights = np.sqrt(n_samples[self.indices])
-        self.odds = weights / weights.sum() if len(weights) else weights
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def draw(self, rng: np.random.Generator) -> torch.Tensor:
-        """Draw samples (batch, frames * hop) with random gain."""
-        waves = [self._crop(i, rng) for i in rng.choice(self.indices, self.batch, p=self.odds)]
-        return torch.from_numpy(np.stack(waves))
-
-    def _crop(self, index: int, rng: np.random.Generator) -> np.ndarray:
-        low, high = self.dataset.sample_bounds[index : index + 2]
-        start = rng.integers(low, high - self.length + 1)
-        gain = 10 ** (rng.uniform(-9, 0) / 20)
-        return self.dataset.samples[start : start + self.length].astype(np.float32) * np.float32(gain / 32767)
+    augmentation: MelAugmentation = field(default_factory=MelAugmentation)
 
 
 class VocoderTrainer:
     """A vocoder and its discriminators with their optimisers: one step, and one validation."""
 
-    def __init__(self, dataset: SoundDataset, size: VocoderSize, training: VocoderTraining, device: torch.device):
+    def __init__(
+        self,
+        dataset: SoundDataset,
+        vocoder: Vocoder,
+        training: VocoderTraining,
+        device: torch.device,
+        denoiser: Path | None,
+    ):
         mel = dataset.mel_settings
         self.training, self.device, self.mel = training, device, mel
-        self.vocoder = Vocoder(mel, size).to(device)
-        self.discriminators = Discriminators(training.discriminator_channels).to(device)
+        self.vocoder = vocoder.to(device)
+        self.discriminators = Discriminators(training.period_channels, training.spectrogram_channels).to(device)
         self.ema = EMA(self.vocoder)
-        self.log_mel = LogMel(mel).to(device)
+        self.log_mel, self.multi_scale = LogMel(mel).to(device), MultiScaleMelLoss(mel).to(device)
         self.optimiser, self.discriminator_optimiser = (
-            torch.optim.AdamW(module.parameters(), lr=training.learning_rate, betas=(0.8, 0.95))
+            torch.optim.AdamW(
+                module.parameters(), lr=training.learning_rate, betas=(0.8, 0.99), fused=device.type == "cuda"
+            )
             for module in (self.vocoder, self.discriminators)
         )
-        self.crops, self.held_out = CropSampler(dataset, training), CropSampler(dataset, training, "valid")
+        length, rate = training.frames * mel.hop, training.min_source_rate_hz
+        self.crops, self.held_out = (CropSampler(dataset, length, rate, split) for split in ("train", "valid"))
+        self.waves = WaveTable(dataset, device)
+        self.reconstruction = Reconstruction(denoiser, device) if denoiser else None
 
     def parts(self) -> dict[str, Stateful]:
         """Return all that a checkpoint holds, under the names it has there."""
@@ -160,52 +106,127 @@ class VocoderTrainer:
             "model": self.vocoder,
             "average": self.ema,
             "own": self.optimiser,
-            "judges": self.discriminators,
+            "discriminators": self.discriminators,
             "theirs": self.discriminator_optimiser,
         }
 
-    def resynthesise(self, real: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Return the waveform that the vocoder makes of samples (batch, n), with its mel loss and its STFT loss."""
+    def make(self, log_mel: torch.Tensor) -> torch.Tensor:
+        """Return the waveform (batch, n) that the vocoder makes of log-mels (batch, n_mels, frames)."""
+        with precision(self.device):
+            features = self.vocoder.features(log_mel)
+        # Half of a half precision's digits would be heard: phases are computed in single precision.
+        return inverse_stft(self.vocoder.spectrum(features.float()), self.mel)
+
+    def do_step(self, step: int, rng: np.random.Generator) -> dict[str, torch.Tensor]:
+        """Train on one batch: against the discriminators, once these are trained too."""
+        training = self.training
+        real = self.waves.draw(self.crops, training.batch, rng, faster=training.faster_share)
         target = self.log_mel(real)
-        with precision(self.device):
-            spectrum = self.vocoder(target)
-        output = inverse_stft(spectrum, self.mel)
-        return output, functional.l1_loss(self.log_mel(output), target), spectral_loss(output, real)
-
-    def do_step(self, step: int, rng: np.random.Generator) -> dict[str, float]:
-        """Train on one batch: on spectral losses, and against the discriminators once these are trained too."""
-        real = self.crops.draw(rng).to(self.device)
-        output, mel_loss, stft_loss = self.resynthesise(real)
-        losses = {"mel": float(mel_loss.detach()), "stft": float(stft_loss.detach())}
-        loss = 2 * mel_loss + stft_loss
-        if step >= self.training.adversarial_from:
+        inputs, is_changed = self._inputs(target, step)
+        output = self.make(inputs)
+        mel_loss = _mel_loss(self.log_mel(output), target, is_changed)
+        if step < training.adversarial_from:
+            stft_loss = spectral_loss(output, real)
+            losses = {"mel": mel_loss, "stft": stft_loss}
+            loss = 2 * mel_loss + stft_loss
+        else:
+            losses = {"mel": mel_loss, "multi_scale": self.multi_scale(output, real)}
             losses["discriminator"] = self._step_discriminators(real, output.detach())
-            with precision(self.device):
-                adversarial = generator_loss(self.discriminators(real), self.discriminators(output))
-            losses["adversarial"] = float(adversarial.detach())
-            loss = 15 * mel_loss + stft_loss + adversarial
-        step_optimiser(self.optimiser, loss, self.vocoder.parameters(), max_norm=10.0)
+            losses["adversarial"], losses["features"] = self._judge(real, output)
+            ramp = min(1.0, (step - training.adversarial_from + 1) / training.adversarial_ramp)
+            judged = losses["adversarial"] + training.feature_weight * losses["features"]
+            spectral = training.mel_weight * mel_loss + training.multi_scale_weight * losses["multi_scale"]
+            loss = spectral + ramp * judged
+        step_optimiser(self.optimiser, loss, self.vocoder.parameters(), max_norm=1e3)
         self.ema.update(self.vocoder)
-        return losses
+        return {name: value.detach() for name, value in losses.items()}
 
-    def _step_discriminators(self, real: torch.Tensor, output: torch.Tensor) -> float:
+    def _inputs(self, target: torch.Tensor, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the vocoder's inputs for the mels it shall reach, and which of them (batch,) are not these mels."""
+        augmentation = self.training.augmentation
+        inputs = smooth_and_noise(target, augmentation)
+        if self.reconstruction:
+            if step % DENOISER_INTERVAL == 0 or self.reconstruction.denoiser is None:
+                self.reconstruction.refresh()
+            n = round(augmentation.denoised_share * len(target))
+            if self.reconstruction.denoiser is not None and n:
+                made = self.reconstruction(target[:n], self.mel)
+                inputs = torch.cat([made, inputs[n:]])
+        return inputs, (inputs != target).flatten(1).any(dim=1)
+
+    def _step_discriminators(self, real: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
         with precision(self.device):
-            loss = discriminator_loss(self.discriminators(real), self.discriminators(output))
-        return step_optimiser(self.discriminator_optimiser, loss, self.discriminators.parameters())
+            both = self.discriminators(torch.cat([real, output]))
+        loss = discriminator_loss(*_halves(both))
+        return step_optimiser(self.discriminator_optimiser, loss, self.discriminators.parameters(), max_norm=1e3)
 
-    def validate(self, rng: np.random.Generator) -> dict[str, float]:
-        """Return the spectral losses on crops of the validation split."""
+    def _judge(self, real: torch.Tensor, output: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the adversarial loss and the feature loss of what the vocoder made."""
+        self.discriminators.requires_grad_(requires_grad=False)
+        with precision(self.device):
+            with torch.no_grad():
+                real_features = self.discriminators(real)
+            output_features = self.discriminators(output)
+        self.discriminators.requires_grad_(requires_grad=True)
+        return adversarial_loss(output_features), feature_loss(real_features, output_features)
+
+    def validate(self, rng: np.random.Generator) -> dict[str, torch.Tensor]:
+        """Return the spectral losses on crops of the validation split, and how much of their grain there is."""
+        real = self.waves.draw(self.held_out, self.training.batch, rng)
         with evaluating(self.vocoder):
-            _, mel_loss, stft_loss = self.resynthesise(self.held_out.draw(rng).to(self.device))
-        return {"mel": float(mel_loss), "stft": float(stft_loss)}
+            target = self.log_mel(real)
+            output = self.make(target)
+            found, smooth = self.log_mel(output), self.log_mel(self.make(local_mean(target, 5)))
+        grain = _grain(target)
+        return {
+            "mel": functional.l1_loss(found, target),
+            "stft": spectral_loss(output, real),
+            "grain": _grain(found) / grain,
+            "grain_of_smooth": _grain(smooth) / grain,
+        }
+
+
+def _halves(both: Judgement) -> tuple[Judgement, Judgement]:
+    """Return the first and the second half of a batch."""
+    first, second = [], []
+    for features in both:
+        pairs = [feature.chunk(2) for feature in features]
+        first.append([pair[0] for pair in pairs])
+        second.append([pair[1] for pair in pairs])
+    return first, second
+
+
+def _mel_loss(found: torch.Tensor, target: torch.Tensor, is_changed: torch.Tensor) -> torch.Tensor:
+    """Return the L1 of log-mels, of local means where the input was not the target: its grain cannot be known."""
+    difference = found - target
+    return torch.where(is_changed[:, None, None], local_mean(difference, 5), difference).abs().mean()
+
+
+def _grain(mel: torch.Tensor) -> torch.Tensor:
+    """Return the deviation of log-mels (batch, n_mels, frames) from their local means, in the upper bands."""
+    low = mel.shape[1] * 40 // 128
+    return (mel - local_mean(mel, 5))[:, low:].std()
 
 
 def train_vocoder(dataset: SoundDataset, size: VocoderSize, training: VocoderTraining, run: TrainingRun) -> None:
-    """Train until `training.steps`, continuing from the run's checkpoint where it exists."""
+    """Train until `training.steps`, continuing from the run's checkpoint where it exists.
+
+    A new run may begin with the `backbone` of another one, grown where `size` is larger.
+    """
     seed = run.start_seed()
-    trainer = VocoderTrainer(dataset, size, training, run.device)
+    vocoder = _start(dataset.mel_settings, size, run)
+    log.info("%.1f million weights", sum(p.numel() for p in vocoder.parameters()) / 1e6)
+    trainer = VocoderTrainer(dataset, vocoder, training, run.device, run.denoiser)
     checkpoint = Checkpoint(run.path, trainer.parts(), CheckpointMetadata(seed=seed))
     optimisers = [trainer.optimiser, trainer.discriminator_optimiser]
     schedule = Schedule(training.steps, training.learning_rate, budget_s=run.budget_s)
     validate = trainer.validate if len(trainer.held_out) else None
     run_steps(checkpoint, optimisers, schedule, trainer.do_step, validate, run.intervals)
+
+
+def _start(mel: MelSettings, size: VocoderSize, run: TrainingRun) -> Vocoder:
+    if not run.backbone or run.path.exists():
+        return Vocoder(mel, size)
+    small = Vocoder(mel, VocoderSize.of_weights(read_average(run.backbone)))
+    load_ema(run.backbone, small)
+    return grow(small, size).train() if small.size != size else small.train()

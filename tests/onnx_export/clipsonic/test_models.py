@@ -16,9 +16,10 @@ from onnx_export.clipsonic.export.resume import resume_from
 from onnx_export.clipsonic.models.clap import Clap, ClapSize
 from onnx_export.clipsonic.models.denoiser import Denoiser, DenoiserSize
 from onnx_export.clipsonic.models.image_tower import ImageTower, ImageTowerSize
+from onnx_export.clipsonic.models.inverse_stft import inverse_stft
 from onnx_export.clipsonic.models.prior import Prior, PriorSize
 from onnx_export.clipsonic.models.text_tower import TextTower, TextTowerSize, tokenize
-from onnx_export.clipsonic.models.vocoder import LogMel, Vocoder, VocoderSize, inverse_stft
+from onnx_export.clipsonic.models.vocoder import LogMel, Vocoder, VocoderSize
 from onnx_export.clipsonic.training.clap import ClapTraining, crop, train_clap
 from onnx_export.clipsonic.training.conditioning import FrameConditioning, LabelConditioning, MixedConditioning
 from onnx_export.clipsonic.training.denoiser import DenoiserTraining, train_denoiser
@@ -49,8 +50,8 @@ SMALL = Sizes(
     image=ImageTowerSize("test_efficientnet", ImageSpec(32, (0.5,) * 3, (0.5,) * 3), 24),
     prior=PriorSize(24, heads=2, head_width=8, layers=1),
     denoiser=DenoiserSize(n_embedding=24, width=48, depth=1, heads=2),
-    vocoder=VocoderSize(width=32, depth=1, hidden=48),
 )
+VOCODER = VocoderSize(width=32, depth=1, hidden=48)
 WORDS = {"hiss": np.eye(1, 24, dtype=np.float32), "hum": np.eye(1, 24, 3, dtype=np.float32)}
 PICTURES = {"hum": np.eye(2, 24, 7, dtype=np.float32)}
 
@@ -146,12 +147,12 @@ def test_training_goes_on_where_it_stopped_and_the_bundle_runs(cache, tmp_path):
         train_text([lesson], vectors, SMALL.text, TextTraining(steps=steps, batch=4), run(tmp_path / "text.pt"))
         training = DenoiserTraining(steps=steps, tokens=60, guidance_distillation_from=3)
         train_denoiser(words(cache), SMALL.denoiser, training, run(tmp_path / "denoiser.pt"), "toy")
-        vocoder = VocoderTraining(steps=steps, batch=2, frames=24, adversarial_from=3, discriminator_channels=4)
-        train_vocoder(cache, SMALL.vocoder, vocoder, run(tmp_path / "vocoder.pt"))
+        vocoder = VocoderTraining(steps=steps, batch=2, frames=24, adversarial_from=3, period_channels=2)
+        train_vocoder(cache, VOCODER, vocoder, run(tmp_path / "vocoder.pt"))
     parts = {
         "text": TextTower(SMALL.text),
         "denoiser": Denoiser(SMALL.denoiser),
-        "vocoder": Vocoder(MEL, SMALL.vocoder),
+        "vocoder": Vocoder(MEL, VOCODER),
     }
     assert [load_ema(tmp_path / f"{name}.pt", part) for name, part in parts.items()] == [4, 4, 4]
     networks = Networks(
@@ -261,7 +262,7 @@ def runs(tmp_path_factory):
         "text": TextTower(SMALL.text),
         "image": ImageTower(SMALL.image),
         "clap": Clap(ClapSize(24, width=16)),
-        "vocoder": Vocoder(MEL, SMALL.vocoder),
+        "vocoder": Vocoder(MEL, VOCODER),
         **{name: Denoiser(SMALL.denoiser) for name in ("denoiser", "denoiser-iq", "denoiser-tta", "denoiser-clap-tta")},
         **{f"prior-{way}": Prior(SMALL.prior) for way in ("pd", "sd")},
     }

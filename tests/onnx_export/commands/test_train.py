@@ -30,7 +30,8 @@ hidden = 8
 steps = 2
 batch = 2
 frames = 16
-discriminator_channels = 2
+period_channels = 1
+spectrogram_channels = 2
 """
 
 
@@ -98,10 +99,11 @@ def test_a_seed_makes_runs_equal(vocoder, tmp_path):
 
 
 def test_losses_of_both_splits_are_kept(vocoder, tmp_path):
+    names = ("mel", "stft", "grain", "grain_of_smooth")
     vocoder("a", "--adversarial-from", "1")
     with open(tmp_path / "a" / "vocoder.metrics.csv", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert {(row["split"], row["name"]) for row in rows} == {("valid", "mel"), ("valid", "stft")}
+    assert {(row["split"], row["name"]) for row in rows} == {("valid", name) for name in names}
     assert all(float(row["value"]) > 0 and row["step"] == "2" for row in rows)
 
 

@@ -13,10 +13,11 @@ import pytest
 
 from onnx_export.data.sounds import split_of
 from onnx_export.joint_embeddings import JointEmbedding
+from onnx_export.video.cutting import Cutting
 from onnx_export.video.features import FeatureSettings, VideoSet, features_folder, make_features
 from onnx_export.video.lists import find_videos
 from onnx_export.video.prefetch import prefetch
-from onnx_export.video.reader import Cutting, ReadResult, Video, read_video
+from onnx_export.video.reader import ReadResult, Video, read_video
 from plugin_server.audio.spectral import MelSettings, log_mel
 
 MEL = MelSettings(sample_rate=16000, n_fft=512, hop=128, n_mels=64, f_max_hz=8000.0)

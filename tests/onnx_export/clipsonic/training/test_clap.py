@@ -1,4 +1,4 @@
-"""Batches and losses of the contrastive model and of the vocoder, against arithmetic."""
+"""Batches and losses of the contrastive model, against arithmetic."""
 
 import numpy as np
 import pytest
@@ -6,13 +6,6 @@ import torch
 
 from onnx_export.clipsonic.training.clap import ClapPairs, ClapTraining, contrastive_loss, crop
 from onnx_export.clipsonic.training.conditioning import LabelConditioning
-from onnx_export.clipsonic.training.vocoder import (
-    CropSampler,
-    VocoderTraining,
-    discriminator_loss,
-    generator_loss,
-    spectral_loss,
-)
 from plugin_server.audio.spectral import MelSettings
 from tests.support.sounds import dataset, sound
 
@@ -61,39 +54,3 @@ def test_pairs_are_of_one_sound_and_rare_labels_are_drawn_more():
     assert torch.equal(embeddings.argmax(dim=1), label_ids) and mels.shape == (500, 4, 9)
     assert float((label_ids == 1).float().mean()) == pytest.approx(1 / 3, abs=0.06)
     assert len(ClapPairs(words, ClapTraining(), "valid")) == 1 and len(ClapPairs(words, ClapTraining(), "test")) == 0
-
-
-def test_only_wide_and_long_sounds_train_the_vocoder():
-    sounds = [sound("a"), sound("b", number=1), sound("c", number=2, rate_hz=22_050), sound("d", number=3),
-              sound("e", "valid")]  # fmt: skip
-    data = dataset(sounds, [100, 10, 100, 400, 100], MEL)
-    crops = CropSampler(data, VocoderTraining(batch=300, frames=48))
-    assert list(crops.indices) == [0, 3]
-    # A sound four times as long is drawn twice as often.
-    np.testing.assert_allclose(crops.odds, [1 / 3, 2 / 3])
-    waves = crops.draw(np.random.default_rng(0))
-    assert waves.shape == (300, 48 * 512) and waves.dtype == torch.float32
-    # A random gain of up to 9 dB less than the sound.
-    peaks = waves.abs().amax(dim=1)
-    assert 0.09 < float(peaks.min()) < 0.12 and 0.25 < float(peaks.max()) <= 9000 / 32767
-    assert list(CropSampler(data, VocoderTraining(), "valid").indices) == [4]
-
-
-def test_the_spectral_loss_of_a_gain():
-    """Half as loud: half the norm is missing, and ln 2 of every bin that is not at the floor."""
-    torch.manual_seed(0)
-    real = torch.randn(2, 8192)
-    assert float(spectral_loss(real, real)) == 0
-    assert float(spectral_loss(real / 2, real)) == pytest.approx(np.log(2) + 0.5, abs=0.01)
-
-
-def test_hinge_losses():
-    def features(score):
-        return [[torch.ones(1, 2), torch.full((1, 1), float(score))]]
-
-    assert float(discriminator_loss(features(1), features(-1))) == 0
-    assert float(discriminator_loss(features(0), features(0))) == 2
-    assert float(generator_loss(features(1), features(1))) == 0
-    # Features that differ by 2 count beside the score.
-    other = [[torch.full((1, 2), 3.0), torch.full((1, 1), -1.0)]]
-    assert float(generator_loss(features(1), other)) == pytest.approx(4)
