@@ -12,7 +12,7 @@ import torch
 
 from onnx_export.clipsep.mixtures import EmbeddingTable, Mixtures, MixtureSampler, MixtureTraining
 from onnx_export.clipsep.spectrum import StftSettings
-from onnx_export.clipsonic.models.vocoder import inverse_stft
+from onnx_export.clipsonic.models.inverse_stft import inverse_stft
 from plugin_server.audio.spectral import MelSettings
 
 EXAM = MixtureTraining(
