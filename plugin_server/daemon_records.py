@@ -15,6 +15,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from plugin_server.untrusted_files import parse_json
+
 MAX_BYTES = 65536
 """Size of the largest file that is read as a record."""
 _LOCKED_AT = 1 << 30
@@ -133,9 +135,9 @@ def _lock(descriptor: int) -> bool:
 def _parse(content: bytes) -> DaemonRecord | None:
     """Return the record in a file, or None when it holds none."""
     try:
-        values = json.loads(content)
+        values = parse_json(content)
         record = DaemonRecord(**values)
-    except (ValueError, TypeError, RecursionError):
+    except (ValueError, TypeError):
         return None
     numbers = (record.pid, record.osc_port, record.http_port)
     texts = (record.folder, record.index_folder, record.bank_folder)

@@ -17,7 +17,8 @@ from plugin_server.engine.messages import EngineOptions
 from plugin_server.engine.process.client import EngineClient
 from plugin_server.protocol.access import LOOPBACK, AccessPolicy
 from plugin_server.protocol.addresses import ADDRESSES, TABLE
-from plugin_server.protocol.commands.banks import BankCommands
+from plugin_server.protocol.commands.bank_changes import BankChangeCommands
+from plugin_server.protocol.commands.banks import BankCommands, read_slot
 from plugin_server.protocol.commands.clips import ClipCommands
 from plugin_server.protocol.commands.daemon import DaemonCommands, DaemonStatus
 from plugin_server.protocol.commands.jobs import JobCommands
@@ -39,6 +40,7 @@ from plugin_server.protocol.transports.sockets import Endpoints, open_endpoints
 from plugin_server.protocol.transports.web import HttpApp, WebServer
 from plugin_server.protocol.transports.zeroconf import Advertiser, host_name
 from plugin_server.settings import Settings, bundle_folders
+from plugin_server.studio.banks.changes import BankChanges
 from plugin_server.studio.banks.files import BankRegistry
 from plugin_server.studio.banks.loaded import LoadedBank
 from plugin_server.studio.generator import ClipGenerator, GeneratorSettings, check_folder
@@ -131,7 +133,9 @@ def _build_parts(settings: Settings, player: Player, folders: tuple[Path, ...], 
     library = build_library(settings, trash)
     generator = build_generator(settings, bundles, engine, library)
     jobs = Jobs(generator, settings.queue_size)
-    bank = LoadedBank(BankRegistry(settings.bank_folders), generator.find_existing, settings.bank)
+    registry = BankRegistry(settings.bank_folders)
+    changes = BankChanges(registry, settings.data_folder, trash)
+    bank = LoadedBank(registry, generator.find_existing, settings.bank, changes)
     return _Parts(settings, engine, bundles, library, generator, jobs, player, bank)
 
 
@@ -165,13 +169,14 @@ def _build_protocol(parts: _Parts, network: Network) -> _Protocol:
     meter = MeterCommands(player, loop, meter_subscribers, ports)
     playback = PlaybackCommands(player, player_thread, parts.library, parts.bank, replies, meter.listeners)
     banks = BankCommands(parts.bank, bank_thread, generator, events, player, replies)
+    bank_changes = BankChangeCommands(parts.bank, bank_thread, banks.announce, read_slot)
     slots = SlotTrigger(parts.bank, bank_thread, banks.refresh_clips, events, playback, replies)
 
     # All who follow are sent an event before a bank looks for the clip that it is about.
     for on_event in (events.on_event, banks.on_event, slots.on_event):
         jobs.subscribe(on_event)
     handlers: dict[str, Handler] = {}
-    for commands in (daemon, job_commands, models, clips, playback, meter, banks, slots):
+    for commands in (daemon, job_commands, models, clips, playback, meter, banks, bank_changes, slots):
         handlers |= commands.handlers()
     dispatcher = Dispatcher(handlers, replies, ports, (subscribers, meter_subscribers), events)
     midi = MidiPads(banks, slots, player, replies)

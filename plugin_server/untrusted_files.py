@@ -84,11 +84,19 @@ def read_toml(path: Path, largest: int = MAX_DOCUMENT) -> dict[str, Any]:
     """Return what a TOML file holds: finite numbers, text without NULs, few levels. Raises BadFile that names it."""
     content = read_bytes(path, largest)
     try:
+        return parse_toml(content)
+    except ValueError as error:
+        raise BadFile(f"{_shown(path)} cannot be read: {error}") from error
+
+
+def parse_toml(content: bytes) -> dict[str, Any]:
+    """Return what a document of TOML holds, within the bounds of `read_toml`. Raises ValueError, and no other."""
+    try:
         text = decode_text(content)
         _check_keys(text)
         values: dict[str, Any] = _checked(tomllib.loads(text))
     except (ValueError, RecursionError, OverflowError, MemoryError) as error:
-        raise BadFile(f"{_shown(path)} cannot be read: {_reason(error)}") from error
+        raise ValueError(_reason(error)) from error
     return values
 
 

@@ -29,6 +29,12 @@ def safe_stem(text: str, max_length: int = 60) -> str:
     return f"{stem}-clip" if stem in RESERVED else stem or "clip"
 
 
+def name_key(name: str) -> str:
+    """Return what names that a person takes for the same have in common: case and spelling of accents do not count."""
+    decomposed = unicodedata.normalize("NFD", " ".join(name.split()))
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", decomposed.casefold()))
+
+
 def unique_path(folder: Path, stem: str, suffix: str = ".wav") -> Path:
     """Return the first of 'stem.wav', 'stem_2.wav', ... that does not exist."""
     path, count = folder / f"{stem}{suffix}", 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,15 +15,31 @@ from plugin_server.errors import BadFile, ClipsonicError
 
 if TYPE_CHECKING:
     from plugin_server.settings import Settings
+    from plugin_server.studio.banks.changes import BankChanges
     from plugin_server.studio.banks.files import Bank, BankRegistry, Slot
     from plugin_server.studio.generator import ClipGenerator
     from plugin_server.studio.jobs import ClipMade
     from plugin_server.studio.requests import Request
 
+CHANGES = {
+    "delete": ("put a bank of your own into the system's trash", ("name",)),
+    "rename": ("give a bank of your own another name", ("name", "new")),
+    "restore": ("bring a shipped bank back in place of your own copy", ("name",)),
+    "clear": ("empty a slot of one; the others stay where they are", ("name", "slot")),
+    "undo": ("one step back", ()),
+    "redo": ("what was undone last, again", ()),
+}
+"""Help and arguments of the actions that change banks."""
+ARGUMENTS = {
+    "name": "as clipsonic banks lists it",
+    "new": "its new name, as My Kit",
+    "slot": "its number, from 0, or its name",
+}
+
 
 def add_parser(commands: Commands) -> None:
     """Add the command `banks` and its actions to the parser of `clipsonic`."""
-    parser = commands.add_parser("banks", help="list, show, check, render or export prompt banks")
+    parser = commands.add_parser("banks", help="list, show, check, render, export or change prompt banks")
     parser.set_defaults(run=run, action="list")
     actions = parser.add_subparsers(title="instead of listing them", metavar="ACTION")
     show = actions.add_parser("show", help="the slots of one, and which have their clip")
@@ -32,8 +49,13 @@ def add_parser(commands: Commands) -> None:
     export = actions.add_parser("export", help="make an instrument of one: named files, SFZ and Decent Sampler")
     for name, action in {"show": show, "check": check, "render": render, "export": export}.items():
         if action is not check:
-            action.add_argument("name", metavar="NAME", help="as clipsonic banks lists it")
+            action.add_argument("name", metavar="NAME", help=ARGUMENTS["name"])
         add_settings(action)
+        action.set_defaults(action=name)
+    for name, (text, arguments) in CHANGES.items():
+        action = actions.add_parser(name, help=text)
+        for argument in arguments:
+            action.add_argument(argument, metavar=argument.upper(), help=ARGUMENTS[argument])
         action.set_defaults(action=name)
     export.add_argument(
         "--to", type=Path, metavar="DIR", help="a new or an empty folder (default: the bank's name, here)"
@@ -54,11 +76,15 @@ def run(options: argparse.Namespace) -> None:
             render_bank(settings, options.name)
         case "export":
             export_instrument(settings, options.name, options.to)
+        case _:
+            print(change_banks(settings, options))
 
 
 def list_banks(settings: Settings) -> None:
     """Print a line a bank; one that cannot be used says why."""
-    rows = [_row(name, path, settings) for name, path in _open_registry(settings).paths().items()]
+    registry = _open_registry(settings)
+    edited = _open_changes(settings, registry).edited_names()
+    rows = [_row(name, path, settings, is_edited=name in edited) for name, path in registry.paths().items()]
     for line in table_lines(rows) if rows else ["there are no banks"]:
         print(line)
     print(f"your own go into {settings.bank_folders[0]}")
@@ -99,11 +125,14 @@ def check_banks(settings: Settings, names: Sequence[str]) -> None:
 
 
 def render_bank(settings: Settings, name: str) -> tuple[Bank, list[ClipMade]]:
-    """Make the clips that a bank lacks, and print where all of them are."""
+    """Make the clips that a bank lacks, and print where all of them are; return it without its empty slots."""
     from plugin_server.server import open_generator
     from plugin_server.studio.requests import RenderBank
 
     bank = _open_registry(settings).find(name)
+    bank = replace(bank, slots=tuple(slot for slot in bank.slots if not slot.is_empty))
+    if not bank.slots:
+        raise BadFile(f"{bank.name}: every slot is empty")
     with open_generator(settings) as (generator, _), ProgressBar() as bar:
         rest: Request | None = RenderBank(bank.name, tuple(slot.request for slot in bank.slots))
         made: list[ClipMade] = []
@@ -131,6 +160,47 @@ def export_instrument(settings: Settings, name: str, folder: Path | None) -> Non
     print(f"{written}: {len(clips)} files, {bank.name}.sfz and {bank.name}.dspreset")
 
 
+def change_banks(settings: Settings, options: argparse.Namespace) -> str:
+    """Do one of `CHANGES`, and return what was done. Raises what `BankChanges` raises."""
+    from plugin_server.studio.banks.names import file_name
+
+    registry = _open_registry(settings)
+    changes = _open_changes(settings, registry)
+    match options.action:
+        case "delete":
+            name = changes.delete(options.name).bank
+            again = "; the shipped one is there again" if name in registry.shipped_names() else ""
+            return f"in the trash: {name}{again} (clipsonic banks undo brings it back)"
+        case "rename":
+            new = file_name(options.new)
+            return f"{changes.rename(options.name, new).bank} is {new} now"
+        case "restore":
+            return f"as it was shipped: {changes.restore(options.name).bank} (clipsonic banks undo brings yours back)"
+        case "clear":
+            return _clear_slot(changes, options.name, options.slot)
+        case "undo":
+            step = changes.undo()
+            return f"undone: {step.kind} {step.bank}"
+        case _:
+            step = changes.redo()
+            return f"done again: {step.kind} {step.bank}"
+
+
+def _clear_slot(changes: BankChanges, name: str, slot: str) -> str:
+    """Empty a slot in the person's own copy of a bank."""
+    bank = changes.find(name)
+    number = bank.number_of(int(slot) if slot.isdecimal() else slot)
+    path = changes.save(bank.without(number), bank.name)
+    return f"{bank.name}: slot {number} is empty; {path} (clipsonic banks undo brings it back)"
+
+
+def _open_changes(settings: Settings, registry: BankRegistry) -> BankChanges:
+    from plugin_server.studio.banks.changes import BankChanges
+    from plugin_server.studio.library.undo_files import move_to_trash
+
+    return BankChanges(registry, settings.data_folder, move_to_trash)
+
+
 def _open_registry(settings: Settings) -> BankRegistry:
     from plugin_server.studio.banks.files import BankRegistry
 
@@ -144,15 +214,14 @@ def _path_of(name: str, registry: BankRegistry) -> Path:
         return paths[name]
     if Path(name).suffix == ".toml":
         return Path(name)
-    # Raises, unless somebody has put the bank there since.
-    registry.find(name)
-    return registry.paths()[name]
+    return registry.paths()[registry.find(name).name]
 
 
-def _row(name: str, path: Path, settings: Settings) -> tuple[str, ...]:
+def _row(name: str, path: Path, settings: Settings, *, is_edited: bool) -> tuple[str, ...]:
     from plugin_server.studio.banks.files import read_bank
 
-    own = "own" if path.parent == settings.bank_folders[0] else ""
+    marks = ["own"] * (path.parent == settings.bank_folders[0]) + ["edited"] * is_edited
+    own = ", ".join(marks)
     try:
         bank = read_bank(path)
     except ClipsonicError as error:
@@ -163,6 +232,8 @@ def _row(name: str, path: Path, settings: Settings) -> tuple[str, ...]:
 def _slot_row(number: int, slot: Slot, generator: ClipGenerator) -> tuple[str, ...]:
     from plugin_server.studio.planning import check, clip_seconds
 
+    if slot.is_empty:
+        return (str(number), "", "", "", "", "")
     card = generator.card(slot.request.model)
     check(slot.request, card)
     note = "" if slot.note is None else str(slot.note)
@@ -188,6 +259,8 @@ def _problems(path: Path, generator: ClipGenerator) -> Iterable[str]:
         return
     bank = read_bank(path)
     for number, slot in enumerate(bank.slots):
+        if slot.is_empty:
+            continue
         try:
             generator.check(slot.request)
             require_images(slot.request.images)

@@ -1,6 +1,6 @@
 """The address table: the rows of all commands, in the order of help."""
 
-from plugin_server.protocol.commands import banks, clips, daemon, jobs, meter, models, playback, slots
+from plugin_server.protocol.commands import bank_changes, banks, clips, daemon, jobs, meter, models, playback, slots
 from plugin_server.protocol.table import only_sent
 
 ORDER = (
@@ -26,7 +26,13 @@ ORDER = (
     "/bank/fire",
     "/bank/stop",
     "/bank/set",
+    "/bank/clear",
     "/bank/save",
+    "/bank/delete",
+    "/bank/rename",
+    "/bank/restore",
+    "/bank/undo",
+    "/bank/redo",
     "/device/list",
     "/device/set",
     "/model/list",
@@ -44,7 +50,7 @@ ORDER = (
     "/clip/scan",
 )
 """Addresses as `/help` and OSCQuery list them."""
-_MODULES = (banks, clips, daemon, jobs, meter, models, playback, slots)
+_MODULES = (bank_changes, banks, clips, daemon, jobs, meter, models, playback, slots)
 TABLE = tuple(sorted((row for module in _MODULES for row in module.ROWS), key=lambda row: ORDER.index(row.address)))
 ADDRESSES = {row.address: row for row in TABLE}
 ONLY_SENT = only_sent(TABLE)

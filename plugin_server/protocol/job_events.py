@@ -1,7 +1,9 @@
 """Requests into the queue, and what comes of them back to those who asked and to those who follow."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from plugin_server.protocol.packets import address_of
 from plugin_server.protocol.replies import MAX_SENTENCE, Replies, Reply, encode_or_fail
@@ -24,6 +26,8 @@ class JobEvents:
 
     def __init__(self, jobs: Jobs, subscribers: Subscribers, replies: Replies) -> None:
         self._jobs, self._subscribers, self._replies = jobs, subscribers, replies
+        self._unsent: dict[Job, list[Callable[[], None]]] = {}
+        """Jobs that have ended and whose end is sent later, with what waits for that; of the loop."""
 
     def submit(self, peer: Peer, request: Request) -> Job:
         """Queue a request for a peer, from any thread; return its job. Raises what the queue raises."""
@@ -47,6 +51,19 @@ class JobEvents:
         if not _is_sent_later(job, event):
             self._replies.on_loop(peer.send, _event_packet(job, event))
 
+    def hold_end(self, job: Job) -> None:
+        """Let those who wait for the end of a job wait until `send_end`; on the loop."""
+        self._unsent.setdefault(job, [])
+
+    def send_end(self, job: Job, event: Event, askers: set[Peer]) -> None:
+        """Send the end of a job to who asked and all who follow, then let those go on who wait for it; on the loop."""
+        packet = _event_packet(job, event)
+        for peer in askers:
+            peer.send(packet)
+        self._broadcast(packet, askers)
+        for go_on in self._unsent.pop(job, []):
+            go_on()
+
     def wait_until_published(self) -> None:
         """Return when an event that is being published has been given to every listener; from any other thread."""
         # Events are published with the lock of the jobs held, which this waits for.
@@ -56,9 +73,13 @@ class JobEvents:
         """Return a future for each job that waits or runs, which is done when the job has ended; on the loop."""
         ended: dict[Job, asyncio.Future[None]] = {}
 
+        def end(job: Job) -> None:
+            waiting, go_on = self._unsent.get(job), partial(ended[job].set_result, None)
+            go_on() if waiting is None else waiting.append(go_on)
+
         def on_event(job: Job, _event: Event) -> None:
             if job.ended:
-                self._replies.on_loop(lambda: ended[job].set_result(None))
+                self._replies.on_loop(end, job)
 
         loop = asyncio.get_running_loop()
         ended |= {job: loop.create_future() for job in self._jobs.subscribe_active(on_event)}
@@ -81,8 +102,11 @@ class _Listener:
 
 
 def _is_sent_later(job: Job, event: Event) -> bool:
-    """Return whether the event is that of a slot's job that is done: a slot that was fired is done when it sounds."""
-    return isinstance(job.request, RenderSlot) and isinstance(event, Done)
+    """Return whether the event is the end of a job of banks that is done.
+
+    A slot that was fired is done when it sounds, a bank that was rendered when its slots have been sent.
+    """
+    return isinstance(job.request, RenderSlot | RenderBank) and isinstance(event, Done)
 
 
 def _event_packet(job: Job, event: Event) -> bytes:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 
 from plugin_server.audio.playback.player import Player
-from plugin_server.errors import BadArgument
+from plugin_server.errors import BadArgument, ClipsonicError
 from plugin_server.protocol.access import check_images
 from plugin_server.protocol.arguments import as_text, as_whole, as_words, at_most, exactly, split_attributes
 from plugin_server.protocol.commands.thread import CommandThread
@@ -14,18 +14,17 @@ from plugin_server.protocol.packets import Atom
 from plugin_server.protocol.replies import Answer, Handler, Replies, Reply
 from plugin_server.protocol.subscribers import NOBODY, Peer
 from plugin_server.protocol.table import Argument, LiveRange, Range, Row, request_arguments
-from plugin_server.studio.banks.files import MAX_SLOTS, Bank, Slot
+from plugin_server.studio.banks.files import Bank, Slot
 from plugin_server.studio.banks.launch import MODES, TIMES, read_mode, read_time
 from plugin_server.studio.banks.loaded import LoadedBank
 from plugin_server.studio.generator import ClipGenerator
 from plugin_server.studio.image_fingerprints import require_images
-from plugin_server.studio.jobs import ClipMade, Event, Job
+from plugin_server.studio.jobs import ClipMade, Done, Event, Job
 from plugin_server.studio.requests import NAMED_ATTRIBUTES, RenderBank, RenderSlot
 from plugin_server.studio.seeds import draw_seed
 from plugin_server.studio.words import read_number
 
 ALL = "all"
-SLOT_NUMBERS = Range(0, MAX_SLOTS - 1)
 LAUNCH = {
     "mode": Argument("mode", "s", Range(choices=MODES), optional=True),
     "at": Argument("at", "s", Range(choices=TIMES), optional=True),
@@ -36,7 +35,7 @@ ROWS = (
     Row("/bank/list", "prompt banks", replies=("/bank", "/done"), is_read_only=True),
     Row(
         "/bank/load",
-        "put a bank under the pads; without a name, tell of the loaded one",
+        "put a bank under the pads; the loaded one is read anew, without edits; without a name, tell of it",
         (Argument("name", optional=True),),
         replies=("/bank.slot", "/done"),
     ),
@@ -51,17 +50,16 @@ ROWS = (
     ),
     Row(
         "/bank/set",
-        "give a slot another prompt, or add one at the end; @mode and @at say how its pad starts and stops it, also "
-        "alone",
+        "give a slot, by its number or name, another prompt, or add one at the end; @mode and @at say how its pad "
+        "starts and stops it, also alone; kept until /bank/save, apart from the bank's file",
         (
-            Argument("slot", "i", SLOT_NUMBERS),
+            Argument("slot"),
             Argument("prompt"),
             Argument("seconds", "f", LiveRange.LENGTHS, optional=True),
         ),
         (*request_arguments(row for row in NAMED_ATTRIBUTES if row.in_bank), *LAUNCH.values()),
         replies=("/bank.slot", "/done"),
     ),
-    Row("/bank/save", "keep the bank as it is now, among your own", (Argument("name", optional=True),)),
 )
 """Rows of the address table that this file answers."""
 
@@ -94,7 +92,6 @@ class BankCommands:
             "/bank/previous": partial(self._step, "/bank/previous", -1),
             "/bank/render": self._render,
             "/bank/set": self._set,
-            "/bank/save": self._save,
         }
         return {address: partial(self._run, command) for address, command in commands.items()}
 
@@ -104,13 +101,24 @@ class BankCommands:
 
     def refresh_clips(self, peers: Collection[Peer]) -> None:
         """Look for clips that were made, and send them to these peers and all who follow; in the banks' thread."""
-        self._announce(peers, self._bank.refresh_clips())
+        self.announce(peers, self._bank.refresh_clips())
 
     def on_event(self, job: Job, event: Event) -> None:
         """Look for clips when one was made that may belong to a slot of the loaded bank; from any thread."""
         if isinstance(event, ClipMade) and isinstance(job.request, RenderBank | RenderSlot) and self._bank.bank:
             refresh = partial(self._refresh, self._events.askers(job))
             self._replies.on_loop(self._replies.run, NOBODY, "/bank/render", lambda: self._thread.run(refresh))
+        elif isinstance(event, Done) and isinstance(job.request, RenderBank):
+            self._replies.on_loop(self._end_render, job, event, self._events.askers(job))
+
+    def _end_render(self, job: Job, event: Done, askers: set[Peer]) -> None:
+        """Send that a bank was rendered when its slots have been sent, which this thread does in order."""
+        self._events.hold_end(job)
+        end = partial(self._events.send_end, job, event, askers)
+        try:
+            self._thread.run(lambda: None).add_done_callback(lambda _: end())
+        except ClipsonicError:
+            end()
 
     def _refresh(self, peers: Collection[Peer]) -> list[Reply]:
         self._events.wait_until_published()
@@ -132,7 +140,8 @@ class BankCommands:
 
     def _load(self, peer: Peer, arguments: Sequence[Atom]) -> list[Reply]:
         name = as_words("bank", arguments)
-        return self._announce_bank(peer, "/bank/load", self._bank.load(name or self._bank.require_bank().name))
+        bank = self._bank.reload(name) if name else self._bank.require_bank()
+        return self._announce_bank(peer, "/bank/load", bank)
 
     def _step(self, address: str, step: int, peer: Peer, arguments: Sequence[Atom]) -> list[Reply]:
         exactly(0, "nothing", arguments)
@@ -140,7 +149,7 @@ class BankCommands:
 
     def _announce_bank(self, peer: Peer, address: str, bank: Bank) -> list[Reply]:
         """Send the slots of a bank that was loaded to all who follow, whoever changed it."""
-        self._announce([peer], range(len(bank.slots)))
+        self.announce([peer], range(len(bank.slots)))
         return [("/done", address, bank.name, len(bank.slots))]
 
     def _render(self, peer: Peer, arguments: Sequence[Atom]) -> list[Reply]:
@@ -148,7 +157,9 @@ class BankCommands:
         bank = self._bank.require_bank()
         is_one = bool(arguments) and arguments[0] != ALL
         slots = [self._bank.slot(read_slot(self._bank, arguments[0]))] if is_one else bank.slots
-        requests = tuple(slot.request for slot in slots)
+        requests = tuple(slot.request for slot in slots if not slot.is_empty)
+        if not requests:
+            raise BadArgument(f"slot: got {'an empty one' if is_one else 'none but empty ones'}, expected a prompt")
         for request in requests:
             # What the model cannot make, and a picture that is missing, are refused before anything is made.
             self._generator.check(request)
@@ -160,7 +171,7 @@ class BankCommands:
         if len(arguments) < 2:
             raise BadArgument(f"arguments: got {len(arguments)}, expected a slot and a prompt")
         check_images(arguments, peer)
-        number = as_whole("slot", arguments[0])
+        number = _slot_to_set(self._bank, arguments[0])
         asked, launch = split_launch(arguments[1:], LAUNCH)
         if asked:
             request = parse_generate(
@@ -170,15 +181,11 @@ class BankCommands:
             slot = self._bank.set(number, request)
         if launch:
             slot = self._bank.set_launch(number, launch)
-        self._announce([peer], [number])
+        self.announce([peer], [number])
         return [("/done", "/bank/set", number, slot.name[:MAX_TEXT])]
 
-    def _save(self, _peer: Peer, arguments: Sequence[Atom]) -> list[Reply]:
-        at_most(1, "a name, or nothing for the bank's own", arguments)
-        bank, path = self._bank.save(as_words("name", arguments))
-        return [("/done", "/bank/save", bank.name, str(path))]
-
-    def _announce(self, peers: Collection[Peer], numbers: Iterable[int]) -> None:
+    def announce(self, peers: Collection[Peer], numbers: Iterable[int]) -> None:
+        """Send slots of the loaded bank to these peers and all who follow; in the banks' thread."""
         for number in numbers:
             clip = self._bank.clip(number)
             row = slot_row(number, self._bank.slot(number), clip)
@@ -200,6 +207,12 @@ def split_launch(arguments: Sequence[Atom], names: Iterable[str]) -> tuple[list[
     return others, launch
 
 
+def _slot_to_set(bank: LoadedBank, atom: Atom) -> int:
+    """Return the number of a slot from its name, or a number that it need not have yet. Raises BadArgument."""
+    is_number = not isinstance(atom, str) or read_number(atom) is not None
+    return as_whole("slot", atom) if is_number else read_slot(bank, atom)
+
+
 def read_slot(bank: LoadedBank, atom: Atom) -> int:
     """Return the number of a slot from its number or its name. Raises BadArgument."""
     is_name = isinstance(atom, str) and read_number(atom) is None
@@ -211,6 +224,8 @@ def slot_row(number: int, slot: Slot, clip: ClipMade | None) -> Reply:
 
     Seconds are 0 where the model chooses, and the id and path of a clip that is not there are ''.
     """
+    if slot.is_empty:
+        return ("/bank.slot", number, "", slot.colour, "", -1 if slot.note is None else slot.note, "", 0.0, "", "")
     request, note = slot.request, -1 if slot.note is None else slot.note
     seconds = clip.seconds if clip else request.length_s or 0.0
     texts = (slot.name[:MAX_TEXT], slot.colour, request.display_prompt[:MAX_TEXT], note, slot.choke[:MAX_TEXT])

@@ -130,8 +130,8 @@ class SlotTrigger:
         """Fire the slots of a MIDI note, if there are any; each answers for itself."""
 
         def fire() -> Answer:
-            slots = self._bank.require_bank().slots
-            numbers = self._notes[note] = [number for number, slot in enumerate(slots) if slot.note == note]
+            slots = enumerate(self._bank.require_bank().slots)
+            numbers = self._notes[note] = [n for n, slot in slots if slot.note == note and not slot.is_empty]
             for number in numbers:
                 self._replies.run(peer, ADDRESS, partial(self._trigger, peer, number, velocity))
             return ()
@@ -162,6 +162,8 @@ class SlotTrigger:
 
         def fire() -> Answer:
             number = read_slot(self._bank, positional[0])
+            if velocity and self._bank.slot(number).is_empty:
+                raise BadArgument(f"slot: got {number}, which is empty; /bank/set gives it a prompt")
             if velocity:
                 return self._trigger(peer, number, velocity, launch.get("at", ""))
             return self._release(number, [_silent(number)])

@@ -10,12 +10,13 @@ from typing import Any
 import tomli_w
 
 from plugin_server.audio.formats.files import write_whole
-from plugin_server.audio.names import safe_stem
+from plugin_server.audio.names import name_key, safe_stem
 from plugin_server.errors import BadArgument, BadFile, FolderNotWritable, UnknownBank, short_repr
 from plugin_server.studio.banks.launch import NOW, read_mode, read_time, usual_mode
+from plugin_server.studio.banks.names import match_name
 from plugin_server.studio.requests import ATTRIBUTES, SEED_LIMIT, Generate
 from plugin_server.studio.words import normal_words
-from plugin_server.untrusted_files import read_toml
+from plugin_server.untrusted_files import parse_toml, read_toml
 
 MAX_SLOTS = 128
 MAX_BANK_BYTES = 2**21
@@ -30,7 +31,7 @@ SHARED = tuple(row for row in ATTRIBUTES if row.in_bank and row.name not in OWN_
 JOB_ATTRIBUTES = tuple(row for row in ATTRIBUTES if not row.in_bank)
 """Attributes that no slot has."""
 LENGTH_KEYS = ("seconds", "bars")
-SLOT_KEYS = (*OWN_KEYS, *(row.name for row in SHARED), "colour", "tags", "note", "choke", "mode", "at")
+SLOT_KEYS = (*OWN_KEYS, *(row.name for row in SHARED), "colour", "tags", "note", "choke", "mode", "at", "empty")
 DEFAULTS_KEYS = (*(row.name for row in SHARED), "colour", "tags", "choke", "mode", "at")
 BANK_KEYS = ("name", "description", "defaults", "slots")
 
@@ -53,6 +54,8 @@ class Slot:
     """One of `launch.MODES`; '' for the usual one."""
     at: str = NOW
     """One of `launch.TIMES`: when it starts."""
+    is_empty: bool = False
+    """A pad without a sound; its request stands for none."""
 
     @property
     def launch_mode(self) -> str:
@@ -74,6 +77,19 @@ class Bank:
             raise BadArgument(f"slot: got {number}, expected 0 to {len(self.slots) - 1} in {self.name}")
         return self.slots[number]
 
+    def number_of(self, slot: str | int) -> int:
+        """Return the number of a slot that is known by its number or its name. Raises BadArgument."""
+        if isinstance(slot, int):
+            self.slot(slot)
+            return slot
+        key = name_key(normal_words(slot))
+        for number, other in enumerate(self.slots):
+            if name_key(other.name) == key and not other.is_empty:
+                return number
+        raise BadArgument(
+            f"slot: got {short_repr(slot)}, expected 0 to {len(self.slots) - 1}, or a slot's name in {self.name}"
+        )
+
     def with_request(self, number: int, request: Generate) -> "Bank":
         """Return the bank with another request in a slot, which may be the first free one.
 
@@ -93,14 +109,24 @@ class Bank:
         if request.length_s is None:
             length = {key: getattr(old.request, key) for key in LENGTH_KEYS}
             length["bpm"] = old.request.bpm if request.bpm is None else request.bpm
-        new = replace(old, name=name, request=replace(request, name=name, seed=seed, **length))
+        new = replace(old, name=name, is_empty=False, request=replace(request, name=name, seed=seed, **length))
         return replace(self, slots=(*self.slots[:number], new, *self.slots[number + 1 :]))
 
     def with_launch(self, number: int, launch: Mapping[str, str]) -> "Bank":
         """Return the bank with another mode or time, by the names of `Slot`'s fields, in a slot. Raises BadArgument."""
+        if self.slot(number).is_empty:
+            raise BadArgument(f"slot: got {number}, which is empty; expected a prompt, too")
         slots = list(self.slots)
         slots[number] = replace(self.slot(number), **launch)  # type: ignore[arg-type]  # mode and at are texts
         return replace(self, slots=tuple(slots))
+
+    def without(self, number: int) -> "Bank":
+        """Return the bank with an empty slot in place of one, so that the others stay where they are.
+
+        Raises BadArgument.
+        """
+        self.slot(number)
+        return replace(self, slots=(*self.slots[:number], _empty_slot(number), *self.slots[number + 1 :]))
 
 
 class BankRegistry:
@@ -120,25 +146,34 @@ class BankRegistry:
     def find(self, name: str) -> Bank:
         """Return the bank of a name. Raises UnknownBank, or BadFile when its file cannot be used."""
         paths = self.paths()
-        path = paths.get(normal_words(name))
-        if path is None:
+        known = match_name(normal_words(name), paths)
+        if known is None:
             raise UnknownBank(
                 f"bank: got {short_repr(name)}, expected one of {', '.join(paths) or 'none: there are no banks'}"
             )
-        return read_bank(path)
+        return read_bank(paths[known])
 
     def save(self, bank: Bank) -> Path:
         """Write a bank into the first folder, where it replaces one of the same name; return its file.
 
         Raises FolderNotWritable.
         """
-        path = self._folders[0] / f"{bank.name}.toml"
+        path = self.own_folder / f"{bank.name}.toml"
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise FolderNotWritable(f"{path} cannot be written: {error.strerror}") from error
         write_whole(path, bank_text(bank, path.parent.absolute()).encode(), os.replace)
         return path
+
+    @property
+    def own_folder(self) -> Path:
+        """The folder of the person's own banks, the first."""
+        return self._folders[0]
+
+    def shipped_names(self) -> list[str]:
+        """Return the names of the banks of all other folders."""
+        return sorted(normal_words(path.stem) for folder in self._folders[1:] for path in folder.glob("*.toml"))
 
 
 def read_bank(path: Path) -> Bank:
@@ -153,6 +188,14 @@ def read_bank(path: Path) -> Bank:
 def read_values(path: Path) -> Mapping[str, Any]:
     """Return what a bank's file holds, of any type. Raises BadFile that names the file."""
     return read_toml(path, MAX_BANK_BYTES)
+
+
+def parse_text(path: Path, text: str) -> Bank:
+    """Return the bank that a file of this text is. Raises BadFile that names the file, the slot and the key."""
+    try:
+        return parse_bank(path, parse_toml(text.encode("utf-8", "surrogateescape")))
+    except (BadArgument, ValueError) as error:
+        raise BadFile(f"{path}: {error}") from error
 
 
 def bank_text(bank: Bank, folder: Path) -> str:
@@ -199,6 +242,9 @@ def parse_bank(path: Path, values: Mapping[str, object]) -> Bank:
 def _read_slot(path: Path, number: int, defaults: Mapping[str, object], row: Mapping[str, object]) -> Slot:
     try:
         _check_keys("key", row, SLOT_KEYS)
+        if _is_empty(row):
+            return _empty_slot(number)
+        row = {key: value for key, value in row.items() if key != "empty"}
         seed = {"seed": _default_seed(defaults.get("seed", 0), number)}
         # A slot's own length takes the place of the defaults', in seconds or bars.
         left_out = {"seed", *(LENGTH_KEYS if row.keys() & set(LENGTH_KEYS) else ())}
@@ -257,10 +303,24 @@ def _default_note(number: int) -> int | None:
 
 
 def _empty_slot(number: int) -> Slot:
-    return Slot("", Generate("empty", seed=number), note=_default_note(number))
+    return Slot("", Generate("empty", seed=number), note=_default_note(number), is_empty=True)
+
+
+def _is_empty(row: Mapping[str, object]) -> bool:
+    """Return whether a slot is said to be empty. Raises BadArgument when it is more than that."""
+    value = row.get("empty", False)
+    if not isinstance(value, bool):
+        raise BadArgument(f"empty: got {short_repr(value)}, expected true or false")
+    if value and len(row) > 1:
+        raise BadArgument(
+            f"empty: got true beside {', '.join(key for key in row if key != 'empty')}, expected it alone"
+        )
+    return value
 
 
 def _slot_values(folder: Path, number: int, slot: Slot) -> dict[str, object]:
+    if slot.is_empty:
+        return {"empty": True}
     images = [_image_name(folder, image) for image in slot.request.images]
     values: dict[str, object] = {"name": slot.name, "prompt": slot.request.prompt, "image": images}
     values = {key: value for key, value in values.items() if value}

@@ -38,7 +38,8 @@ def test_ranges_of_the_running_daemon_are_looked_up():
 
 def test_attributes_of_a_request_are_those_of_the_table():
     assert [a.name for a in ADDRESSES["/generate"].attributes] == [row.name for row in NAMED_ATTRIBUTES]
-    assert [a.name for a in ADDRESSES["/bank/set"].attributes] == [row.name for row in NAMED_ATTRIBUTES if row.in_bank]
+    in_bank = [row.name for row in NAMED_ATTRIBUTES if row.in_bank]
+    assert [a.name for a in ADDRESSES["/bank/set"].attributes] == [*in_bank, "mode", "at"]
     by_name = {attribute.name: attribute for attribute in ADDRESSES["/generate"].attributes}
     assert (by_name["steps"].tag, by_name["steps"].range) == ("i", Range(1, 100))
     assert (by_name["format"].tag, by_name["format"].range) == ("s", Range(choices=("wav", "flac", "aiff")))

@@ -452,7 +452,8 @@ def test_playing_that_fails_is_told_and_the_clip_is_made(client, live):
         ("/bank/set", [1], "arguments: got 1, expected a slot and a prompt"),
         ("/bank/set", [9, "x"], "slot: got 9, expected 0 to 3 in mine"),
         ("/bank/set", [1, "x", "@variations", 2], "expected neither: a slot is one clip"),
-        ("/bank/save", ["My Bank"], "name: got 'My Bank', expected small letters"),
+        ("/bank/save", ["!?"], "name: got '!?', expected letters, digits and spaces, as My Kit"),
+        ("/bank/set", ["moon", "x"], "slot: got 'moon', expected 0 to 2, or a slot's name in mine"),
         ("/bank/save", ["../up"], "name: got '../up'"),
     ],
 )
