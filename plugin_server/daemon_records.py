@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from plugin_server.private_files import make_private_folder
 from plugin_server.untrusted_files import parse_json
 
 MAX_BYTES = 65536
@@ -46,7 +47,7 @@ def announce_daemon(folder: Path, record: DaemonRecord) -> Iterator[None]:
     """
     descriptor, path = None, folder / f"{record.osc_port}-{record.pid}-{secrets.token_hex(4)}.json"
     with suppress(OSError):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_folder(folder)
         descriptor = _write_locked(path, json.dumps(asdict(record)).encode())
     try:
         yield

@@ -34,7 +34,7 @@ from plugin_server.protocol.replies import Handler, Replies, ReplyPorts
 from plugin_server.protocol.subscribers import Subscribers
 from plugin_server.protocol.table import LiveRange, Range
 from plugin_server.protocol.transports.midi import MidiIn
-from plugin_server.protocol.transports.network import Network
+from plugin_server.protocol.transports.network import Network, addresses_towards
 from plugin_server.protocol.transports.oscquery import OscQuery
 from plugin_server.protocol.transports.sockets import Endpoints, open_endpoints
 from plugin_server.protocol.transports.web import HttpApp, WebServer
@@ -276,10 +276,7 @@ async def _announced(daemon: Daemon) -> AsyncIterator[None]:
 async def serve(settings: Settings, say: Callable[[str], None]) -> None:
     """Run a daemon until cancelled; `say` gets the lines that a person reads."""
     async with run_daemon(settings) as daemon, _announced(daemon):
-        bind, allowed = daemon.network.access.bind, f", for {', '.join(settings.allow)}" if settings.lan else ""
-        say(f"Clipsonic Live listens for OSC on {bind}:{daemon.endpoints.port} (UDP and TCP){allowed}")
-        if daemon.network.web.port:
-            say(f"OSCQuery is on http://{LOOPBACK}:{daemon.network.web.port}")
+        _say_where(daemon, say)
         if daemon.midi:
             say(f"MIDI comes in through {daemon.midi.name!r}")
         say(f"clips go to {settings.clip_folder}")
@@ -290,6 +287,20 @@ async def serve(settings: Settings, say: Callable[[str], None]) -> None:
         say(f"{loaded.model} runs on {PROVIDERS.get(loaded.provider, loaded.provider)}")
         say("ready; Ctrl-C stops it")
         await _sleep_for_ever()
+
+
+def _say_where(daemon: Daemon, say: Callable[[str], None]) -> None:
+    """Say which address others have to type: on the network that of this machine there."""
+    settings, access, hosts, allowed = daemon.settings, daemon.network.access, [LOOPBACK], ""
+    if settings.lan:
+        hosts = addresses_towards(access.networks) or [access.bind]
+        allowed = f", for {', '.join(settings.allow)}"
+        for network in access.wide_networks():
+            log.warning("allow: %s is wider than any network of your own; whoever is listed can delete clips", network)
+    where = " and ".join(f"{host}:{daemon.endpoints.port}" for host in hosts)
+    say(f"Clipsonic Live listens for OSC on {where} (UDP and TCP){allowed}")
+    if daemon.network.web.port:
+        say(f"OSCQuery is on {' and '.join(f'http://{host}:{daemon.network.web.port}' for host in hosts)}")
 
 
 async def _sleep_for_ever() -> None:

@@ -15,6 +15,8 @@ from plugin_server.protocol.subscribers import Peer
 log = logging.getLogger(__name__)
 
 LOOPBACK, LOOPBACK_V6, ALL_INTERFACES = "127.0.0.1", "::1", "0.0.0.0"
+NARROWEST_WIDE = 8
+"""Bits of a network's address below which it is more than any that people have of their own, as 10.0.0.0/8 is."""
 MAX_HOSTS = 1024
 """Refused hosts that are counted one by one: addresses of UDP packets can be forged, and must not fill memory or the
 log."""
@@ -42,6 +44,10 @@ class AccessPolicy:
     def bind(self) -> str:
         """The IPv4 address to listen on."""
         return ALL_INTERFACES if self.lan else LOOPBACK
+
+    def wide_networks(self) -> list[ipaddress.IPv4Network]:
+        """Return the networks that were listed and hold more hosts than one person can know."""
+        return [network for network in self.networks if self.lan and network.prefixlen < NARROWEST_WIDE]
 
     def allows(self, host: str) -> bool:
         """Return whether a host is answered; others are counted, and each is named in the log once."""

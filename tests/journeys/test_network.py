@@ -71,7 +71,11 @@ def test_lan_listens_everywhere_and_says_for_whom(tmp_path):
     ) as process:
         try:
             line = process.stdout.readline()
-            port = int(re.search(r"on 0\.0\.0\.0:(\d+) \(UDP and TCP\), for 192\.168\.77\.0/24$", line)[1])
+            found = re.search(r"on (\S+):(\d+) \(UDP and TCP\), for 192\.168\.77\.0/24$", line)
+            host, port = found[1], int(found[2])
+            # That of the network where there is one, and nothing that means this machine alone there.
+            assert not host.startswith("127.")
+            assert f"http://{host}:" in process.stdout.readline()
             http_port, _, zeroconf, lan, *_ = told(port)
             assert {(EVERYWHERE, port), (EVERYWHERE, http_port)} <= bound(process.pid)
             assert (zeroconf, lan) == ("off", 1)

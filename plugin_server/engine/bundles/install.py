@@ -15,6 +15,7 @@ from plugin_server.engine.bundles.card import CARD_NAME, Card
 from plugin_server.engine.bundles.card_reader import read_card
 from plugin_server.engine.bundles.registry import Bundle, open_bundle
 from plugin_server.errors import BadArgument, BadFile, BundleDamaged, FolderNotWritable, UnknownModel, short_repr
+from plugin_server.private_files import make_private_folder
 
 Files = Mapping[str, Callable[[], IO[bytes]]]
 """Names without folders, and how each file is opened."""
@@ -70,7 +71,7 @@ def staging(home: Path) -> Iterator[Path]:
     Raises FolderNotWritable.
     """
     try:
-        home.mkdir(parents=True, exist_ok=True)
+        make_private_folder(home)
         with tempfile.TemporaryDirectory(prefix=".clipsonic-", dir=home, ignore_cleanup_errors=True) as stage:
             yield Path(stage)
     except OSError as error:

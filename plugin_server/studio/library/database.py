@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from plugin_server.errors import LibraryFailed
+from plugin_server.private_files import make_private_file, make_private_folder
 
 log = logging.getLogger(__name__)
 
@@ -150,10 +151,12 @@ class LibraryDatabase:
             return self._connection
         self.close()
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            make_private_folder(self.path.parent)
         except OSError as error:
             raise LibraryFailed(f"{self.path.parent} cannot be made: {error.strerror}") from error
         self._identity = identity
+        # It has every prompt.
+        make_private_file(self.path)
         self._connection = _connect(self.path)
         self.is_new = _migrate(self._connection, self.path) or self.is_new
         self._identity = _identity(self.path)

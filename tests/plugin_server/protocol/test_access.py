@@ -53,3 +53,9 @@ def test_forged_senders_fill_neither_memory_nor_the_log(caplog):
         policy.allows(f"10.0.{i // 256}.{i % 256}")
     assert len(policy.refused) == MAX_HOSTS + 1 == len(caplog.records)
     assert policy.refused[OTHERS] == 300
+
+
+def test_networks_that_are_wider_than_ones_own_are_named():
+    lists = (["0.0.0.0/0"], ["0.0.0.0/1", "128.0.0.0/1"], ["192.168.1.20", "10.0.0.0/8"])
+    assert [[str(network) for network in AccessPolicy(allow).wide_networks()] for allow in lists] == [*lists[:2], []]
+    assert AccessPolicy().wide_networks() == []

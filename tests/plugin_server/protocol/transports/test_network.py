@@ -1,6 +1,7 @@
 """Listed hosts and others; both are loopback addresses of this machine."""
 
 import http.client
+import ipaddress
 import json
 import socket
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from websockets.sync.client import connect
 
 from plugin_server.client import Client
 from plugin_server.protocol.packets import decode_packet, encode_message
+from plugin_server.protocol.transports.network import ELSEWHERE, addresses_towards
 from plugin_server.settings import Settings
 from tests.conftest import Running, running_daemon
 
@@ -144,3 +146,9 @@ def test_a_name_may_be_anyone_s_also_on_the_network(lan):
     connection.request("GET", "/?HOST_INFO", headers={"Host": "evil.example"})
     assert connection.getresponse().status == 403
     connection.close()
+
+
+def test_the_address_to_type_is_that_on_the_way_to_the_network(tablet):
+    networks = [ipaddress.IPv4Network(f"{tablet}/24", strict=False), ipaddress.IPv4Network(f"{tablet}/32")]
+    assert addresses_towards(networks) == [tablet]
+    assert addresses_towards([ipaddress.IPv4Network("127.0.0.3/32")]) == addresses_towards([ELSEWHERE])
