@@ -6,6 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+CLIP_ID_BITS = 24
+"""Bits of a sample that fingerprints are made of."""
+
 
 @dataclass(frozen=True, slots=True)
 class Clip:
@@ -50,10 +53,13 @@ class Clip:
         """The clip's length in seconds."""
         return self.n_frames / self.sample_rate
 
-    def fingerprint(self) -> str:
-        """Return twelve hexadecimal digits of the sound at 24 bits: a 24-bit file of it has the same."""
+    def fingerprint(self, bits: int = CLIP_ID_BITS) -> str:
+        """Return twelve hexadecimal digits of the sound at 24 bits: a 24-bit file of it has the same.
+
+        With fewer `bits`, those of what a file of so many bits holds.
+        """
         digest = hashlib.blake2s(f"{self.sample_rate} {self.n_channels}".encode(), digest_size=6)
-        digest.update(to_integers(self.samples, 24).tobytes())
+        digest.update((to_integers(self.samples, bits) << (CLIP_ID_BITS - bits)).tobytes())
         return digest.hexdigest()
 
 

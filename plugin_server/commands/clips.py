@@ -173,6 +173,7 @@ def _details(clip: ClipRecord) -> Iterable[str]:
         "made": datetime.fromtimestamp(clip.file.created_at).strftime("%Y-%m-%d %H:%M:%S"),
         "seed": f"{clip.file.seed}, take {clip.file.take}",
         "model": clip.file.model,
+        "edited": f"from {clip.file.origin}" if clip.file.origin else "",
     }
     return [f"{name:7} {value}" for name, value in fields.items() if value]
 

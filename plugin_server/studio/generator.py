@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from plugin_server import __version__
-from plugin_server.audio.clip import Clip
+from plugin_server.audio.clip import CLIP_ID_BITS, Clip
 from plugin_server.audio.finish import FinishSettings, finish, finish_loop
 from plugin_server.audio.formats.files import write_clip
 from plugin_server.audio.formats.metadata import ClipMetadata, short_key
@@ -20,6 +20,7 @@ from plugin_server.engine.messages import GenerationParams, GenerationResult, Pr
 from plugin_server.errors import BadFile, Cancelled, FolderNotWritable
 from plugin_server.studio.jobs import ClipMade
 from plugin_server.studio.library.library import Library
+from plugin_server.studio.library.records import STORED_ID
 from plugin_server.studio.planning import check, plan
 from plugin_server.studio.requests import (
     FORMATS,
@@ -198,6 +199,8 @@ class ClipGenerator:
         # The id too: a file of 16 bits holds other samples than those that it is the fingerprint of.
         clip_id = clip.fingerprint()
         recipe |= {"model": result.model, "checksum": result.checksum, "id": clip_id, **metadata_of(request)}
+        if self.settings.bits != CLIP_ID_BITS:
+            recipe[STORED_ID] = clip.fingerprint(self.settings.bits)
         metadata = clip_metadata(request, params, result.model, clip_id)
         path = self._write(clip, file_stem(request, params, take), request.format or FORMATS[0], metadata, recipe)
         output = result.output

@@ -78,6 +78,12 @@ def read_recipe(path: Path) -> dict[str, object]:
     return _format_of(path).read_recipe(path)
 
 
+def read_description(path: Path) -> tuple[dict[str, object], SampleFormat]:
+    """Read the recipe of a clip and what the header says of its samples. Raises BadFile when the file holds none."""
+    audio_format = _format_of(path)
+    return audio_format.read_recipe(path), audio_format.read_format(path)
+
+
 def _format_of(path: Path) -> AudioFormat:
     """Return the format by a file's first bytes, not its name; WAV, whose reader refuses it, for any other file."""
     with open_file(path) as file:

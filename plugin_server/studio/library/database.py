@@ -83,7 +83,14 @@ CREATE INDEX changes_step ON changes (step);
 CREATE INDEX changes_clip ON changes (clip);
 """
 SEEDS = "CREATE INDEX clips_seed ON clips (seed) WHERE state = 'here';"
-MIGRATIONS = (CLIPS, WORDS, STEPS, SEEDS)
+COPIES = """
+ALTER TABLE clips ADD COLUMN origin TEXT NOT NULL DEFAULT '';
+ALTER TABLE clips ADD COLUMN checked INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE clips ADD COLUMN announced INTEGER NOT NULL DEFAULT 0;
+UPDATE clips SET announced = 1
+WHERE number IN (SELECT clip FROM changes JOIN steps ON steps.number = step WHERE kind = 'generate');
+"""
+MIGRATIONS = (CLIPS, WORDS, STEPS, SEEDS, COPIES)
 """In order; the file's user_version is how many of them it has had. Never change one that was released: add another."""
 
 

@@ -9,18 +9,17 @@ import logging
 import os
 import sqlite3
 import threading
-import unicodedata
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path, PurePath
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TypeVar
 
-from plugin_server.errors import ClipsonicError, UnknownClip, short_repr
+from plugin_server.errors import BadFile, ClipsonicError, UnknownClip, short_repr
 from plugin_server.studio.library.database import LibraryDatabase
+from plugin_server.studio.library.lookup import FIRST_MEANT, copies_of, find_row, is_inside, is_path, relative_path
 from plugin_server.studio.library.records import (
     ClipRecord,
     ClipState,
-    name_of,
     normal_prompt,
     read_clip_file,
     record_of,
@@ -37,6 +36,8 @@ T = TypeVar("T")
 
 CLOSE_S = 5.0
 """Seconds that a scan may last after the library was closed."""
+SCAN_WAIT_S = 1.0
+"""Seconds that a clip which is not known yet waits for a scan that makes the index anew."""
 PERHAPS_NOT_NORMAL = (
     "prompt GLOB '*[^-a-zA-Z0-9,.;:!?()&/+ ]*' OR prompt GLOB '*  *' OR prompt GLOB ' *' OR prompt GLOB '* '"
 )
@@ -73,9 +74,13 @@ class Library:
         """
         try:
             file = read_clip_file(self.folder, path.relative_to(self.folder).as_posix())
+            # What was written a moment ago needs no second look.
+            file = replace(file, is_checked=1)
 
             def work(connection: sqlite3.Connection) -> None:
-                self._history.record(connection, "generate", [ClipChange(upsert(connection, file))], request)
+                number = upsert(connection, file)
+                connection.execute("UPDATE clips SET announced = 1 WHERE number = ?", (number,))
+                self._history.record(connection, "generate", [ClipChange(number)], request)
 
             self._index.write(work)
         except ClipsonicError as error:
@@ -85,7 +90,9 @@ class Library:
         """Remove a clip as if it had never been, when its job was cancelled at the last moment. Never raises."""
 
         def work(connection: sqlite3.Connection) -> None:
-            connection.execute("DELETE FROM clips WHERE path = ? AND state = 'here'", (self._relative(path),))
+            connection.execute(
+                "DELETE FROM clips WHERE path = ? AND state = 'here'", (relative_path(self.folder, path),)
+            )
             connection.execute("DELETE FROM steps WHERE number NOT IN (SELECT step FROM changes)")
 
         try:
@@ -116,13 +123,14 @@ class Library:
         return self._page(f"SELECT count(*) {others}", page, (unwanted,), count, first)
 
     def find_by_request(self, prompt: str, seed: int, model: str) -> list[ClipRecord]:
-        """Return the clips of this prompt, seed and model whose files are there, the newest first.
+        """Return the clips of this prompt, seed and model whose files are there with their own samples.
 
-        The prompt is in its normal form; those of earlier versions may be written in others.
+        As an id has it, the one that was announced comes before its copies. The prompt is in its normal form; those of
+        earlier versions may be written in others.
         """
         query = (
             "SELECT * FROM clips WHERE seed = ? AND model = ? AND state = 'here' "
-            f"AND (prompt = ? OR {PERHAPS_NOT_NORMAL}) ORDER BY number DESC"
+            f"AND (prompt = ? OR {PERHAPS_NOT_NORMAL}) AND origin = '' ORDER BY {FIRST_MEANT}"
         )
 
         def work(connection: sqlite3.Connection) -> list[ClipRecord]:
@@ -130,16 +138,23 @@ class Library:
             return [record_of(row, self.folder) for row in rows if normal_prompt(row["prompt"]) == prompt]
 
         clips = self._read(work)
-        if all(clip.is_unchanged for clip in clips):
-            return clips
-        self.scan()
-        return [clip for clip in self._index.read(work) if clip.is_unchanged]
+        if not all(clip.is_unchanged for clip in clips):
+            self.scan()
+            clips = [clip for clip in self._index.read(work) if clip.is_unchanged]
+        return [clip for clip in clips if self._has_its_samples(clip)]
 
     def find(self, clip: str) -> ClipRecord:
         """Return the clip of 'last', an id, a file's name or a path in the sample folder; where its file is now.
 
-        Of several the newest whose file is there. Raises UnknownClip.
+        Of several files with one id or name, the one that was announced when it was made. Raises UnknownClip.
         """
+        record = self._find_known(clip)
+        # An editor may have kept the recipe in what is another sound by now: then the id was not its own.
+        while record.state == ClipState.PRESENT and not self._has_its_samples(record):
+            record = self._look_up(clip)
+        return record
+
+    def _find_known(self, clip: str) -> ClipRecord:
         try:
             record = self._look_up(clip)
         except UnknownClip:
@@ -149,9 +164,30 @@ class Library:
             return self._look_up(clip)
         if record.state == ClipState.MISSING or (record.state == ClipState.PRESENT and not record.is_unchanged):
             self.scan()
-            # 'last' may be another one now; all else stays the same clip wherever it went.
-            return self._look_up(clip) if clip == "last" else self._by_number(record.number)
+            # 'last' may be another one now; a file that has a name of its own stays that clip wherever it went.
+            return self._by_number(record.number) if is_path(self.folder, clip) else self._look_up(clip)
         return record
+
+    def _has_its_samples(self, record: ClipRecord) -> bool:
+        """Return whether a file has the samples that its id stands for: looked at once for each file.
+
+        Where it has others it is entered as another clip.
+        """
+        if record.file.is_checked:
+            return True
+        try:
+            file = read_clip_file(self.folder, record.file.relative_path, check=True)
+        except BadFile:
+            # Of the same kind as one that is not there: who needs its samples is told why they cannot be read.
+            return True
+
+        def work(connection: sqlite3.Connection) -> None:
+            if file.id != record.id:
+                connection.execute("UPDATE clips SET state = 'gone' WHERE number = ?", (record.number,))
+            upsert(connection, file)
+
+        self._index.write(work)
+        return file.id == record.id
 
     def find_file(self, clip: str) -> ClipRecord:
         """Return a clip whose file is there, named as for `find`. Raises UnknownClip when it is not."""
@@ -179,8 +215,17 @@ class Library:
         return self._change(record, "tag", "tags", edit_tags(record.tags, words))
 
     def delete(self, clip: str) -> ClipRecord:
-        """Put a clip's file into the system's trash. Raises UnknownClip, FolderNotWritable or TrashFailed."""
+        """Put a clip's file into the system's trash. Raises UnknownClip, FolderNotWritable or TrashFailed.
+
+        An id or a name never means a mere copy here, though the clip itself was taken away before.
+        """
         record = self.find_file(clip)
+        copies = self._index.read(lambda connection: copies_of(connection, self.folder, clip, record.number))
+        if copies:
+            raise UnknownClip(
+                f"clip: got {short_repr(clip)}, whose file is no longer there; its copies are named by their paths: "
+                f"{', '.join(copies[:5])}"
+            )
         self._index.write(lambda connection: self._history.delete(connection, record))
         return self._by_number(record.number)
 
@@ -232,13 +277,17 @@ class Library:
     def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Read a filled index: one that was lost or damaged a moment ago is made anew from the folder first.
 
-        While that is being done already, what is there so far is the answer.
+        While that is being done already, what is there so far is the answer; for a clip that is not, a moment later.
         """
         try:
             result = self._index.read(work)
         except UnknownClip:
-            if not self._index.is_new or self._scanning.locked():
+            if not self._index.is_new:
                 raise
+            if self._scanning.locked():
+                if self._scanning.acquire(timeout=SCAN_WAIT_S):
+                    self._scanning.release()
+                return self._index.read(work)
         else:
             if not self._index.is_new or self._scanning.locked():
                 return result
@@ -258,40 +307,13 @@ class Library:
         return self._index.read(work)
 
     def _look_up(self, clip: str) -> ClipRecord:
-        def work(connection: sqlite3.Connection) -> ClipRecord:
-            for query, arguments in self._queries(clip):
-                row = connection.execute(f"SELECT * FROM clips WHERE {query}", arguments).fetchone()
-                if row is not None:
-                    return record_of(row, self.folder)
-            raise UnknownClip(
-                f"clip: got {short_repr(clip)}, expected 'last', or a clip's id, name or path in {self.folder}"
-            )
-
-        return self._read(work)
-
-    def _queries(self, clip: str) -> list[tuple[str, tuple[str, ...]]]:
-        if clip == "last":
-            return [("state = 'here' ORDER BY number DESC LIMIT 1", ())]
-        clip = unicodedata.normalize("NFC", clip)
-        best = "ORDER BY state = 'here' DESC, number DESC LIMIT 1"
-        path = self._relative(Path(clip))
-        queries: list[tuple[str, tuple[str, ...]]] = [(f"name = ? AND path = ? {best}", (name_of(path), path))]
-        if "/" not in path:
-            queries += [(f"id = ? {best}", (clip.lower(),)), (f"name = ? {best}", (name_of(path),))]
-        return queries
-
-    def _relative(self, path: Path) -> str:
-        """Return a path as the index has it. No file is touched: what lies elsewhere is simply not in the index."""
-        if path.is_absolute():
-            with_case, folder = os.path.normpath(path), os.path.normpath(self.folder)
-            path = Path(os.path.relpath(with_case, folder)) if _inside(with_case, folder) else path
-        return PurePath(path).as_posix()
+        return self._read(lambda connection: record_of(find_row(connection, self.folder, clip), self.folder))
 
     def _is_file(self, clip: str) -> bool:
         """Return whether a file of the sample folder has this name or path, though the index does not know it."""
         path = os.path.normpath(self.folder / clip)
         # os.path's, which takes a name that no file can have for one that none has.
-        return _inside(path, os.path.normpath(self.folder)) and os.path.isfile(path)  # noqa: PTH113
+        return is_inside(path, os.path.normpath(self.folder)) and os.path.isfile(path)  # noqa: PTH113
 
     def _by_number(self, number: int) -> ClipRecord:
         query = "SELECT * FROM clips WHERE number = ?"
@@ -313,7 +335,3 @@ class Library:
 
         self._index.write(work)
         return self._by_number(record.number)
-
-
-def _inside(path: str, folder: str) -> bool:
-    return os.path.normcase(path).startswith(os.path.normcase(folder.rstrip(os.sep) + os.sep))

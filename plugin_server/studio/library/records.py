@@ -8,7 +8,7 @@ from dataclasses import astuple, dataclass
 from enum import StrEnum
 from pathlib import Path, PurePath
 
-from plugin_server.audio.formats.files import SUFFIXES, read_clip, read_format, read_recipe
+from plugin_server.audio.formats.files import SUFFIXES, read_clip, read_description
 from plugin_server.errors import BadFile, short_repr
 from plugin_server.studio.words import normal_words
 
@@ -18,7 +18,10 @@ MAX_IMAGES = 64
 MAX_SECONDS = 100_000
 SAME_LENGTH_S = 0.002
 """Lengths that differ by less are the same, since files have whole samples."""
-FILE_COLUMNS = ("id", "path", "name", "size", "mtime_ns", "made", "seconds", "take", "seed", "model", "prompt")
+STORED_ID = "stored_id"
+"""Key of a recipe: fingerprint of the samples as the file holds them, where the id is that of finer ones."""
+FACTS = ("id", "path", "name", "size", "mtime_ns", "made", "seconds", "take", "seed", "model", "prompt")
+FILE_COLUMNS = (*FACTS, "origin", "checked")
 """Columns of `clips` that hold a `ClipFile`, in the order of its fields."""
 
 
@@ -52,6 +55,10 @@ class ClipFile:
     seed: int
     model: str
     prompt: str
+    origin: str = ""
+    """The id of the clip that it was edited from, '' where its samples are those that were made."""
+    is_checked: int = 0
+    """1 when its samples were compared with its id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,30 +99,41 @@ def record_of(row: sqlite3.Row, folder: Path) -> ClipRecord:
     return ClipRecord(row["number"], folder / row["path"], file, row["tags"], bool(row["star"]), state, row["kept"])
 
 
-def read_clip_file(folder: Path, relative_path: str) -> ClipFile:
+def read_clip_file(folder: Path, relative_path: str, *, check: bool = False) -> ClipFile:
     """Read the facts of a clip's file from its recipe.
 
-    Samples are read only when the recipe lacks the clip's id, as older ones do.
+    Samples are read only when the recipe lacks the clip's id, as older ones do; when the file is not as long as its
+    recipe says, so that it was edited; or to `check` whether they are those of the id.
 
     Raises:
         BadFile: The file is none of our clips.
     """
     path = folder / relative_path
-    recipe = read_recipe(path)
+    recipe, sample_format = read_description(path)
     try:
-        status = path.stat()
+        status, length_s = path.stat(), sample_format.seconds
+        named_s = _seconds(recipe["seconds"])
+        is_as_long = abs(named_s - length_s) < SAME_LENGTH_S
+        is_checked = check or not is_as_long or not recipe.get("id")
+        clip_id, origin = (
+            _own_id(path, recipe, is_16_bits=is_as_long and sample_format.bits == 16)
+            if is_checked
+            else (_id(recipe["id"]), "")
+        )
         return ClipFile(
-            id=_id(recipe.get("id") or read_clip(path).fingerprint()),
+            id=clip_id,
             relative_path=relative_path,
             name=name_of(relative_path),
             size=status.st_size,
             mtime_ns=status.st_mtime_ns,
             created_at=status.st_mtime,
-            seconds=_seconds(recipe["seconds"], read_format(path).seconds),
+            seconds=named_s if is_as_long else length_s,
             take=_whole(recipe.get("take", 1)),
             seed=_whole(recipe["seed"]),
             model=_text(recipe["model"], MAX_MODEL),
             prompt=prompt_of(recipe),
+            origin=origin,
+            is_checked=int(is_checked),
         )
     except KeyError as error:
         raise BadFile(f"{path}: its recipe cannot be used: it lacks {error}") from error
@@ -123,6 +141,23 @@ def read_clip_file(folder: Path, relative_path: str) -> ClipFile:
         raise BadFile(f"{path}: its recipe cannot be used: {error}") from error
     except OSError as error:
         raise BadFile(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _own_id(path: Path, recipe: Mapping[str, object], *, is_16_bits: bool) -> tuple[str, str]:
+    """Return the id of a file's samples, and that of its recipe where the two differ, since the file was edited.
+
+    `is_16_bits` is meant for files that are as long as their recipe says.
+    """
+    found = read_clip(path).fingerprint()
+    if not recipe.get("id"):
+        return found, ""
+    named = _id(recipe["id"])
+    if found in (named, recipe.get(STORED_ID)):
+        return named, ""
+    # Files of 16 bits hold other samples than their id stands for, and earlier versions did not say which.
+    if is_16_bits and STORED_ID not in recipe:
+        return named, ""
+    return found, named
 
 
 def prompt_of(recipe: Mapping[str, object]) -> str:
@@ -191,11 +226,10 @@ def _id(value: object) -> str:
     return value
 
 
-def _seconds(value: object, length_s: float) -> float:
-    """Return the length in seconds that a recipe names where the file has it, else the file's own."""
+def _seconds(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MAX_SECONDS:
         raise TypeError(f"seconds: got {short_repr(value)}, expected 0 to {MAX_SECONDS}")
-    return float(value) if abs(value - length_s) < SAME_LENGTH_S else length_s
+    return float(value)
 
 
 def _whole(value: object) -> int:

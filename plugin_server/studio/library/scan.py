@@ -54,6 +54,7 @@ class _IndexedClip:
     stamp: tuple[int, int]
     """Bytes and mtime_ns of its file."""
     state: ClipState
+    is_announced: bool
 
 
 class ForeignFiles:
@@ -96,6 +97,10 @@ class Scan:
         self._candidates: dict[str, list[_IndexedClip]] = defaultdict(list)
         """Unmatched clips by id, in the order in which they are offered a file."""
         self._by_path: dict[str, _IndexedClip] = {}
+        self._stamps: dict[str, set[tuple[int, int]]] = defaultdict(set)
+        """Of the files that the index, or this scan, has by each id."""
+        self._unchecked: dict[str, str] = {}
+        """Path of the first new file of an id, whose samples nobody has looked at."""
         self._new = self._moved = self._missing = 0
 
     def run(self) -> ScanResult:
@@ -120,37 +125,39 @@ class Scan:
         """Sort out the clips that are where they were; return the paths of other files."""
         others = dict.fromkeys(stamps)
         for clip in self._rows():
+            self._stamps[clip.id].add(clip.stamp)
             if clip.state == ClipState.PRESENT and stamps.get(clip.path) == clip.stamp:
                 del others[clip.path]
             elif clip.state in RANKS:
                 self._unmatched[clip.number] = clip
                 self._candidates[clip.id].append(clip)
         for candidates in self._candidates.values():
-            # Of several the one that was entered last, as `find` has it.
-            candidates.sort(key=lambda clip: (RANKS[clip.state], -clip.number))
+            # As `FIRST_MEANT` has it.
+            candidates.sort(key=_rank)
         self._by_path = {clip.path: clip for clip in self._unmatched.values() if clip.state == ClipState.PRESENT}
         return list(others)
 
     def _rows(self) -> Iterator[_IndexedClip]:
         """Yield every clip, read some thousands at a time, so that others wait no longer than for those."""
-        query = "SELECT number, id, path, size, mtime_ns, state FROM clips WHERE number > ? ORDER BY number LIMIT 2000"
+        columns = "number, id, path, size, mtime_ns, state, announced"
+        query = f"SELECT {columns} FROM clips WHERE number > ? ORDER BY number LIMIT 2000"
 
         def after(number: int) -> list[sqlite3.Row]:
             return self._index.read(lambda connection: connection.execute(query, (number,)).fetchall())
 
         rows = after(-1)
         while rows:
-            for number, clip_id, path, size, mtime_ns, state in rows:
-                yield _IndexedClip(number, clip_id, path, (size, mtime_ns), ClipState(state))
+            for number, clip_id, path, size, mtime_ns, state, announced in rows:
+                yield _IndexedClip(number, clip_id, path, (size, mtime_ns), ClipState(state), bool(announced))
             rows = after(rows[-1]["number"])
 
     def _read(self, paths: Iterable[str], stamps: dict[str, tuple[int, int]]) -> list[ClipFile]:
-        files = []
+        files: list[ClipFile] = []
         for path in paths:
-            if self._foreign.is_known(path, stamps[path]):
+            if self._is_stopped() or self._foreign.is_known(path, stamps[path]):
                 continue
             try:
-                files.append(read_clip_file(self._folder, path))
+                files += self._checked(read_clip_file(self._folder, path))
                 continue
             except NoRecipe:
                 # Another program's file; or ours, saved anew without its recipe by one that edits in place.
@@ -162,6 +169,23 @@ class Scan:
                 self._unmatched.pop(self._by_path[path].number, None)
                 self._index.write(partial(_set_stamp, path=path, stamp=stamps[path]))
         return files
+
+    def _checked(self, file: ClipFile) -> list[ClipFile]:
+        """Return a file, whose samples were looked at where it may be another sound that has kept the recipe.
+
+        That takes a while, so it is done for files that were written to, and for those of an id that another file has:
+        the first of these is returned again. One of the same size and time is the same file, moved or copied.
+        """
+        path, stamps = file.relative_path, self._stamps[file.id]
+        is_disputed = path in self._by_path or (bool(stamps) and (file.size, file.mtime_ns) not in stamps)
+        stamps.add((file.size, file.mtime_ns))
+        if file.is_checked:
+            return [file]
+        if not is_disputed:
+            self._unchecked.setdefault(file.id, path)
+            return [file]
+        paths = {self._unchecked.pop(file.id, path): None, path: None}
+        return [read_clip_file(self._folder, disputed, check=True) for disputed in paths]
 
     def _write(self, batch: list[T], match: Callable[[sqlite3.Connection, T], bool]) -> list[T]:
         """Match a batch in one transaction; return those that could not be."""
@@ -199,6 +223,7 @@ class Scan:
             return False
         self._unmatched.pop(clip.number, None)
         _set_stamp(connection, file.relative_path, (file.size, file.mtime_ns))
+        connection.execute("UPDATE clips SET checked = ? WHERE number = ?", (file.is_checked, clip.number))
         return True
 
     def _match_by_id(self, connection: sqlite3.Connection, file: ClipFile) -> bool:
@@ -232,6 +257,10 @@ class Scan:
             statement = "UPDATE clips SET state = 'gone' WHERE number = ? AND state = 'here' AND path = ?"
             self._missing += connection.execute(statement, (clip.number, clip.path)).rowcount
         return True
+
+
+def _rank(clip: _IndexedClip) -> tuple[int, bool, int]:
+    return RANKS[clip.state], not clip.is_announced, -clip.number if clip.is_announced else clip.number
 
 
 def _set_stamp(connection: sqlite3.Connection, path: str, stamp: tuple[int, int]) -> None:
