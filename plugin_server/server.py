@@ -278,7 +278,8 @@ async def serve(settings: Settings, say: Callable[[str], None]) -> None:
     async with run_daemon(settings) as daemon, _announced(daemon):
         _say_where(daemon, say)
         if daemon.midi:
-            say(f"MIDI comes in through {daemon.midi.name!r}")
+            daemon.midi.on_change = say
+            say(daemon.midi.state)
         say(f"clips go to {settings.clip_folder}")
         while (loaded := daemon.engine.loaded) is None:
             if daemon.engine.load_error:

@@ -6,9 +6,9 @@ import time
 import pytest
 
 from plugin_server.client import Client
+from plugin_server.protocol.transports.midi import LOOK_S
 from tests.journeys.conftest import jack_server, serving
 from tests.journeys.test_banks import MINE
-from tests.journeys.test_commands import run
 
 mido = pytest.importorskip("mido")
 pytest.importorskip("rtmidi")
@@ -71,6 +71,41 @@ def test_notes_fire_slots_and_programs_load_banks(keyboard):
     assert "bank: got number 127" in until(client, "/fail", "/bank/load")[2]
 
 
-def test_an_input_that_is_not_there_is_told_and_nothing_is_started(tmp_path):
-    ended = run(tmp_path, "serve", "--osc-port", "0", "--http-port", "0", "--midi", "moon", status=1)
-    assert "midi: " in ended.stderr and "'moon'" in ended.stderr
+def test_an_input_that_is_not_there_keeps_nothing_from_starting(tmp_path):
+    with serving(tmp_path, CLIPSONIC_MIDI="moon") as daemon, Client(daemon.port) as client:
+        assert any(line.startswith("MIDI: 'moon' ") for line in daemon.lines)
+        assert client.ask("/status", reply="/status.reply")[0] == 1
+
+
+def test_an_input_is_opened_when_it_comes_and_again_when_it_comes_back(tmp_path, monkeypatch):
+    (tmp_path / "banks").mkdir()
+    (tmp_path / "banks" / "mine.toml").write_text(TWO)
+    name = f"clipsonic-late-{os.getpid()}"
+    with jack_server(name):
+        jack = {"JACK_DEFAULT_SERVER": name, "JACK_NO_START_SERVER": "1"}
+        more = {"MIDO_BACKEND": JACK, "CLIPSONIC_MIDI": "late keys", "CLIPSONIC_BANK": "mine"}
+        with serving(tmp_path, **more, **jack) as daemon, Client(daemon.port) as client:
+            assert "MIDI: 'late keys' is not there; it is opened when it is there" in daemon.lines
+            for variable, value in jack.items():
+                monkeypatch.setenv(variable, value)
+            client.ask("/notify", 1, reply="/done")
+            backend = mido.Backend(JACK)
+            for number in (126, 127):
+                with backend.open_output("Late Keys", virtual=True, client_name="keys") as port:
+                    press_until_heard(client, port, number)
+                # The daemon sees that it is gone before it comes back.
+                time.sleep(2 * LOOK_S)
+
+
+def press_until_heard(client: Client, port: mido.ports.BaseOutput, number: int) -> None:
+    """Send a program change until it is answered."""
+    for _ in range(40):
+        port.send(mido.Message("program_change", program=number))
+        try:
+            while True:
+                message = client.receive(0.5)
+                if message.address == "/fail" and f"bank: got number {number}" in message.arguments[2]:
+                    return
+        except TimeoutError:
+            continue
+    raise AssertionError("the input was not opened")

@@ -33,3 +33,8 @@ class MidiPads:
         # With a full queue, those that wait already come to it.
         with suppress(QueueFull, RuntimeError):
             self._player.submit(self._player.stop)
+
+    def overflow(self, n_dropped: int) -> None:
+        """Send that so many messages were left out to all who follow."""
+        sentence = f"{n_dropped} MIDI messages were left out: they came faster than they can be played"
+        self._replies.fail(NOBODY, ADDRESS, QueueFull(sentence))
