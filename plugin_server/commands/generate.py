@@ -78,7 +78,9 @@ def _add_flag(parser: argparse.ArgumentParser, row: Attribute) -> None:
     """Add the flag of one attribute; None says that it was not given."""
     flag = row.flag or Flag(0)
     details: dict[str, Any] = {"dest": row.field, "help": row.help}
-    if row.kind is Kind.SWITCH:
+    if row.kind is Kind.SWITCH and row.default is None:
+        details |= {"action": argparse.BooleanOptionalAction}
+    elif row.kind is Kind.SWITCH:
         details |= {"action": "store_const", "const": True}
     elif row.choices:
         details |= {"choices": row.choices}
@@ -150,7 +152,8 @@ def _find_clip(settings: Settings, name: str) -> Path:
 def _print_clip(bar: ProgressBar, clip: ClipMade) -> None:
     bar.end()
     match = f", confidence {clip.confidence:.2f}, nearest: {clip.nearest}" if clip.nearest else ""
-    print(f"{clip.path}  ({clip.seconds:g} s, seed {clip.seed}{match})", flush=True)
+    before = "" if clip.is_new else ", made before; --again makes it anew"
+    print(f"{clip.path}  ({clip.seconds:g} s, seed {clip.seed}{match}{before})", flush=True)
 
 
 def read_words(words: Sequence[str], lengths: Callable[[], Lengths]) -> tuple[str, float | None]:

@@ -1,7 +1,8 @@
 """From a request to files: ask the engine for samples, finish them, and write them with their recipe."""
 
+import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -16,8 +17,8 @@ from plugin_server.audio.names import safe_stem, unique_path
 from plugin_server.engine.bundles.card import Card
 from plugin_server.engine.bundles.registry import Bundle, BundleRegistry
 from plugin_server.engine.interface import Engine
-from plugin_server.engine.messages import GenerationParams, GenerationResult, ProgressCallback
-from plugin_server.errors import BadFile, Cancelled, FolderNotWritable
+from plugin_server.engine.messages import GenerationParams, GenerationResult, ModelOutput, ProgressCallback
+from plugin_server.errors import BadFile, Cancelled, FolderNotWritable, LibraryFailed
 from plugin_server.studio.jobs import ClipMade
 from plugin_server.studio.library.library import Library
 from plugin_server.studio.library.records import STORED_ID
@@ -32,8 +33,18 @@ from plugin_server.studio.requests import (
     Request,
     UnloadModel,
 )
-from plugin_server.studio.reuse import find_existing, metadata_of, recipe_of
+from plugin_server.studio.reuse import (
+    CONFIDENCE,
+    LOUDNESS,
+    NEAREST,
+    FileSettings,
+    find_existing,
+    metadata_of,
+    recipe_of,
+)
 from plugin_server.studio.seeds import draw_seed
+
+log = logging.getLogger(__name__)
 
 SOFTWARE = f"Clipsonic Live {__version__}"
 
@@ -109,27 +120,59 @@ class ClipGenerator:
         self._engine.cancel()
 
     def find_existing(self, request: Generate) -> ClipMade | None:
-        """Return the clip in the library that a request with a seed would make again, or None.
+        """Return the clip in the library that a request with a seed would make again as its first take, or None.
+
+        Raises what `check` and the library raise.
+        """
+        return self._find_takes(request, FileSettings(self.settings.finish.sample_rate), 1).get(1)
+
+    def _find_takes(self, request: Generate, settings: FileSettings, n_takes: int) -> dict[int, ClipMade]:
+        """Return those of the first takes of a request with a seed that were made before, by their numbers from 1.
 
         Raises what `check` and the library raise.
         """
         if self._library is None or request.seed is None:
-            return None
+            return {}
         bundle = self._bundle(request.model)
-        params = plan(request, bundle.card, request.seed)
         try:
-            recipe = recipe_of(params)
+            recipe = recipe_of(plan(request, bundle.card, request.seed))
         except BadFile:
             # Its picture was taken away: who asks for the clip gets the error when it is made.
-            return None
-        recipe |= {"model": bundle.card.name, "checksum": bundle.checksum(), "take": 1, **metadata_of(request)}
-        return find_existing(self._library, recipe, self.settings.finish.sample_rate)
+            return {}
+        recipe |= {"model": bundle.card.name, "checksum": bundle.checksum(), **metadata_of(request)}
+        takes = {take: {"seed": _seed_of(request.seed, take), "take": take} for take in range(1, n_takes + 1)}
+        clips = {take: find_existing(self._library, recipe | values, settings) for take, values in takes.items()}
+        return {take: clip for take, clip in clips.items() if clip}
 
     def _bundle(self, model: str) -> Bundle:
         return self._bundles.find(model or self.settings.model)
 
     def _generate(self, request: Generate, report: ProgressCallback, on_clip: ClipCallback) -> None:
-        """Make every take of a request, each published as soon as it lies in the folder.
+        """Announce the takes of a request that the same request has made before, then make the others.
+
+        Raises what `_make_takes` raises, and Cancelled when `on_clip` does.
+        """
+        existing = {} if request.again else self._find_made(request)
+        for clip in existing.values():
+            on_clip(clip)
+        takes = [take for take in range(1, request.variations + 1) if take not in existing]
+        if takes:
+            self._make_takes(request, takes, report, on_clip)
+
+    def _find_made(self, request: Generate) -> dict[int, ClipMade]:
+        finish = self.settings.finish
+        settings = FileSettings(finish.sample_rate, self.settings.bits, finish.loudness_lufs)
+        try:
+            return self._find_takes(request, settings, request.variations)
+        except LibraryFailed as error:
+            # Then they are made: a clip is there without the library, too.
+            log.warning("clips that were made before cannot be looked for: %s", error)
+            return {}
+
+    def _make_takes(
+        self, request: Generate, takes: Sequence[int], report: ProgressCallback, on_clip: ClipCallback
+    ) -> None:
+        """Make takes of a request, by their numbers from 1, each published as soon as it lies in the folder.
 
         Raises what `check` and the engine raise, BadFile for an image that is not there, FolderNotWritable, and
         Cancelled when `report` or `on_clip` does. Takes published before that stay.
@@ -140,15 +183,13 @@ class ClipGenerator:
         # Of images as they are now: all takes are of the same, and one that is not there is refused before a model
         # is loaded.
         recipe = recipe_of(first)
-        n_takes = request.variations
         # Takes of one request are undone together.
         step = secrets.token_hex(8)
-        takes = [replace(first, seed=(first.seed + i) % (SEED_LIMIT + 1)) for i in range(n_takes)]
+        items = [replace(first, seed=_seed_of(first.seed, take)) for take in takes]
         # Closed, so that an error here cancels the takes that the engine would go on with.
-        with closing(self._engine.run(card.name, takes, report)) as results:
-            for i, result in enumerate(results):
-                report((i + 1.0) / n_takes, "writing")
-                params, take = takes[i], i + 1
+        with closing(self._engine.run(card.name, items, report)) as results:
+            for i, (take, params, result) in enumerate(zip(takes, items, results, strict=True)):
+                report((i + 1.0) / len(takes), "writing")
                 clip = self._finish(request, params, result, recipe | {"seed": params.seed, "take": take}, take)
                 self._publish(clip, result, step, on_clip)
 
@@ -157,7 +198,7 @@ class ClipGenerator:
         if existing:
             on_clip(existing)
         else:
-            self._generate(slot.request, report, on_clip)
+            self._make_takes(slot.request, [1], report, on_clip)
 
     def _render_next(self, bank: RenderBank, report: ProgressCallback, on_clip: ClipCallback) -> RenderBank | None:
         """Make the first clip that is missing; return what remains of the bank."""
@@ -165,7 +206,7 @@ class ClipGenerator:
         for number in range(bank.n_done, n_slots):
             request = bank.slots[number]
             if self.find_existing(request) is None:
-                self._generate(request, _report_slot(report, request, number, n_slots), on_clip)
+                self._make_takes(request, [1], _report_slot(report, request, number, n_slots), on_clip)
                 return replace(bank, n_done=number + 1)
             _report_slot(report, request, number, n_slots)(1.0, "is there")
         return None
@@ -201,10 +242,18 @@ class ClipGenerator:
         recipe |= {"model": result.model, "checksum": result.checksum, "id": clip_id, **metadata_of(request)}
         if self.settings.bits != CLIP_ID_BITS:
             recipe[STORED_ID] = clip.fingerprint(self.settings.bits)
+        recipe |= self._facts(result.output)
         metadata = clip_metadata(request, params, result.model, clip_id)
         path = self._write(clip, file_stem(request, params, take), request.format or FORMATS[0], metadata, recipe)
         output = result.output
         return ClipMade(clip_id, path, clip.seconds, take, params.seed, output.confidence, output.nearest)
+
+    def _facts(self, output: ModelOutput) -> dict[str, object]:
+        """Return what is said of a clip beside its sound, so that its file can say it again."""
+        facts: dict[str, object] = {LOUDNESS: self.settings.finish.loudness_lufs}
+        if output.nearest:
+            facts |= {CONFIDENCE: float(output.confidence), NEAREST: output.nearest}
+        return facts
 
     def _write(self, clip: Clip, stem: str, form: str, metadata: ClipMetadata, recipe: dict[str, object]) -> Path:
         """Write under the first free name. Another program may take a name between the look and the write."""
@@ -216,6 +265,11 @@ class ClipGenerator:
             except FileExistsError:
                 continue
         raise FolderNotWritable(f"{self.settings.folder}: no free name for {stem}.{form}")
+
+
+def _seed_of(first: int, take: int) -> int:
+    """Return the seed of a take, counted from 1."""
+    return (first + take - 1) % (SEED_LIMIT + 1)
 
 
 def _report_slot(report: ProgressCallback, request: Generate, number: int, n_slots: int) -> ProgressCallback:

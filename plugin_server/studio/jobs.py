@@ -37,6 +37,8 @@ class ClipMade:
     """0 to 1: how near the prompt lies to a sound that the model knows."""
     nearest: str = ""
     """That sound."""
+    is_new: bool = True
+    """False when it was made before, by the same request."""
 
 
 @dataclass(frozen=True, slots=True)

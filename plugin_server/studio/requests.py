@@ -82,8 +82,8 @@ class Generate:
         flag=Flag(125),
     )
     """0 to 20: how far the prompt is followed; 1 is the model's plain answer."""
-    loop: bool = attribute(Kind.SWITCH, "a clip whose end flows into its start", default=False, flag=Flag(130))
-    """The end flows into the start."""
+    loop: bool = attribute(Kind.SWITCH, "a clip whose end flows into its start", default=None, flag=Flag(130))
+    """The end flows into the start. None, which no checked request has, is what its bars say."""
     stereo: float = attribute(
         Kind.NUMBER,
         "two channels, 0 to 1 unlike each other (default: 0, one channel)",
@@ -103,7 +103,7 @@ class Generate:
         group=Group.TIMING,
         flag=Flag(60),
     )
-    """Length in bars of four beats, 0.0625 to 64, which makes a loop; needs bpm."""
+    """Length in bars of four beats, 0.0625 to 64, a loop unless that is refused; needs bpm."""
     bpm: float | None = attribute(
         Kind.NUMBER,
         "beats a minute of --bars, and told in the file (default: 120)",
@@ -190,6 +190,15 @@ class Generate:
     """First part of the file name; made from the prompt when empty."""
     model: str = attribute(Kind.TEXT, "name of a bundle", default="", group=Group.FILE, in_every_recipe=True)
     """Name of a bundle; the daemon's own choice when empty."""
+    again: bool = attribute(
+        Kind.SWITCH,
+        "make the clip also where this request with this seed has made it before",
+        default=False,
+        effect=Effect.JOB,
+        group=Group.FILE,
+        flag=Flag(105),
+    )
+    """Make it anew where the same request with the same seed has made it before."""
     id: str = attribute(
         Kind.TEXT,
         "a job id that the client chose",
@@ -210,8 +219,8 @@ class Generate:
         if is_blank and not self.prompt:
             raise BadArgument("prompt: got nothing, expected words")
         _check_together(self)
-        if self.bars is not None:
-            object.__setattr__(self, "loop", True)
+        if self.loop is None:
+            object.__setattr__(self, "loop", self.bars is not None)
         if self.key:
             # One way to write each key, so that equal requests are equal.
             object.__setattr__(self, "key", read_key(self.key))

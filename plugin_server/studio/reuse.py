@@ -5,7 +5,7 @@ request, by another model or at another sample rate is not; and a request is rea
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,10 @@ DEFAULTS = {"via": "text", "format": FORMATS[0]}
 """The values that are meant where a recipe lacks a key, as those from before there were several."""
 _RECIPE_KEYS = {row.field: row.name for row in ATTRIBUTES if row.kind is not Kind.PATHS}
 """Recipes have the names that users know, not those of the code."""
+LOUDNESS, CONFIDENCE, NEAREST = "loudness", "confidence", "nearest"
+"""Keys of what is said of a clip when it is made, and when it is found again."""
+MAX_NEAREST = 200
+"""Characters of the name of a known sound."""
 IMAGE_KEYS = ("images", "frames", "blend")
 """Keys that only recipes with images have."""
 
@@ -63,14 +67,28 @@ def metadata_of(request: Generate) -> dict[str, object]:
     return {name: value for name, value in values.items() if value}
 
 
-def find_existing(library: Library, recipe: Mapping[str, object], sample_rate: int) -> ClipMade | None:
-    """Return the newest clip of a recipe and a sample rate in Hz, or None. Raises what the library raises."""
-    compared, seed = _compared_values(recipe), recipe["seed"]
+@dataclass(frozen=True, slots=True)
+class FileSettings:
+    """The settings that a clip's file must have been written with; None where any will do."""
+
+    sample_rate: int
+    """Hertz."""
+    bits: int | None = None
+    loudness_lufs: float | None = None
+
+
+def find_existing(library: Library, recipe: Mapping[str, object], settings: FileSettings) -> ClipMade | None:
+    """Return the newest clip of a recipe that was written with these settings, or None.
+
+    Raises what the library raises.
+    """
+    seed = recipe["seed"]
     if not isinstance(seed, int):
         raise TypeError(f"got {seed!r}, expected a seed")
     for record in library.find_by_request(prompt_of(recipe), seed, str(recipe["model"])):
-        if _has_recipe(record.path, compared, sample_rate):
-            return _clip_of(record)
+        clip = _clip_of(record, _compared_values(recipe), settings)
+        if clip:
+            return clip
     return None
 
 
@@ -96,6 +114,8 @@ def change_request(request: Generate, changes: Mapping[str, Any], bpm: float) ->
     values = dict(changes)
     if values.get("bars") is not None:
         values = {"seconds": None, "bpm": request.bpm or bpm} | values
+        # As a loop, unless that is refused.
+        values.setdefault("loop", None)
     elif values.get("seconds") is not None:
         values = {"bars": None} | values
     if "model" in values:
@@ -139,13 +159,31 @@ def _compared_values(recipe: Mapping[str, object]) -> list[object]:
     return [normal_words(value) if isinstance(value, str) else value for value in values]
 
 
-def _has_recipe(path: Path, compared: list[object], sample_rate: int) -> bool:
+def _clip_of(record: ClipRecord, compared: list[object], settings: FileSettings) -> ClipMade | None:
+    """Return the clip of a record whose file has the compared values and settings, or None."""
     try:
-        return _compared_values(read_recipe(path)) == compared and read_format(path).sample_rate == sample_rate
+        recipe, header = read_recipe(record.path), read_format(record.path)
     except BadFile:
         # Taken away or overwritten since it was entered.
-        return False
-
-
-def _clip_of(record: ClipRecord) -> ClipMade:
-    return ClipMade(record.id, record.path, record.file.seconds, record.file.take, record.file.seed)
+        return None
+    has_settings = (
+        header.sample_rate == settings.sample_rate
+        and settings.bits in (None, header.bits)
+        and (settings.loudness_lufs is None or recipe.get(LOUDNESS, settings.loudness_lufs) == settings.loudness_lufs)
+    )
+    # An editor that keeps the recipe makes another clip all the same.
+    is_untouched = recipe.get("id", record.id) == record.id
+    if not has_settings or not is_untouched or _compared_values(recipe) != compared:
+        return None
+    confidence, nearest = recipe.get(CONFIDENCE, 1.0), recipe.get(NEAREST, "")
+    file = record.file
+    return ClipMade(
+        record.id,
+        record.path,
+        header.seconds,
+        file.take,
+        file.seed,
+        confidence=confidence if isinstance(confidence, float) and 0 <= confidence <= 1 else 1.0,
+        nearest=nearest[:MAX_NEAREST] if isinstance(nearest, str) else "",
+        is_new=False,
+    )

@@ -109,6 +109,8 @@ class Bank:
         if request.length_s is None:
             length = {key: getattr(old.request, key) for key in LENGTH_KEYS}
             length["bpm"] = old.request.bpm if request.bpm is None else request.bpm
+            # Bars that stay are a loop as they were.
+            length["loop"] = request.loop or (old.request.bars is not None and old.request.loop)
         new = replace(old, name=name, is_empty=False, request=replace(request, name=name, seed=seed, **length))
         return replace(self, slots=(*self.slots[:number], new, *self.slots[number + 1 :]))
 
@@ -326,6 +328,8 @@ def _slot_values(folder: Path, number: int, slot: Slot) -> dict[str, object]:
     values = {key: value for key, value in values.items() if value}
     given = {row.name: (getattr(slot.request, row.field), row.default) for row in SHARED}
     values |= {key: value for key, (value, default) in given.items() if value != default}
+    if slot.request.loop == (slot.request.bars is not None):
+        values.pop("loop", None)
     extra: dict[str, object] = {"colour": slot.colour, "tags": list(slot.tags), "choke": slot.choke}
     extra |= {"mode": slot.mode, "at": "" if slot.at == NOW else slot.at}
     if slot.note != _default_note(number):

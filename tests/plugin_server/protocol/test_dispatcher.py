@@ -73,6 +73,19 @@ def test_a_length_may_come_as_text_and_a_request_as_one(daemon):
         until(client, "/done")
 
 
+def test_the_same_request_is_answered_with_the_clip_that_is_there(daemon):
+    with daemon.client() as client:
+        heard = [
+            {m.address: m.arguments for m in client.generate("there before", 0.5, **more)}
+            for more in ({"seed": 3}, {"seed": 3}, {"seed": 3, "again": 1}, {"seed": -1})
+        ]
+    first, second, anew, drawn = (messages["/clip"] for messages in heard)
+    assert list(heard[1]) == ["/queued", "/clip", "/done"]
+    assert second[1:] == first[1:] and heard[1]["/done"][2:] == heard[0]["/done"][2:]
+    assert anew[1] == first[1] and anew[2] != first[2]
+    assert drawn[5] != 3
+
+
 def test_a_button_stops_and_cancels(daemon):
     with daemon.client() as client:
         for address in ("/stop", "/cancel"):

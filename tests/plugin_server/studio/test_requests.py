@@ -1,6 +1,6 @@
 import argparse
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import pytest
 
@@ -127,6 +127,13 @@ def ask_words(field: str, words: str) -> Generate:
     return Generate(**({"prompt": "rain"} | {field: words}))
 
 
+def test_bars_are_a_loop_unless_that_is_refused():
+    assert Generate("rain", bars=1, bpm=120).loop is True
+    assert Generate("rain", bars=1, bpm=120, loop=False).loop is False
+    assert Generate("rain").loop is Generate("rain", bpm=120).loop is False
+    assert replace(Generate("rain", bars=1, bpm=120, loop=False), seed=3).loop is False
+
+
 def test_an_empty_format_is_the_default():
     assert Generate("rain", format='""') == Generate("rain", format="") == Generate("rain")
 
@@ -219,7 +226,8 @@ def test_recipes_are_compared_by_all_that_decides_their_file():
 
 def test_help_lists_the_named_attributes_by_subject():
     expected = (
-        "image blend frames via bars bpm key negative seed steps guidance loop stereo variations format name model id"
+        "image blend frames via bars bpm key negative seed steps guidance loop stereo variations "
+        "format name model again id"
     )
     assert [row.name for row in NAMED_ATTRIBUTES] == expected.split()
     assert BANK_KEYS == ("name", "description", "defaults", "slots")

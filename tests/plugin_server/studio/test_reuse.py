@@ -10,7 +10,7 @@ from plugin_server.audio.finish import FinishSettings
 from plugin_server.audio.formats.files import read_clip, read_recipe, write_clip
 from plugin_server.audio.formats.metadata import ClipMetadata
 from plugin_server.engine.bundles.registry import BundleRegistry
-from plugin_server.errors import BadFile
+from plugin_server.errors import BadFile, LibraryFailed
 from plugin_server.studio.generator import ClipGenerator
 from plugin_server.studio.image_fingerprints import fingerprint
 from plugin_server.studio.library.library import Library
@@ -71,6 +71,96 @@ def test_a_clip_of_the_default_format_is_found_where_that_is_named(library_gener
     assert library_generator.find_existing(request).path == made.path
     (named,) = make(library_generator, prompt="rain", seconds=0.5, seed=3, format="wav")
     assert library_generator.find_existing(Generate("rain", seconds=0.5, seed=3)).path == named.path
+
+
+def test_the_same_request_is_answered_with_the_clip_that_is_there(library_generator, tmp_path):
+    (made,) = make(library_generator, seconds=0.5, seed=3)
+    (found,) = make(
+        library_generator, prompt=" Sea  Waves! ", seconds=0.5, seed=3, format="wav", name="called otherwise"
+    )
+    assert found == replace(made, is_new=False) and made.is_new
+    assert len(list((tmp_path / "clips").glob("*"))) == library_generator.n_clips == 1
+    (anew,) = make(library_generator, seconds=0.5, seed=3, again=True)
+    assert (anew.id, anew.path.name) == (made.id, "sea-waves_0.5s_s3_t1_2.wav")
+
+
+def test_without_a_seed_another_one_is_drawn(library_generator):
+    (first,), (second,) = (make(library_generator, seconds=0.5) for _ in range(2))
+    assert first.seed != second.seed and second.is_new
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"seed": 4},
+        {"seconds": 0.6},
+        {"steps": 2},
+        {"loop": True},
+        {"negative": "wind"},
+        {"format": "flac"},
+        {"key": "C"},
+    ],
+)
+def test_another_request_is_made(library_generator, other):
+    make(library_generator, seconds=0.5, seed=3)
+    (made,) = make(library_generator, **({"seconds": 0.5, "seed": 3} | other))
+    assert made.is_new
+
+
+def test_a_clip_that_is_not_there_any_more_is_made(library_generator, library):
+    (made,) = make(library_generator, seconds=0.5, seed=3)
+    library.delete(made.id)
+    (again,) = make(library_generator, seconds=0.5, seed=3)
+    assert again == made
+    again.path.unlink()
+    assert make(library_generator, seconds=0.5, seed=3)[0].is_new
+
+
+def test_of_several_takes_only_those_are_made_that_are_not_there(library_generator, library):
+    first, second, third = make(library_generator, seconds=0.5, seed=3, variations=3)
+    second.path.unlink()
+    clips = make(library_generator, seconds=0.5, seed=3, variations=4)
+    assert [(clip.take, clip.seed, clip.is_new) for clip in clips] == [
+        (1, 3, False),
+        (3, 5, False),
+        (2, 4, True),
+        (4, 6, True),
+    ]
+    assert [clip.id for clip in clips[:3]] == [first.id, third.id, second.id]
+    assert len(library.undo().clips) == 2
+
+
+@pytest.mark.parametrize("changed", [{"bits": 16}, {"finish": FinishSettings(loudness_lufs=-14)}])
+def test_a_clip_of_other_settings_is_made_anew(library_generator, changed):
+    make(library_generator, seconds=0.5, seed=3)
+    library_generator.settings = replace(library_generator.settings, **changed)
+    (made,) = make(library_generator, seconds=0.5, seed=3)
+    assert made.is_new
+    assert not make(library_generator, seconds=0.5, seed=3)[0].is_new
+
+
+def test_a_library_that_cannot_be_asked_costs_no_clip(library_generator, library, monkeypatch):
+    make(library_generator, seconds=0.5, seed=3)
+
+    def fail(*_: object) -> None:
+        raise LibraryFailed("the disk is away")
+
+    monkeypatch.setattr(library, "find_by_request", fail)
+    assert make(library_generator, seconds=0.5, seed=3)[0].is_new
+
+
+def test_what_is_said_of_a_clip_is_said_again(library_generator):
+    (made,) = make(library_generator, seconds=0.5, seed=3)
+    recipe = read_recipe(made.path)
+    clip = read_clip(made.path)
+    for values, expected in (
+        ({"confidence": 0.25, "nearest": "sea waves"}, (0.25, "sea waves")),
+        ({"confidence": "high", "nearest": 5}, (1.0, "")),
+        ({"confidence": 7.0, "nearest": "x" * 5000}, (1.0, "x" * 200)),
+    ):
+        write_clip(made.path, clip, None, recipe | values, overwrite=True)
+        (found,) = make(library_generator, seconds=0.5, seed=3)
+        assert (found.is_new, found.confidence, found.nearest) == (False, *expected)
 
 
 def test_a_clip_that_was_moved_is_found_and_one_that_was_removed_is_not(library_generator):
@@ -212,7 +302,7 @@ def test_a_clip_of_another_tempo_or_key_is_another_clip(library_generator):
 @pytest.mark.parametrize("form", ["wav", "flac", "aiff"])
 def test_each_format_holds_the_same_clip_and_is_found_again(library_generator, library, form):
     (plain,) = make(library_generator, seconds=0.5, seed=3)
-    (made,) = make(library_generator, seconds=0.5, seed=3, format=form)
+    (made,) = make(library_generator, seconds=0.5, seed=3, format=form, again=True)
     assert made.path.suffix == f".{form}" and made.id == plain.id
     assert np.array_equal(read_clip(made.path).samples, read_clip(plain.path).samples)
     assert request_like(made.path)[0].format == form

@@ -104,6 +104,17 @@ def test_loops_of_the_shipped_banks_are_stopped_by_their_pads():
     assert {slot.at for slot in SHIPPED.find("loops").slots} == {"bar"}
 
 
+def test_bars_of_a_slot_are_a_loop_unless_that_is_refused(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('[[slots]]\nprompt="a"\nbars=1\nbpm=120\n[[slots]]\nprompt="b"\nbars=1\nbpm=120\nloop=false\n')
+    bank = read_bank(path)
+    assert [slot.request.loop for slot in bank.slots] == [True, False]
+    path.write_text(bank_text(bank, tmp_path), "utf-8")
+    assert read_bank(path) == bank
+    changed = bank.with_request(0, Generate("c")).with_request(1, Generate("d"))
+    assert [(slot.request.bars, slot.request.loop) for slot in changed.slots] == [(1, True), (1, False)]
+
+
 def test_words_of_a_bank_are_in_their_normal_form(tmp_path):
     banks = []
     for number, word in enumerate(("café", "cafe\u0301", "“café”", "caf\u00adé")):
