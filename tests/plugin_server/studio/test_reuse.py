@@ -116,6 +116,15 @@ def test_a_clip_that_is_not_there_any_more_is_made(library_generator, library):
     assert make(library_generator, seconds=0.5, seed=3)[0].is_new
 
 
+@pytest.mark.parametrize("edit", [lambda samples: samples[::-1].copy(), lambda samples: samples[:500]])
+def test_a_clip_that_was_edited_is_made_anew(library_generator, edit):
+    (made,) = make(library_generator, seconds=0.5, seed=3)
+    clip, recipe = read_clip(made.path), read_recipe(made.path)
+    write_clip(made.path, Clip(edit(clip.samples), clip.sample_rate), None, recipe, overwrite=True)
+    (again,) = make(library_generator, seconds=0.5, seed=3)
+    assert again.is_new and again.id == made.id and again.path != made.path
+
+
 def test_of_several_takes_only_those_are_made_that_are_not_there(library_generator, library):
     first, second, third = make(library_generator, seconds=0.5, seed=3, variations=3)
     second.path.unlink()
