@@ -14,6 +14,8 @@ WATCH_S = 0.5
 """Seconds from one look at the device to the next."""
 RETRY_S = 1.0
 """Seconds for which a device that could not be opened is not tried again."""
+RUN_S = 1.0
+"""Seconds after which a device is one that runs: a sound server may ask for its first buffers, and never again."""
 RESUME_S = 10.0
 """Seconds for which what sounded waits for a device to come back."""
 C = TypeVar("C")
@@ -142,11 +144,11 @@ class LiveOutput(Generic[C]):
         self._voices = [(voice, cue) for voice, cue in self._voices if not voice.is_done]
         if self.output:
             self.output.mixer.free_finished()
+            has_run = _has_run(self.output)
             if self.output.is_alive:
-                if self.output.mixer.frame:
+                if has_run:
                     self._loss = None
                 return
-            has_run = self.output.mixer.frame > 0
             self._lose()
         elif not self._loss:
             return
@@ -192,7 +194,6 @@ class LiveOutput(Generic[C]):
             return
         output.close()
         mixer = output.mixer
-        has_run = mixer.frame > 0
         # A stop that still waited has been done then.
         mixer.run_commands()
         interrupted = [
@@ -201,7 +202,7 @@ class LiveOutput(Generic[C]):
             if not (voice.is_fading or voice.is_done) and (voice.loop or not voice.is_started)
         ]
         self._voices = []
-        if self._loss is None or has_run:
+        if self._loss is None or _has_run(output):
             self._loss = _Loss(output.name, mixer.sample_rate, time.monotonic())
         self._loss.interrupted += interrupted
 
@@ -225,3 +226,7 @@ class LiveOutput(Generic[C]):
         if self._loss and not self._loss.is_told:
             self._loss.is_told = True
             self.on_change(DeviceChange(self._loss.name, self._loss.sample_rate, problem))
+
+
+def _has_run(output: Output) -> bool:
+    return output.mixer.frame > RUN_S * output.mixer.sample_rate

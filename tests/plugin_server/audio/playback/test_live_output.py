@@ -18,6 +18,7 @@ class Stage:
     def __init__(self, monkeypatch):
         self.clock = SimpleNamespace(now=100.0)
         monkeypatch.setattr(live_output, "time", SimpleNamespace(monotonic=lambda: self.clock.now))
+        monkeypatch.setattr(live_output, "RUN_S", 0.005)
         self.devices, self.opened, self.resumed, self.changes = [HandOutput("one")], [], [], []
         self.live = LiveOutput(self.open, self.resume)
         self.live.on_change = self.changes.append
@@ -134,8 +135,11 @@ def test_a_device_that_opens_and_never_asks_is_given_up(stage):
     stage.start("loop")
     stage.devices[0].render(480)
     for number in range(30):
+        # A first buffer is asked for.
         stage.lose(HandOutput(f"deaf {number}"))
         stage.look()
+        if stage.live.output:
+            stage.live.output.render(200)
     assert "1 that sounded end" in stage.changes[-1].problem
     assert len([change for change in stage.changes if change.problem]) == 1
 
@@ -145,6 +149,8 @@ def test_without_anything_that_sounds_a_deaf_device_is_opened_once_more_and_no_o
     for number in range(10):
         stage.lose(HandOutput(f"deaf {number}"))
         stage.look()
+        if stage.live.output:
+            stage.live.output.render(200)
     assert len(stage.opened) == 2
     assert "asks for no samples; what is played next opens it again" in stage.changes[-1].problem
 
