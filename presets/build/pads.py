@@ -31,7 +31,10 @@ COMMAND_WIDTH = 108
 CENTRED = {"textAlignH": 2, "textAlignV": 2, "textSize": 22}
 
 BAR = "#2f6f9f"
+RECEIVE_PORT = 9000
+"""Port that TouchOSC receives on, as its page of help and ours say."""
 COMMANDS = (
+    ("connect", "Connect", "/notify", (1.0, float(RECEIVE_PORT))),
     ("previous", "<", "/bank/previous", ()),
     ("next", ">", "/bank/next", ()),
     ("render", "Make all", "/bank/render", ()),
@@ -62,6 +65,9 @@ function onReceiveOSC(message)
       label.values.text = arguments[2].value
       pad.color = Color.fromHexString(arguments[3].value:sub(2))
     end
+  elseif address == '/done' and arguments[1].value == '/notify' then
+    line.values.text = 'connected'
+    sendOSC('/bank/load')
   elseif address == '/done' and arguments[1].value:match('^/bank/[lnp]') then
     line.values.text = arguments[2].value
   elseif address == '/fail' then
@@ -256,6 +262,7 @@ def _strip(bank: Bank) -> dict[str, object]:
     commands = [
         {"type": "button", "id": name, "label": label, "mode": "tap", "address": address}
         # A button sends a value always; what takes no argument sends nothing but its address by its own script.
+        # Answers come to the port that it sends from, so that of another program is left out.
         | ({"on": arguments[0]} if arguments else {"bypass": True, "onValue": f"send('{address}')"})
         for name, label, address, arguments in COMMANDS
     ]
@@ -275,7 +282,8 @@ def _listeners() -> list[dict[str, object]]:
         "progress": "set('bar', value[1]); set('line', value[2])",
         "clip": r"set('line', value[2].split(/[\\/]/).pop())",
         "bank.slot": "setVar('pad_' + value[0], 'name', value[1]); setVar('pad_' + value[0], 'colour', value[2])",
-        "done": "if (/^.bank.[lnp]/.test(value[0])) set('line', value[1])",
+        "done": "if (/^.bank.[lnp]/.test(value[0])) set('line', value[1]); "
+        "if (value[0] === '/notify') { set('line', 'connected'); send('/bank/load') }",
         "fail": "set('bar', 0); set('line', value[2])",
     }
     return [

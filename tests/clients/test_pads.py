@@ -17,6 +17,7 @@ from presets.build.pads import (
     HEIGHT,
     OPEN_STAGE_CONTROL,
     PICTURES,
+    RECEIVE_PORT,
     SCRIPT,
     TOUCHOSC,
     WIDTH,
@@ -31,6 +32,7 @@ EVENTS = [
     ("/clip", ["j1", "ab12", "/music/sea-waves_8s_s42_t1.wav", 8.0, 1, 42], None, "sea-waves_8s_s42_t1.wav"),
     ("/clip", ["j1", "ab12", "C:\\music\\sea.wav", 8.0, 1, 42], None, "sea.wav"),
     ("/done", ["/bank/next", "sea", 16], None, "sea"),
+    ("/done", ["/notify", 0, 64], None, "connected"),
     ("/fail", ["/generate", "queue_full", "64 jobs wait already", "j1"], 0.0, "64 jobs wait already"),
 ]
 """What the daemon says, then where the bar stands and what the line shows."""
@@ -80,6 +82,19 @@ def test_touchosc_buttons_fire_their_slots():
         assert properties(labels[f"pad{number + 1}-label"])["interactive"].text == "0"
 
 
+def test_the_button_of_touchosc_brings_answers_to_its_port(daemon):
+    (connect,) = [arguments for name, _, _, arguments in COMMANDS if name == "connect"]
+    address, sent = sent_by(nodes(layout(TOUCHOSC.read_bytes()), "BUTTON")["connect"])
+    assert (address, sent) == ("/notify", list(connect)) == ("/notify", [1.0, RECEIVE_PORT])
+    assert f"`/notify 1 {RECEIVE_PORT}`" in (TOUCHOSC.parent / "README.md").read_text("utf-8")
+    with daemon.client() as tablet, daemon.client() as receiver:
+        # Another port stands for 9000, which somebody may have here.
+        tablet.send(address, sent[0], float(receiver.port))
+        assert receiver.receive().arguments == ("/notify", 0, 64)
+        tablet.send("/bank/load")
+        assert receiver.receive().address == "/bank.slot"
+
+
 def test_touchosc_controls_lie_on_the_page_and_have_ids_of_their_own():
     root = layout(TOUCHOSC.read_bytes())
     assert len({node.get("ID") for node in root.iter("node")}) == len(list(root.iter("node")))
@@ -103,6 +118,7 @@ def test_touchosc_shows_progress_and_status(tmp_path, address, arguments, bar, l
     assert properties(page)["script"].text == SCRIPT
     given = ", ".join(f"{{value = {json.dumps(argument)}}}" for argument in arguments)
     (tmp_path / "page.lua").write_text(
+        "function sendOSC(...) end\n"
         "self = {children = {progress = {values = {}}, status = {values = {}}}}\n"
         f"{SCRIPT}\nonReceiveOSC({{'{address}', {{{given}}}}})\n"
         "print(self.children.progress.values.x)\nprint(self.children.status.values.text)\n"
@@ -164,6 +180,7 @@ def test_open_stage_control_shows_progress_and_status(address, arguments, bar, l
     session = json.loads(OPEN_STAGE_CONTROL.read_text("utf-8"))
     (ear,) = [w for w in widgets(session["content"]) if w["type"] == "variable" and w["address"] == address]
     shown = f"const shown = {{}}; const value = {json.dumps(arguments)}; const set = (id, v) => {{ shown[id] = v }};"
+    shown += " const send = () => {};"
     code = f"{shown} {ear['onValue']}; console.log(JSON.stringify(shown))"
     said = json.loads(subprocess.run(["node", "-e", code], capture_output=True, text=True, check=True).stdout)
     assert said["line"] == line and said.get("bar") == bar
