@@ -20,8 +20,10 @@ COLUMNS = 4
 ROW_COLUMNS = 3
 MAX_IMAGE_COLUMNS = 6
 SECONDS = 5.0
-MAX_TITLE = 38
-"""Characters of a title that fit over a spectrogram."""
+WIDTH, HEIGHT = 3.2, 1.25
+"""Inches of a spectrogram with its title."""
+LETTERS_PER_INCH = 16
+"""Letters of a title that fit into an inch of a picture's width, of the size that titles have."""
 
 
 def draw_contact_sheet(real: Sequence[EvalClip], generated: Sequence[EvalClip], mel: MelSettings, path: Path) -> None:
@@ -42,7 +44,7 @@ def draw_contact_sheet(real: Sequence[EvalClip], generated: Sequence[EvalClip], 
         for number, i in enumerate(selection):
             row, column = divmod(number, COLUMNS)
             for below, (kind, clip) in enumerate((("recorded", real[i]), ("made", generated[i]))):
-                _draw(axes[2 * row + below, column], clip.wave, mel, f"{clip.prompt}, {kind}")
+                _draw(axes[2 * row + below, column], clip.wave, mel, fit_title(clip.prompt, WIDTH, f", {kind}"))
                 soundfile.write(sounds / f"{number:02}_{safe_stem(clip.prompt)}_{kind}.wav", clip.wave, mel.sample_rate)
 
 
@@ -50,7 +52,7 @@ def draw_row(clips: Mapping[str, np.ndarray], mel: MelSettings, path: Path) -> N
     """Write a picture of the spectrograms of sounds, float32 (n,) each, under their titles, three in a line."""
     with _page(-(-len(clips) // ROW_COLUMNS), ROW_COLUMNS, path) as axes:
         for axis, (title, wave) in zip(axes.flat, clips.items(), strict=False):
-            _draw(axis, wave, mel, title)
+            _draw(axis, wave, mel, fit_title(title, WIDTH))
 
 
 def draw_image_clips(clips: Sequence[tuple[np.ndarray, str, np.ndarray]], mel: MelSettings, path: Path) -> None:
@@ -62,15 +64,18 @@ def draw_image_clips(clips: Sequence[tuple[np.ndarray, str, np.ndarray]], mel: M
         path: PNG file to write.
     """
     n_columns = min(MAX_IMAGE_COLUMNS, len(clips))
-    with _page(2 * -(-len(clips) // n_columns), n_columns, path, width=2.2, height=1.7) as axes:
+    width = 2.2
+    with _page(2 * -(-len(clips) // n_columns), n_columns, path, width=width, height=1.7) as axes:
         for number, (image, title, wave) in enumerate(clips):
             row, column = divmod(number, n_columns)
             axes[2 * row, column].imshow(image)
-            _draw(axes[2 * row + 1, column], wave, mel, title)
+            _draw(axes[2 * row + 1, column], wave, mel, fit_title(title, width))
 
 
 @contextmanager
-def _page(n_rows: int, n_columns: int, path: Path, width: float = 3.2, height: float = 1.25) -> Iterator[np.ndarray]:
+def _page(
+    n_rows: int, n_columns: int, path: Path, width: float = WIDTH, height: float = HEIGHT
+) -> Iterator[np.ndarray]:
     """Yield axes (rows, columns) to draw on, each of so many inches; the picture is written when all is drawn."""
     import matplotlib
 
@@ -84,6 +89,12 @@ def _page(n_rows: int, n_columns: int, path: Path, width: float = 3.2, height: f
     figure.tight_layout(pad=0.4)
     figure.savefig(path, dpi=80, pil_kwargs={"optimize": True})
     pyplot.close(figure)
+
+
+def fit_title(text: str, width: float, ending: str = "") -> str:
+    """Return a title that fits over so many inches: a long text is shortened with '…', its ending never."""
+    left = max(1, int(width * LETTERS_PER_INCH) - len(ending))
+    return (text if len(text) <= left else f"{text[: left - 1].rstrip()}…") + ending
 
 
 def select_clips(clips: Sequence[EvalClip]) -> list[int]:
@@ -108,4 +119,4 @@ def _draw(axis: "Axes", wave: np.ndarray, mel: MelSettings, title: str) -> None:
     width = round(SECONDS * mel.sample_rate / mel.hop)
     padding = np.full((mel.n_mels, max(0, width - image.shape[1])), np.nan)
     axis.imshow(np.hstack([image, padding]), origin="lower", aspect="auto", cmap="magma", vmin=-9, vmax=1)
-    axis.set_title(title[:MAX_TITLE], fontsize=7, pad=2)
+    axis.set_title(title, fontsize=7, pad=2)

@@ -6,7 +6,15 @@ import soundfile
 from matplotlib import pyplot
 
 from onnx_export.evaluation.clip_sets import EvalClip
-from onnx_export.evaluation.figures import draw_contact_sheet, draw_image_clips, draw_row, select_clips
+from onnx_export.evaluation.figures import (
+    HEIGHT,
+    WIDTH,
+    draw_contact_sheet,
+    draw_image_clips,
+    draw_row,
+    fit_title,
+    select_clips,
+)
 from tests.support.corpus import synthesise
 from tests.support.toys import MEL
 
@@ -43,6 +51,16 @@ def test_a_contact_sheet_has_its_sounds_beside_it(tmp_path):
     assert rate == RATE
     np.testing.assert_allclose(samples, real[0].wave, atol=1e-4)
     assert pyplot.imread(tmp_path / "sheet.png")[..., :3].std() > 0.01
+
+
+@pytest.mark.parametrize("prompt", ["rain", "aircraft engine cranking and starting", "lorem ipsum " * 20])
+def test_titles_end_with_what_they_say_and_stay_over_their_picture(prompt):
+    figure, axis = pyplot.subplots(figsize=(WIDTH, HEIGHT), dpi=80)
+    title = fit_title(prompt, WIDTH, ", recorded")
+    assert title.endswith(", recorded") and (title == f"{prompt}, recorded" or "…" in title)
+    box = axis.set_title(title, fontsize=7).get_window_extent(figure.canvas.get_renderer())
+    assert box.width <= 80 * WIDTH
+    pyplot.close(figure)
 
 
 def test_rows_hold_three_clips(tmp_path):
