@@ -3,6 +3,7 @@
 import os
 import re
 import unicodedata
+from collections.abc import Iterable
 from pathlib import Path
 
 RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{i}" for port in ("com", "lpt") for i in range(10))}
@@ -33,6 +34,15 @@ def name_key(name: str) -> str:
     """Return what names that a person takes for the same have in common: case and spelling of accents do not count."""
     decomposed = unicodedata.normalize("NFD", " ".join(name.split()))
     return unicodedata.normalize("NFC", unicodedata.normalize("NFD", decomposed.casefold()))
+
+
+def same_name(name: str, names: Iterable[str]) -> str | None:
+    """Return which of some names is the same to a person as this one, rather one that is spelt so; None for no one."""
+    known = list(names)
+    if name in known:
+        return name
+    key = name_key(name)
+    return next((each for each in known if name_key(each) == key), None)
 
 
 def unique_path(folder: Path, stem: str, suffix: str = ".wav") -> Path:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from plugin_server.audio.names import same_name
 from plugin_server.commands.flags import Commands, add_settings, clip_named, settings_of_daemon
 from plugin_server.commands.terminal import ProgressBar
 from plugin_server.errors import BadArgument, UnknownClip
@@ -70,6 +72,11 @@ def add_parser(commands: Commands) -> None:
     parser.set_defaults(run=run)
 
 
+def _as_choice(choices: Sequence[str], text: str) -> str:
+    """Return the choice that a text means in any case; any other text as it is."""
+    return same_name(text, choices) or text
+
+
 def _flag_order(row: Attribute) -> int:
     return row.flag.order if row.flag else 0
 
@@ -83,7 +90,7 @@ def _add_flag(parser: argparse.ArgumentParser, row: Attribute) -> None:
     elif row.kind is Kind.SWITCH:
         details |= {"action": "store_const", "const": True}
     elif row.choices:
-        details |= {"choices": row.choices}
+        details |= {"choices": row.choices, "type": partial(_as_choice, row.choices)}
     else:
         details |= {"type": seconds if row.field == "seconds" else VALUE_TYPES.get(row.kind, str)}
         details |= {"metavar": flag.metavar}

@@ -12,6 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TypeGuard, TypeVar
 
+from plugin_server.audio.names import name_key
 from plugin_server.errors import BadArgument, short_repr
 from plugin_server.protocol.packets import Atom, Foreign
 from plugin_server.protocol.table import Range, number_text
@@ -30,16 +31,17 @@ _MAX_VOLUME = re.compile(r"([^/:\\]{2,}):(/(?!/).*)")
 def split_attributes(arguments: Sequence[Atom]) -> tuple[list[Atom], dict[str, list[Atom]]]:
     """Return the positional atoms, and those of each Max-style attribute by its name.
 
-    '@seed 42' gives {'seed': [42]}. Raises BadArgument when one attribute comes twice.
+    '@seed 42' and '@Seed 42' give {'seed': [42]}. Raises BadArgument when one attribute comes twice.
     """
     positional: list[Atom] = []
     attributes: dict[str, list[Atom]] = {}
     into = positional
     for atom in arguments:
         if is_attribute(atom):
-            if atom[1:] in attributes:
+            name = name_key(atom[1:])
+            if name in attributes:
                 raise BadArgument(f"attribute: got {atom[:40]} twice, expected it once")
-            into = attributes[atom[1:]] = []
+            into = attributes[name] = []
         else:
             into.append(atom)
     return positional, attributes
@@ -60,7 +62,7 @@ def check_attribute(name: str, known: Iterable[str]) -> None:
 def find_id(arguments: Sequence[Atom]) -> str:
     """Return the `@id` of a request, also of one that cannot be parsed; "" when it has none."""
     for name, atom in pairwise(arguments):
-        if name == "@id" and isinstance(atom, str):
+        if is_attribute(name) and name_key(name) == "@id" and isinstance(atom, str):
             return atom[:64]
     return ""
 

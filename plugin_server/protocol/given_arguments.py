@@ -6,6 +6,7 @@ sends along with a command that needs none is its press or its release.
 
 from collections.abc import Sequence
 
+from plugin_server.audio.names import name_key
 from plugin_server.protocol.arguments import is_attribute, is_number
 from plugin_server.protocol.packets import Atom
 from plugin_server.protocol.table import Argument, Row
@@ -39,7 +40,7 @@ def _take_apart(row: Row, atoms: list[Atom]) -> list[Atom]:
     apart: list[Atom] = []
     for atom in atoms:
         words = atom.split() if isinstance(atom, str) and "@" in atom else []
-        apart += words if len(words) > 1 and names.intersection(words) else [atom]
+        apart += words if len(words) > 1 and names.intersection(map(name_key, words)) else [atom]
     return apart
 
 

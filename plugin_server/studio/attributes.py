@@ -13,6 +13,7 @@ from enum import Enum, IntEnum
 from pathlib import Path
 from typing import Any, ParamSpec
 
+from plugin_server.audio.names import same_name
 from plugin_server.errors import BadArgument, short_repr
 from plugin_server.studio.words import normal_words
 
@@ -118,9 +119,11 @@ class Attribute:
         return f"{self.minimum:g} to {self.maximum:g}"
 
     def normalise(self, value: object) -> object:
-        """Return a value in the form in which equal ones are equal: words in their normal form, others as they are."""
-        is_words = self.kind in (Kind.TEXT, Kind.CHOICE) and isinstance(value, str) and len(value) <= MAX_TEXT
-        return normal_words(str(value)) if is_words else value
+        """Return a value in the form in which equal ones are equal: words in their normal form, choices as spelt."""
+        if self.kind not in (Kind.TEXT, Kind.CHOICE) or not isinstance(value, str) or len(value) > MAX_TEXT:
+            return value
+        words = normal_words(value)
+        return same_name(words, self.choices) or words
 
     def check(self, value: object) -> None:
         """Raises BadArgument that names the attribute, what came and what was expected."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from plugin_server.audio.names import same_name
 from plugin_server.audio.playback.mixer import Mixer
 from plugin_server.errors import DeviceUnavailable, short_repr
 
@@ -152,8 +153,9 @@ def _supported_rate(sounddevice: ModuleType, device: dict[str, Any], sample_rate
 
 def _index_of(name: str) -> int:
     outputs = _outputs()
+    known = same_name(name, (str(device["name"]) for device in outputs))
     for device in outputs:
-        if device["name"] == name:
+        if device["name"] == known:
             return int(device["index"])
     if not outputs:
         raise DeviceUnavailable(f"device: got {short_repr(name)}, expected one of none: {NO_OUTPUT}")

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from plugin_server.audio.names import same_name
 from plugin_server.engine.bundles.card import CARD_NAME, Card
 from plugin_server.engine.bundles.card_reader import read_card
 from plugin_server.errors import BadFile, BundleDamaged, UnknownModel, short_repr
@@ -72,9 +73,10 @@ class BundleRegistry:
 
         For the event loop, which must not list folders or read cards.
         """
+        known = self._known
         if time.monotonic() - self._known_at > KNOWN_S and self._refreshing.acquire(blocking=False):
             threading.Thread(target=self._refresh, name="bundles", daemon=True).start()
-        return self._known
+        return known
 
     def _refresh(self) -> None:
         try:
@@ -83,7 +85,7 @@ class BundleRegistry:
             self._refreshing.release()
 
     def find(self, name: str) -> Bundle:
-        """Return the bundle called `name`.
+        """Return the bundle called `name`, in upper or lower case.
 
         Raises:
             UnknownModel: there is none; the sentence lists the names there are.
@@ -96,7 +98,11 @@ class BundleRegistry:
             # A damaged bundle of this very name must say so, and not let another one of the name step in.
             if folder.name == name:
                 return self._open(folder)
-        names = ", ".join(sorted(self.bundles())) or "(none installed)"
+        bundles = self.bundles()
+        known = same_name(name, bundles)
+        if known:
+            return bundles[known]
+        names = ", ".join(sorted(bundles)) or "(none installed)"
         raise UnknownModel(f"model: got {short_repr(name)}, expected one of {names}")
 
     def _find_cached(self, name: str) -> Bundle | None:

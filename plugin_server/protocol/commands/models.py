@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Sequence
 
+from plugin_server.audio.names import same_name
 from plugin_server.engine.bundles.registry import BundleRegistry
 from plugin_server.engine.interface import Engine
 from plugin_server.errors import BadArgument
@@ -55,12 +56,13 @@ class ModelCommands:
     async def _load(self, peer: Peer, arguments: Sequence[Atom]) -> Iterable[Reply]:
         name = _read_name(arguments)
         # As with clips: a model that is not there is refused at once.
-        await asyncio.to_thread(self._generator.card, name)
-        self._events.submit(peer, LoadModel(name))
+        card = await asyncio.to_thread(self._generator.card, name)
+        self._events.submit(peer, LoadModel(card.name))
         return ()
 
     def _unload(self, peer: Peer, arguments: Sequence[Atom]) -> Answer:
-        self._events.submit(peer, UnloadModel(_read_name(arguments)))
+        name = _read_name(arguments)
+        self._events.submit(peer, UnloadModel(same_name(name, self._bundles.known()) or name))
         return ()
 
 

@@ -4,6 +4,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
+from plugin_server.audio.names import name_key
 from plugin_server.audio.playback.live_output import DeviceChange
 from plugin_server.audio.playback.player import Cue, Player
 from plugin_server.errors import BadArgument, DeviceUnavailable, QueueFull, UnknownClip
@@ -170,12 +171,12 @@ class PlaybackCommands:
 
     def _slot_tags(self, name: str) -> Sequence[str]:
         """Return the tags of the loaded bank's slots that have this name or number."""
-        bank, wanted = self._bank.bank, normal_words(name).casefold()
+        bank, wanted = self._bank.bank, name_key(normal_words(name))
         slots = enumerate(bank.slots) if bank else ()
         return [
             slot_tag(bank.name, number)
             for number, slot in slots
-            if bank and wanted in (str(number), slot.name.casefold())
+            if bank and wanted in (str(number), name_key(slot.name))
         ]
 
     def _volume(self, _peer: Peer, arguments: Sequence[Atom]) -> Answer:

@@ -3,17 +3,14 @@
 import re
 from collections.abc import Collection
 
-from plugin_server.audio.names import name_key, safe_stem
+from plugin_server.audio.names import safe_stem, same_name
 from plugin_server.errors import BadArgument, short_repr
 
 
 def match_name(name: str, names: Collection[str]) -> str | None:
     """Return which of the banks' names is meant, however it is written: 'My Kit' is 'my-kit'. None for no one."""
-    if name in names:
-        return name
-    key, stem = name_key(name), safe_stem(name)
-    same = [each for each in names if name_key(each) == key]
-    return next(iter([*same, *(each for each in names if each == stem)]), None)
+    stem = safe_stem(name)
+    return same_name(name, names) or (stem if stem in names and name else None)
 
 
 def file_name(text: str) -> str:

@@ -1,6 +1,8 @@
+import unicodedata
+
 import pytest
 
-from plugin_server.audio.names import safe_stem, unique_path
+from plugin_server.audio.names import safe_stem, same_name, unique_path
 
 
 @pytest.mark.parametrize(
@@ -62,3 +64,13 @@ def test_a_broken_link_takes_its_name_too(tmp_path):
     except OSError:
         pytest.skip("no links here")
     assert unique_path(tmp_path, "x").name == "x_2.wav"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("Kick", "Kick"), ("kick", "kick"), ("KICK", "Kick"), (" Open  HAT ", "open hat"), ("MÖWE", "möwe"), ("x", None)],
+)
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_names_are_the_same_in_any_case_and_form(name, expected, form):
+    assert same_name(unicodedata.normalize(form, name), ["Kick", "kick", "open hat", "möwe", "straße"]) == expected
+    assert same_name("STRASSE", ["straße"]) == "straße"

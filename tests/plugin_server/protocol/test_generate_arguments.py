@@ -33,6 +33,8 @@ def lengths_of(model):
         ([b"sea waves", 2], Generate("sea waves", 2.0)),
         (["rain", "@seed", 42.0, "@steps", 8], Generate("rain", seed=42, steps=8)),
         (["rain", "@seed", "42"], Generate("rain", seed=42)),
+        (["rain", "@Seed", 42, "@FORMAT", "FLAC"], Generate("rain", seed=42, format="flac")),
+        (["rain", "@Via", "ZS"], Generate("rain", conditioning="zs")),
         (["rain", 3, "@negative", "loud", "wind", "@guidance", 2], Generate("rain", 3.0, "loud wind", guidance=2.0)),
         (["rain", "@variations", 4, "@name", "take 5"], Generate("rain", variations=4, name="take 5")),
         (["rain", "@id", "x1"], Generate("rain", id="x1")),

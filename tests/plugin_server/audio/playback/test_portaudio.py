@@ -131,6 +131,7 @@ def test_devices_are_listed_anew_before_one_is_opened(sounddevice):
 def test_a_name_that_is_part_of_another_is_not_ambiguous():
     assert PortAudioOutput("Speakers").name == "Speakers"
     assert PortAudioOutput("Speakers (HDMI)").name == "Speakers (HDMI)"
+    assert PortAudioOutput("SPEAKERS  (hdmi)").name == "Speakers (HDMI)"
 
 
 @pytest.mark.parametrize(("asked", "given"), [(0, 44100), (48000, 48000), (44100, 44100), (96000, 44100)])
@@ -139,7 +140,7 @@ def test_the_clips_rate_is_used_where_the_device_has_it(sounddevice, asked, give
     assert sounddevice.streams[0].settings["samplerate"] == given
 
 
-@pytest.mark.parametrize("name", ["moon", "Microphone", "speakers"])
+@pytest.mark.parametrize("name", ["moon", "Microphone", "speaker"])
 def test_an_unknown_output_is_refused_with_those_there_are(sounddevice, name):
     with pytest.raises(DeviceUnavailable, match=rf"device: got '{name}', expected one of Speakers, Speakers \(HDMI\)"):
         PortAudioOutput(name)

@@ -27,6 +27,10 @@ def edit(place, **changes):
     (place / CARD_NAME).write_text(json.dumps(values | changes))
 
 
+def test_a_bundle_is_found_in_any_case(toy):
+    assert BundleRegistry([toy.parent]).find("TOY").card.name == "toy"
+
+
 def test_a_card_is_read_as_it_was_written(toy):
     card = read_card(toy)
     (toy / CARD_NAME).write_text(card.to_json())

@@ -201,3 +201,11 @@ def test_edits_outlast_the_daemon(toys, tmp_path):
         ask(client, "/bank/save")
         assert bank_rows(client)["mine"][3] == 0
     assert read_bank(tmp_path / "banks" / "mine.toml").slots[0].request.prompt == "thunder"
+
+
+def test_attributes_and_models_are_understood_in_any_case(client):
+    done = ask(client, "/bank/set", "rain", "thunder", "@SEED", 3, "@Model", "Toy", "@Format", "WAV")[-1]
+    assert done == ("/done", "/bank/set", 0, "thunder")
+    *_, done = ask(client, "/bank/render", 0)
+    assert done[:3] == ("/done", "/bank/render", "mine")
+    assert ask(client, "/bank/load")[0][-1].endswith("_s3_t1.wav")
