@@ -71,6 +71,11 @@ class Subscribers:
         table[peer] = _Subscription(client_id, self._clock())
         return client_id
 
+    def find(self, peer: Peer) -> int | None:
+        """Return the client id of a peer, None when it is unknown."""
+        subscription = self._subscriptions.get(peer)
+        return subscription.client_id if subscription else None
+
     def remove(self, peer: Peer) -> None:
         """Forget a peer; no harm when it is unknown."""
         self._subscriptions.pop(peer, None)

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from plugin_server import __version__
 from plugin_server.engine.bundles.registry import BundleRegistry
 from plugin_server.engine.interface import Engine
-from plugin_server.errors import BadArgument
 from plugin_server.protocol.address_patterns import match_addresses
-from plugin_server.protocol.arguments import as_switch, as_text, at_most_one
+from plugin_server.protocol.arguments import as_switch, as_text, at_most, at_most_one
 from plugin_server.protocol.packets import Atom
 from plugin_server.protocol.replies import Answer, Handler, Reply, ReplyPorts
 from plugin_server.protocol.subscribers import MAX_SUBSCRIBERS, Peer, Subscribers
@@ -22,8 +21,9 @@ ROWS = (
     Row("/version", "name and version", replies=("/version.reply",), is_read_only=True),
     Row(
         "/notify",
-        "hear of every job, here or on another port",
-        (Argument("switch", "i", ON_OFF, shows_range=True), Argument("port", "i", PORTS, optional=True)),
+        "hear of every job, here or on another port; without a number, tell of it",
+        (Argument("switch", "i", ON_OFF, optional=True, shows_range=True), Argument("port", "i", PORTS, optional=True)),
+        is_setting=True,
     ),
     Row(
         "/network",
@@ -106,8 +106,10 @@ class DaemonCommands:
         return [("/version.reply", "clipsonic-live", int(major), int(minor), f".{patch}", "", "")]
 
     def _notify(self, peer: Peer, arguments: Sequence[Atom]) -> Answer:
-        if not 1 <= len(arguments) <= 2:
-            raise BadArgument(f"notify: got {len(arguments)} arguments, expected 0 or 1, and a port")
+        at_most(2, "0 or 1, and a port", arguments)
+        if not arguments:
+            client_id = self._subscribers.find(peer)
+            return [("/done", "/notify", 0) if client_id is None else ("/done", "/notify", client_id, MAX_SUBSCRIBERS)]
         switch = as_switch("notify", arguments[0])
         listener = self._ports.find(peer, arguments[1:])
         if switch:

@@ -152,7 +152,7 @@ def test_takes_are_announced_one_by_one(daemon):
         ("/cancel", ["j999"], "unknown_job", "job: got 'j999'"),
         ("/cancel", [], "bad_argument", "job: got nothing"),
         ("/cancel", ["a", "b"], "bad_argument", "job: got 2 arguments"),
-        ("/notify", [], "bad_argument", "notify: got 0 arguments"),
+        ("/notify", [1, 2, 3], "bad_argument", "arguments: got 3"),
         ("/notify", [7], "bad_argument", "notify: got 7"),
         ("/notify", [1, 99999], "bad_argument", "port: got 99999"),
         ("/sync", ["x"], "bad_argument", "id: got 'x'"),

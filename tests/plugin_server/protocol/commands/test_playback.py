@@ -84,6 +84,10 @@ def test_settings_without_a_value_tell_it(live, output):
         client.ask("/meter", 1, reply="/done")
         assert client.ask("/meter", reply="/done") == ("/meter", 1)
         client.ask("/meter", 0, reply="/done")
+        assert client.ask("/notify", reply="/done") == ("/notify", 0)
+        told = client.ask("/notify", 1, reply="/done")
+        assert client.ask("/notify", reply="/done") == told
+        client.ask("/notify", 0, reply="/done")
         assert client.ask("/link", reply="/done")[:2] == ("/link", 0)
 
 
