@@ -21,6 +21,9 @@ def add(subparsers: Subparsers) -> None:
     parser.add_argument("--threads", type=int, help="processor threads of the judges")
     parser.add_argument("--json", type=Path, help="also write the figures here")
     parser.add_argument("--sheet", type=Path, help="draw recordings beside made clips here, their sounds in a folder")
+    parser.add_argument(
+        "--vocoders", type=Path, nargs="*", metavar="CHECKPOINT", help="vocoders alone, those of checkpoints among them"
+    )
     for name, help_text in WEIGHTS_ARGUMENTS.items():
         parser.add_argument(f"--{name}", type=Path, help=help_text)
     add_data_arguments(parser)
@@ -30,9 +33,13 @@ def add(subparsers: Subparsers) -> None:
 def run(options: argparse.Namespace) -> None:
     """Evaluate the bundle, and print the report as Markdown."""
     from onnx_export.commands.train import limit_threads
-    from onnx_export.evaluation.evaluate import ReferenceWeights, evaluate_bundle
+    from onnx_export.evaluation.evaluate import ReferenceWeights, evaluate_bundle, evaluate_vocoders
 
     limit_threads(options.threads)
     weights = ReferenceWeights(options.soundnet, options.hifigan, options.crepe)
-    report = evaluate_bundle(options.bundle, read_data_paths(options), weights, options.takes, options.sheet)
+    paths = read_data_paths(options)
+    if options.vocoders is not None:
+        report = evaluate_vocoders(options.bundle, paths, weights, options.vocoders)
+    else:
+        report = evaluate_bundle(options.bundle, paths, weights, options.takes, options.sheet)
     print_report(report, options.json)

@@ -58,6 +58,8 @@ log = logging.getLogger(__name__)
 
 REAL, SAME_LABEL = "real test recordings", "training recordings of the same sounds"
 GENERATED = "made from captions"
+VOCODER_EXCERPTS = 2
+"""Recordings of a category where vocoders alone are measured, which shall take a minute."""
 MAX_GROUP = 4
 """Recordings of one label whose differences are measured."""
 
@@ -69,6 +71,22 @@ class ReferenceWeights:
     soundnet: Path | None = None
     hifigan: Path | None = None
     crepe: Path | None = None
+
+
+def evaluate_vocoders(
+    folder: Path, sources: DataPaths, weights: ReferenceWeights, checkpoints: Sequence[Path]
+) -> EvaluationReport:
+    """Measure a bundle's vocoder alone, beside those of checkpoints and the references.
+
+    Raises:
+        ValueError: When a checkpoint is not there.
+    """
+    bundle = Bundle(folder, read_card(folder))
+    report = EvaluationReport(f"{bundle.card.name} {bundle.card.version}")
+    crepe = load_crepe(weights.crepe) if weights.crepe else None
+    model, cache = load(bundle, SessionOptions()), sources.sound_dataset()
+    report.vocoders = compare_vocoders(model, cache, weights.hifigan, crepe, checkpoints, VOCODER_EXCERPTS)
+    return report
 
 
 def evaluate_bundle(

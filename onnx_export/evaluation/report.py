@@ -82,7 +82,7 @@ def _vocoder_table(rows: Mapping[str, Mapping[str, Fidelity]]) -> str:
         return ""
     columns = _columns(rows)
     cells = {name: [_fidelity_cell(row[column]) for column in columns] for name, row in rows.items()}
-    return _markdown(["log-mel L1 / up to 11 kHz / STFT loss / cents", *columns], cells)
+    return _markdown(["log-mel L1 / up to 11 kHz / STFT loss / cents / grain / modulation", *columns], cells)
 
 
 def _markdown(header: list[str], rows: Mapping[str, list[str]]) -> str:
@@ -92,4 +92,5 @@ def _markdown(header: list[str], rows: Mapping[str, list[str]]) -> str:
 
 
 def _fidelity_cell(f: Fidelity) -> str:
-    return f"{f.mel:.3f} / {f.mel_half:.3f} / {f.stft:.2f} / " + ("–" if f.cents is None else f"{f.cents:.1f}")
+    cents = "–" if f.cents is None else f"{f.cents:.1f}"
+    return f"{f.mel:.3f} / {f.mel_half:.3f} / {f.stft:.2f} / {cents} / {f.grain:.2f} / {f.modulation:.2f}"

@@ -258,12 +258,12 @@ class Clipsonic:
         margin = SEAM_FRAMES if loop else 0
         whole = np.pad(mel.astype(np.float32), ((0, 0), (margin, margin)), mode="wrap")
         output = self.vocoder.run({"log_mel": whole[None]}, cancellation)[0][0]
-        samples = self._samples_of_spectrum(output, whole, cancellation) if self._gives_spectrum else output
+        samples = self._samples_of_spectrum(output, whole, cancellation) if self.gives_spectrum else output
         cut = margin * self.card.mel.hop
         return samples[cut : len(samples) - cut]
 
     @property
-    def _gives_spectrum(self) -> bool:
+    def gives_spectrum(self) -> bool:
         """Return True where the vocoder gives a spectrum, False where it gives samples."""
         return self.card.graphs["vocoder"].outputs[0].name == SPECTRUM
 

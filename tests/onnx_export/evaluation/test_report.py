@@ -15,7 +15,7 @@ def test_figures_that_are_missing_are_dashes():
     report = EvaluationReport("toy", 3, vocoders={"all": {"vocoder": Fidelity(0.2, 0.1, 0.9, None)}})
     report.clips["bands"] = {"white noise": {"top-1": ConfidenceInterval(0.5, 0.0, 1.0, 2)}}
     assert "| white noise | 0.50 (0.00 to 1.00) | – | – | – | – |" in report.table()
-    assert "| all | 0.200 / 0.100 / 0.90 / – |" in report.table()
+    assert "| all | 0.200 / 0.100 / 0.90 / – / 1.00 / 0.00 |" in report.table()
 
 
 def test_an_empty_report_is_its_title():
@@ -55,10 +55,13 @@ def test_each_judge_has_tables_of_its_own():
 
 
 def test_vocoders_stand_side_by_side():
-    errors = {"vocoder": Fidelity(0.1234, 0.2, 0.3, 12.34), "HiFi-GAN universal": Fidelity(1, 2, 3, None)}
+    errors = {"vocoder": Fidelity(0.1234, 0.2, 0.3, 12.34, 0.567, 0.891), "HiFi-GAN universal": Fidelity(1, 2, 3, None)}
     lines = EvaluationReport("toy", 1, vocoders={"animals": errors}).table().splitlines()
-    assert lines[2] == "| log-mel L1 / up to 11 kHz / STFT loss / cents | vocoder | HiFi-GAN universal |"
-    assert lines[4] == "| animals | 0.123 / 0.200 / 0.30 / 12.3 | 1.000 / 2.000 / 3.00 / – |"
+    columns = "log-mel L1 / up to 11 kHz / STFT loss / cents / grain / modulation"
+    assert lines[2] == f"| {columns} | vocoder | HiFi-GAN universal |"
+    assert (
+        lines[4] == "| animals | 0.123 / 0.200 / 0.30 / 12.3 / 0.57 / 0.89 | 1.000 / 2.000 / 3.00 / – / 1.00 / 0.00 |"
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,16 @@
 """Errors of vocoders whose copies are known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from onnx_export.clipsonic.models.vocoder import Vocoder, VocoderSize
 from onnx_export.evaluation.references.crepe import Crepe
 from onnx_export.evaluation.vocoders import Fidelity, _mean, compare_vocoders, griffin_lim, measure, vocoders_of
+from onnx_export.training.checkpoint import Checkpoint
+from onnx_export.training.ema import EMA
 from plugin_server.audio.spectral import MelSettings, log_mel
 from tests.support.corpus import synthesise
 
@@ -22,7 +27,16 @@ def test_griffin_lim_gives_back_a_sound_with_that_spectrum():
 
 def test_a_perfect_copy_has_no_errors():
     waves = [synthesise("hiss", seed, RATE) for seed in range(2)]
-    assert measure(lambda wave: wave, waves, MEL) == Fidelity(0, 0, 0, None)
+    assert measure(lambda wave: wave, waves, MEL) == Fidelity(0, 0, 0, None, grain=1, modulation=0)
+
+
+def test_a_smooth_copy_lacks_grain():
+    """The same colour in every frame: sound that was resynthesised of a mean."""
+    wave = synthesise("hiss", 0, RATE)
+    target = log_mel(wave, MEL)
+    mean = np.repeat(target.mean(axis=1, keepdims=True), target.shape[1], axis=1)
+    fidelity = measure(lambda _: griffin_lim(mean, MEL, 32), [wave], MEL)
+    assert fidelity.grain < 0.6 and fidelity.modulation > 0.3
 
 
 def test_a_copy_of_half_the_level_is_the_logarithm_of_two_away():
@@ -58,8 +72,8 @@ def test_pitch_errors_are_in_cents():
 
 
 def test_the_mean_leaves_out_categories_without_pitch():
-    rows = [Fidelity(1, 2, 3, None), Fidelity(3, 4, 5, 10.0)]
-    assert _mean(rows) == Fidelity(2, 3, 4, 10.0)
+    rows = [Fidelity(1, 2, 3, None, 0.5, 1), Fidelity(3, 4, 5, 10.0, 0.7, 3)]
+    assert _mean(rows) == Fidelity(2, 3, 4, 10.0, pytest.approx(0.6), 2)
     assert _mean(rows[:1]).cents is None
 
 
@@ -67,6 +81,27 @@ def test_hifigan_is_compared_where_its_weights_are(toy_model, tmp_path):
     assert list(vocoders_of(toy_model, None)) == ["vocoder", "Griffin-Lim, 32 rounds"]
     with pytest.raises(FileNotFoundError):
         vocoders_of(toy_model, tmp_path / "gone.pth")
+
+
+def test_a_vocoder_whose_mel_is_matched_is_measured_without_too(toy_model):
+    matching = replace(toy_model, card=replace(toy_model.card, sampling=replace(toy_model.card.sampling, mel_rounds=2)))
+    vocoders, wave = vocoders_of(matching, None), synthesise("hiss", 0, toy_model.sample_rate)
+    assert list(vocoders) == ["vocoder", "vocoder, mel not matched", "Griffin-Lim, 32 rounds"]
+    np.testing.assert_array_equal(
+        vocoders["vocoder, mel not matched"](wave), vocoders_of(toy_model, None)["vocoder"](wave)
+    )
+
+
+def test_checkpoints_are_compared(toy_model, tmp_path):
+    mel = toy_model.card.mel
+    network = Vocoder(mel, VocoderSize(width=8, depth=1, hidden=8))
+    Checkpoint(tmp_path / "net.pt", {"model": network, "average": EMA(network)}).save(3)
+    vocoders, wave = vocoders_of(toy_model, None, [tmp_path / "net.pt"]), synthesise("hiss", 0, mel.sample_rate)
+    with torch.no_grad():
+        expected = network.waveform(torch.from_numpy(log_mel(wave, mel))[None])[0].numpy()
+    np.testing.assert_allclose(vocoders[str(tmp_path / "net.pt")](wave), expected, atol=1e-5)
+    with pytest.raises(ValueError, match=r"gone\.pt is not there, expected a vocoder's checkpoint"):
+        vocoders_of(toy_model, None, [tmp_path / "gone.pt"])
 
 
 def test_a_toys_vocoder_is_measured_by_category(toy_model, cache):

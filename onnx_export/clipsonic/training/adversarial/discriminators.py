@@ -39,10 +39,10 @@ class PeriodDiscriminator(nn.Module):
     def forward(self, samples: torch.Tensor) -> list[torch.Tensor]:
         """Return the features of every layer for samples (batch, n), the score last."""
         whole = functional.pad(samples[:, None], (0, -samples.shape[1] % self.period), mode="reflect")
-        x = _channels_last(whole.unflatten(-1, (-1, self.period)))
+        x = whole.unflatten(-1, (-1, self.period))
         features = []
         for layer in self.layers:
-            x = functional.leaky_relu(layer(x), SLOPE)
+            x = functional.leaky_relu(layer(_channels_last(x)), SLOPE)
             features.append(x)
         return [*features, self.score(x)]
 
@@ -85,10 +85,10 @@ class SpectrogramDiscriminator(nn.Module):
             x = (parts * (power + 1e-9) ** -0.25).permute(0, 3, 2, 1)
         features, tops = [], []
         for i, layers in enumerate(self.bands):
-            band = _channels_last(x[..., self.edges[i] : self.edges[i + 1]])
+            band = x[..., self.edges[i] : self.edges[i + 1]]
             stack: Iterable[nn.Module] = layers.children()
             for layer in stack:
-                band = functional.leaky_relu(layer(band), SLOPE)
+                band = functional.leaky_relu(layer(_channels_last(band)), SLOPE)
                 features.append(band)
             tops.append(band)
         return [*features, self.score(torch.cat(tops, dim=-1))]
@@ -103,9 +103,6 @@ class Discriminators(nn.Module):
         periods = [PeriodDiscriminator(period, period_channels) for period in PERIODS]
         spectrograms = [SpectrogramDiscriminator(n_fft, spectrogram_channels) for n_fft in RESOLUTIONS]
         self.each = nn.ModuleList([*periods, *spectrograms])
-        for parameter in self.parameters():
-            if parameter.ndim == 4:
-                parameter.data = _channels_last(parameter.data)
 
     def forward(self, samples: torch.Tensor) -> list[list[torch.Tensor]]:
         """Return the features and the score of each for samples (batch, n)."""
