@@ -1,7 +1,8 @@
 """Sixteen pads for TouchOSC and Open Stage Control: `python -m presets.build.pads [BANK]` writes both layouts.
 
-A pad sends `/bank/fire` with its slot. Names and colours are those of a bank when the layout is made, and follow the
-daemon's `/bank.slot` from then on; a bar and a line show what else it answers.
+A pad sends `/bank/fire` with its slot, and 1.0 when it is hit, 0.0 when it is let go. Names and colours are those of a
+bank when the layout is made, and follow the daemon's `/bank.slot` from then on; a bar and a line show what else it
+answers.
 """
 
 import argparse
@@ -28,6 +29,8 @@ WIDTH, HEIGHT, GAP, STRIP = 1024, 768, 12, 96
 COMMAND_WIDTH = 108
 
 
+HELD = None
+"""An argument: 1.0 when a button is hit, 0.0 when it is let go."""
 CENTRED = {"textAlignH": 2, "textAlignV": 2, "textSize": 22}
 
 BAR = "#2f6f9f"
@@ -118,7 +121,7 @@ def touchosc_layout(bank: Bank) -> bytes:
     page = _node(root, "GROUP", "clipsonic", (0, 0, WIDTH, HEIGHT), "#000000", script=SCRIPT)
     children = ET.SubElement(page, "children")
     for number, (slot, frame) in enumerate(zip(bank.slots, _frames(len(bank.slots)), strict=True)):
-        _button(children, f"pad{number + 1}", frame, slot.colour, slot.name, "/bank/fire", [float(number)])
+        _button(children, f"pad{number + 1}", frame, slot.colour, slot.name, "/bank/fire", [float(number), HELD])
     for frame, (name, label, address, arguments) in zip(_command_frames(), COMMANDS, strict=True):
         _button(children, name, frame, "#505050", label, address, arguments)
     bar_frame, line_frame = _progress_frames()
@@ -157,9 +160,9 @@ def _button(
     colour: str,
     label: str,
     address: str,
-    arguments: Sequence[str | float],
+    arguments: Sequence[str | float | None],
 ) -> None:
-    """A button that sends one message when it is pressed, with its label on top."""
+    """A button that sends one message when it is hit, with HELD another one when it is let go, and its label on top."""
     node = _node(parent, "BUTTON", name, frame, colour, buttonType=0, press=True, release=True, interactive=True)
     _values(node, x="0", touch="false")
     osc = ET.SubElement(ET.SubElement(node, "messages"), "osc")
@@ -167,7 +170,7 @@ def _button(
         ET.SubElement(osc, tag).text = text
     trigger = ET.SubElement(ET.SubElement(osc, "triggers"), "trigger")
     ET.SubElement(trigger, "var").text = "x"
-    ET.SubElement(trigger, "condition").text = "RISE"
+    ET.SubElement(trigger, "condition").text = "ANY" if HELD in arguments else "RISE"
     _constant(ET.SubElement(osc, "path"), address)
     sent = ET.SubElement(osc, "arguments")
     for argument in arguments:
@@ -180,11 +183,12 @@ def _label(parent: ET.Element, name: str, frame: tuple[int, int, int, int], text
     _values(node, text=text, touch="false")
 
 
-def _constant(parent: ET.Element, value: str | float) -> None:
-    """A part of a message that never changes."""
+def _constant(parent: ET.Element, value: str | float | None) -> None:
+    """A part of a message that never changes, but for HELD, the value of the button."""
     partial = ET.SubElement(parent, "partial")
     conversion = "STRING" if isinstance(value, str) else "FLOAT"
-    parts = {"type": "CONSTANT", "conversion": conversion, "value": f"{value}", "scaleMin": "0", "scaleMax": "1"}
+    kind, text = ("VALUE", "x") if value is HELD else ("CONSTANT", f"{value}")
+    parts = {"type": kind, "conversion": conversion, "value": text, "scaleMin": "0", "scaleMax": "1"}
     for tag, text in parts.items():
         ET.SubElement(partial, tag).text = text
 
@@ -245,16 +249,23 @@ def open_stage_control_session(bank: Bank) -> str:
 
 
 def _tap(number: int, slot: Slot) -> dict[str, object]:
-    """A button that sends its slot when it is touched; its looks are variables that the daemon's answers set."""
+    """A button that sends its slot when it is hit and when it is let go.
+
+    Its looks are variables that the daemon's answers set.
+    """
     return {
         "type": "button",
         "id": f"pad_{number}",
         "label": f"VAR{{name, {slot.name}}}",
         "colorWidget": f"VAR{{colour, {slot.colour}}}",
         "alphaFillOff": 0.6,
-        "mode": "tap",
+        "mode": "push",
         "address": "/bank/fire",
-        "on": number,
+        "preArgs": [number],
+        "on": 1,
+        "off": 0,
+        # Floats are shares of full velocity.
+        "typeTags": "ff",
     }
 
 

@@ -53,12 +53,16 @@ def nodes(root: ET.Element, kind: str) -> dict[str, ET.Element]:
 
 
 def sent_by(button: ET.Element) -> tuple[str, list[str | float]]:
-    """Address and arguments of a button's only message."""
+    """Address and arguments of a button's only message; 'x' is 1.0 when it is hit, and 0.0 in another when let go."""
     (message,) = button.find("messages")
-    assert message.tag == "osc" and message.findtext("triggers/trigger/condition") == "RISE"
+    is_held = "VALUE" in [part.findtext("type") for part in message.find("arguments")]
+    assert message.tag == "osc"
+    assert message.findtext("triggers/trigger/condition") == ("ANY" if is_held else "RISE")
     (address,) = message.find("path")
     arguments = [
-        float(part.findtext("value")) if part.findtext("conversion") == "FLOAT" else part.findtext("value")
+        float(part.findtext("value"))
+        if (part.findtext("conversion"), part.findtext("type")) == ("FLOAT", "CONSTANT")
+        else part.findtext("value")
         for part in message.find("arguments")
     ]
     return address.findtext("value"), arguments
@@ -77,7 +81,7 @@ def test_touchosc_buttons_fire_their_slots():
     assert len(buttons) == 16 + len(COMMANDS) and sent_by(buttons["cancel"]) == ("/cancel", ["all"])
     assert sent_by(buttons["next"]) == ("/bank/next", [])
     for number, slot in enumerate(BANK.slots):
-        assert sent_by(buttons[f"pad{number + 1}"]) == ("/bank/fire", [number])
+        assert sent_by(buttons[f"pad{number + 1}"]) == ("/bank/fire", [number, "x"])
         assert labels[f"pad{number + 1}-label"].findtext("values/value/default") == slot.name
         assert properties(labels[f"pad{number + 1}-label"])["interactive"].text == "0"
 
@@ -157,8 +161,9 @@ def test_open_stage_control_buttons_fire_their_slots():
     assert len(by_id) == len(widgets(session["content"]))
     for number, slot in enumerate(BANK.slots):
         button = by_id[f"pad_{number}"]
-        assert (button["label"], button["mode"]) == (f"VAR{{name, {slot.name}}}", "tap")
-        assert (button["address"], button["on"]) == ("/bank/fire", number)
+        assert (button["label"], button["mode"]) == (f"VAR{{name, {slot.name}}}", "push")
+        assert (button["address"], button["preArgs"], button["typeTags"]) == ("/bank/fire", [number], "ff")
+        assert (button["on"], button["off"]) == (1, 0)
     assert (by_id["cancel"]["address"], by_id["cancel"]["on"]) == ("/cancel", "all")
     assert by_id["next"]["onValue"] == "send('/bank/next')"
 
@@ -190,7 +195,7 @@ def test_another_bank_fills_as_many_pads_as_it_has():
     slots = tuple(Slot(f"words & <signs> {i}", Generate("x"), "#123456") for i in range(5))
     bank = Bank("five", "", slots)
     buttons, labels = (nodes(layout(touchosc_layout(bank)), kind) for kind in ("BUTTON", "LABEL"))
-    assert sent_by(buttons["pad5"]) == ("/bank/fire", [4.0]) and len(buttons) == 5 + len(COMMANDS)
+    assert sent_by(buttons["pad5"]) == ("/bank/fire", [4.0, "x"]) and len(buttons) == 5 + len(COMMANDS)
     assert labels["pad5-label"].findtext("values/value/default") == "words & <signs> 4"
     assert "words & <signs> 4" in open_stage_control_session(bank)
 

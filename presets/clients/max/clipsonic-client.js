@@ -316,9 +316,12 @@ function fired(slot, path, job) {
     if (job && jobs[job]) {
         delete jobs[job];
         progress(1);
-    } else if (!job && path && nFired > 0) {
+    } else if (!job && nFired > 0) {
         nFired -= 1;
-        keep(job, path, slots[slot] ? slots[slot].seconds : 0);
+        // Without a path the pad of a loop has stopped it.
+        if (path) {
+            keep(job, path, slots[slot] ? slots[slot].seconds : 0);
+        }
     }
 }
 fired.local = 1;
