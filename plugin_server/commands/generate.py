@@ -161,6 +161,8 @@ def _print_clip(bar: ProgressBar, clip: ClipMade) -> None:
     match = f", confidence {clip.confidence:.2f}, nearest: {clip.nearest}" if clip.nearest else ""
     before = "" if clip.is_new else ", made before; --again makes it anew"
     print(f"{clip.path}  ({clip.seconds:g} s, seed {clip.seed}{match}{before})", flush=True)
+    if clip.take == 1 and clip.n_heard < clip.n_words:
+        print(f"note: the model heard the first {clip.n_heard} of the prompt's {clip.n_words} words", flush=True)
 
 
 def read_words(words: Sequence[str], lengths: Callable[[], Lengths]) -> tuple[str, float | None]:

@@ -82,6 +82,9 @@ class AudioOutput:
     """0 to 1: how near the prompt lies to a label that the model was trained on."""
     nearest: str = ""
     """That label, empty where the bundle does not say."""
+    n_heard: int = 0
+    """Words of the prompt that fit into the model's context, of `n_words` that it has."""
+    n_words: int = 0
 
 
 ModelOutput = AudioOutput

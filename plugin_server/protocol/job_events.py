@@ -1,6 +1,7 @@
 """Requests into the queue, and what comes of them back to those who asked and to those who follow."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -10,6 +11,8 @@ from plugin_server.protocol.replies import MAX_SENTENCE, Replies, Reply, encode_
 from plugin_server.protocol.subscribers import Peer, Subscribers
 from plugin_server.studio.jobs import ClipMade, Done, Event, Failed, Job, Jobs, Progress, Queued
 from plugin_server.studio.requests import Generate, LoadModel, RenderBank, RenderSlot, Request, UnloadModel
+
+log = logging.getLogger(__name__)
 
 ADDRESS_OF = {
     Generate: "/generate",
@@ -43,6 +46,8 @@ class JobEvents:
 
     def on_event(self, job: Job, event: Event) -> None:
         """Send an event of any job to all who follow but did not ask for it; from any thread."""
+        if isinstance(event, ClipMade) and event.take == 1 and event.n_heard < event.n_words:
+            log.warning("%s: the model heard %d of the prompt's %d words", job.id, event.n_heard, event.n_words)
         if not _is_sent_later(job, event):
             self._replies.on_loop(self._broadcast, _event_packet(job, event), self.askers(job))
 
@@ -123,8 +128,9 @@ def _event_message(job: Job, event: Event, about: str) -> Reply:
             return ("/progress", job.id, float(fraction), stage)
         case ClipMade(clip_id, path, seconds, take, seed):
             return ("/clip", job.id, clip_id, str(path), float(seconds), take, seed)
-        case Done(n_clips, confidence, nearest) if isinstance(job.request, Generate):
-            return ("/done", about, job.id, n_clips, float(confidence), nearest)
+        case Done(n_clips, confidence, nearest, n_heard, n_words) if isinstance(job.request, Generate):
+            cut = (n_heard, n_words) if n_heard < n_words else ()
+            return ("/done", about, job.id, n_clips, float(confidence), nearest, *cut)
         case Done(n_clips) if isinstance(job.request, RenderBank):
             return ("/done", about, job.request.name, job.id, n_clips)
         case Done():

@@ -35,6 +35,7 @@ from plugin_server.studio.requests import (
 )
 from plugin_server.studio.reuse import (
     CONFIDENCE,
+    HEARD,
     LOUDNESS,
     NEAREST,
     FileSettings,
@@ -246,13 +247,18 @@ class ClipGenerator:
         metadata = clip_metadata(request, params, result.model, clip_id)
         path = self._write(clip, file_stem(request, params, take), request.format or FORMATS[0], metadata, recipe)
         output = result.output
-        return ClipMade(clip_id, path, clip.seconds, take, params.seed, output.confidence, output.nearest)
+        # Of a prompt that was heard as a whole nothing is said.
+        heard = (output.n_heard, output.n_words) if output.n_heard < output.n_words else ()
+        about = (output.confidence, output.nearest, *heard)
+        return ClipMade(clip_id, path, clip.seconds, take, params.seed, *about)
 
     def _facts(self, output: ModelOutput) -> dict[str, object]:
         """Return what is said of a clip beside its sound, so that its file can say it again."""
         facts: dict[str, object] = {LOUDNESS: self.settings.finish.loudness_lufs}
         if output.nearest:
             facts |= {CONFIDENCE: float(output.confidence), NEAREST: output.nearest}
+        if output.n_heard < output.n_words:
+            facts[HEARD] = [output.n_heard, output.n_words]
         return facts
 
     def _write(self, clip: Clip, stem: str, form: str, metadata: ClipMetadata, recipe: dict[str, object]) -> Path:

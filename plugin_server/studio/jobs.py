@@ -37,6 +37,9 @@ class ClipMade:
     """0 to 1: how near the prompt lies to a sound that the model knows."""
     nearest: str = ""
     """That sound."""
+    n_heard: int = 0
+    """Words of the prompt that the model heard, of `n_words` that it has: what does not fit is cut off."""
+    n_words: int = 0
     is_new: bool = True
     """False when it was made before, by the same request."""
 
@@ -62,8 +65,10 @@ class Done:
 
     n_clips: int
     confidence: float = 1.0
-    """Of the clips, as ClipMade has it."""
+    """Of the clips, as ClipMade has it, like those after it."""
     nearest: str = ""
+    n_heard: int = 0
+    n_words: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +127,10 @@ class JobRunner(Protocol):
 def _done(job: Job) -> Done:
     """Return the event that ends a job: all its takes are made from the same words, so the last speaks for all."""
     clips = [event for event in job.events if isinstance(event, ClipMade)]
-    return Done(len(clips), clips[-1].confidence, clips[-1].nearest) if clips else Done(0)
+    if not clips:
+        return Done(0)
+    last = clips[-1]
+    return Done(len(clips), last.confidence, last.nearest, last.n_heard, last.n_words)
 
 
 class Jobs:

@@ -12,7 +12,7 @@ from typing import Any
 from plugin_server.audio.formats.files import read_format, read_recipe
 from plugin_server.engine.messages import GenerationParams
 from plugin_server.errors import BadArgument, BadFile
-from plugin_server.studio.attributes import Effect, Kind
+from plugin_server.studio.attributes import MAX_TEXT, Effect, Kind
 from plugin_server.studio.image_fingerprints import fingerprint
 from plugin_server.studio.jobs import ClipMade
 from plugin_server.studio.library.library import Library
@@ -39,7 +39,7 @@ DEFAULTS = {"via": "text", "format": FORMATS[0]}
 """The values that are meant where a recipe lacks a key, as those from before there were several."""
 _RECIPE_KEYS = {row.field: row.name for row in ATTRIBUTES if row.kind is not Kind.PATHS}
 """Recipes have the names that users know, not those of the code."""
-LOUDNESS, CONFIDENCE, NEAREST = "loudness", "confidence", "nearest"
+LOUDNESS, CONFIDENCE, NEAREST, HEARD = "loudness", "confidence", "nearest", "heard"
 """Keys of what is said of a clip when it is made, and when it is found again."""
 MAX_NEAREST = 200
 """Characters of the name of a known sound."""
@@ -175,15 +175,20 @@ def _clip_of(record: ClipRecord, compared: list[object], settings: FileSettings)
     is_untouched = recipe.get("id", record.id) == record.id
     if not has_settings or not is_untouched or _compared_values(recipe) != compared:
         return None
-    confidence, nearest = recipe.get(CONFIDENCE, 1.0), recipe.get(NEAREST, "")
     file = record.file
-    return ClipMade(
-        record.id,
-        record.path,
-        header.seconds,
-        file.take,
-        file.seed,
-        confidence=confidence if isinstance(confidence, float) and 0 <= confidence <= 1 else 1.0,
-        nearest=nearest[:MAX_NEAREST] if isinstance(nearest, str) else "",
-        is_new=False,
+    return ClipMade(record.id, record.path, header.seconds, file.take, file.seed, *_what_was_said(recipe), is_new=False)
+
+
+def _what_was_said(recipe: Mapping[str, object]) -> tuple[float, str, int, int]:
+    """Return confidence, nearest sound, words heard and words as a recipe has them, or what says nothing."""
+    confidence, nearest, heard = recipe.get(CONFIDENCE), recipe.get(NEAREST), recipe.get(HEARD)
+    n_heard = n_words = 0
+    match heard:
+        case [int(n), int(total)] if 0 <= n <= total <= MAX_TEXT:
+            n_heard, n_words = n, total
+    return (
+        confidence if isinstance(confidence, float) and 0 <= confidence <= 1 else 1.0,
+        nearest[:MAX_NEAREST] if isinstance(nearest, str) else "",
+        n_heard,
+        n_words,
     )

@@ -5,6 +5,7 @@ import html
 import re
 import unicodedata
 import zlib
+from collections.abc import Iterator
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
@@ -44,11 +45,24 @@ class Tokenizer:
 
         What does not fit is cut before the end mark.
         """
-        ids = [self._ids[token] for piece in _pieces(prompt) for token in self._merge(self._spell(piece))]
+        ids = [self._ids[token] for token in self._tokens(prompt)]
         row = np.zeros((1, self.context_length), np.int64)
         whole = [self._ids[START], *ids[: self.context_length - 2], self._ids[END]]
         row[0, : len(whole)] = whole
         return row
+
+    def count_heard(self, prompt: str) -> tuple[int, int]:
+        """Return how many words of a prompt fit into the context as a whole, and how many it has."""
+        words, n_left = prompt.split(), self.context_length - 2
+        for n_heard, word in enumerate(words):
+            # No token goes beyond a space.
+            n_left -= sum(1 for _ in self._tokens(word))
+            if n_left < 0:
+                return n_heard, len(words)
+        return len(words), len(words)
+
+    def _tokens(self, text: str) -> Iterator[str]:
+        return (token for piece in _pieces(text) for token in self._merge(self._spell(piece)))
 
     def _spell(self, piece: str) -> str:
         return "".join(self._bytes[byte] for byte in piece.encode())

@@ -18,6 +18,7 @@ from plugin_server.errors import ClipsonicError
 from plugin_server.protocol.addresses import TABLE
 from plugin_server.protocol.packets import decode_packet, encode_message
 from plugin_server.protocol.transports.framing import Framing
+from tests.support.toys import CONTEXT
 
 
 def test_a_prompt_becomes_a_clip(daemon):
@@ -84,6 +85,20 @@ def test_the_same_request_is_answered_with_the_clip_that_is_there(daemon):
     assert second[1:] == first[1:] and heard[1]["/done"][2:] == heard[0]["/done"][2:]
     assert anew[1] == first[1] and anew[2] != first[2]
     assert drawn[5] != 3
+
+
+def test_a_prompt_that_is_longer_than_the_model_hears_is_said_to_be_cut(daemon, caplog):
+    # Each of the toy's letters is a token.
+    n_fit = (CONTEXT - 2) // 3
+    with daemon.client() as client:
+        for _ in range(2):
+            heard = list(client.generate("sea " * n_fit + "thunder", 0.5, seed=1, steps=1))
+            assert heard[-1].arguments[2:] == (1, 1.0, "", n_fit, n_fit + 1)
+            assert f"the model heard {n_fit} of the prompt's {n_fit + 1} words" in caplog.text
+            # The second time it is the clip that is there.
+            caplog.clear()
+        assert len(list(client.generate("sea " * n_fit, 0.5, seed=1, steps=1))[-1].arguments) == 5
+        assert not caplog.text
 
 
 def test_a_button_stops_and_cancels(daemon):

@@ -163,13 +163,15 @@ def test_what_is_said_of_a_clip_is_said_again(library_generator):
     recipe = read_recipe(made.path)
     clip = read_clip(made.path)
     for values, expected in (
-        ({"confidence": 0.25, "nearest": "sea waves"}, (0.25, "sea waves")),
-        ({"confidence": "high", "nearest": 5}, (1.0, "")),
-        ({"confidence": 7.0, "nearest": "x" * 5000}, (1.0, "x" * 200)),
+        ({"confidence": 0.25, "nearest": "sea waves", "heard": [3, 9]}, (0.25, "sea waves", 3, 9)),
+        ({"confidence": "high", "nearest": 5, "heard": 3}, (1.0, "", 0, 0)),
+        ({"confidence": 7.0, "nearest": "x" * 5000, "heard": [9, 3]}, (1.0, "x" * 200, 0, 0)),
+        ({"confidence": 10**10, "heard": [1, 10**10]}, (1.0, "", 0, 0)),
     ):
         write_clip(made.path, clip, None, recipe | values, overwrite=True)
         (found,) = make(library_generator, seconds=0.5, seed=3)
-        assert (found.is_new, found.confidence, found.nearest) == (False, *expected)
+        said = (found.confidence, found.nearest, found.n_heard, found.n_words)
+        assert (found.is_new, said) == (False, expected)
 
 
 def test_a_clip_that_was_moved_is_found_and_one_that_was_removed_is_not(library_generator):

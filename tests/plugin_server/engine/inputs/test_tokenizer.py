@@ -53,6 +53,27 @@ def test_long_prompts_are_cut_and_still_ended(tokenizer):
     assert ids[0, -1] == 49407
 
 
+@pytest.mark.parametrize("prompt", PROMPTS)
+def test_words_are_heard_as_long_as_their_tokens_fit(prompt):
+    words, known = prompt.split(), Tokenizer(MERGES, 77)
+    for context in (4, 8, 77):
+        tokenizer = Tokenizer(MERGES, context)
+        n_heard, n_words = tokenizer.count_heard(prompt)
+        assert n_words == len(words)
+        whole = tokenizer(prompt)[0, 1:-1].tolist()
+        heard = [i for i in known(" ".join(words[:n_heard]))[0].tolist() if i][1:-1]
+        assert whole[: len(heard)] == heard and len(heard) <= context - 2
+        if n_heard < n_words:
+            more = [i for i in Tokenizer(MERGES, 2000)(" ".join(words[: n_heard + 1]))[0].tolist() if i][1:-1]
+            assert len(more) > context - 2
+
+
+def test_words_that_are_not_heard_are_counted(tokenizer):
+    assert tokenizer.count_heard("sea " * 90 + "thunder") == (75, 91)
+    assert tokenizer.count_heard("sea waves") == (2, 2)
+    assert tokenizer.count_heard("") == (0, 0)
+
+
 def test_a_file_that_holds_no_merges_is_damaged(tmp_path):
     path = tmp_path / "merges.txt.gz"
     for content in (b"not gzip", gzip.compress(b"too\nshort"), b""):
