@@ -190,7 +190,7 @@ def _clear_slot(changes: BankChanges, name: str, slot: str) -> str:
     """Empty a slot in the person's own copy of a bank."""
     bank = changes.find(name)
     number = bank.number_of(int(slot) if slot.isdecimal() else slot)
-    path = changes.save(bank.without(number), bank.name)
+    path = changes.save(bank.without(number), bank.name, "clear")
     return f"{bank.name}: slot {number} is empty; {path} (clipsonic banks undo brings it back)"
 
 

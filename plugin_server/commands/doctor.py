@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from plugin_server import __version__
-from plugin_server.commands.flags import Commands, add_settings, settings_of
+from plugin_server.commands.flags import Commands, add_settings, find_daemon, settings_of
 from plugin_server.errors import ClipsonicError, MidiUnavailable
 from plugin_server.settings import Settings, bundle_folders
 
@@ -153,14 +153,16 @@ def _daemon(settings: Settings) -> str:
     """Return what a running daemon says of itself; that none runs is no fault."""
     from plugin_server.client import Client
 
-    with Client(settings.osc_port) as client:
+    record = find_daemon(settings)
+    osc_port = record.osc_port if record else settings.osc_port
+    with Client(osc_port) as client:
         try:
             reply = client.ask("/network", reply="/network.reply", timeout_s=1.0)
         except TimeoutError:
-            return f"none on port {settings.osc_port}"
+            return f"none on port {osc_port}"
     port, web, zeroconf, _lan, hosts, packets = map(str, reply)
     refused = f"; refused {packets} packets and connections of {hosts} hosts" if int(hosts) else ""
-    return f"OSC on {settings.osc_port}, HTTP on {port} ({web}), zeroconf: {zeroconf}{refused}"
+    return f"OSC on {osc_port}, HTTP on {port} ({web}), zeroconf: {zeroconf}{refused}"
 
 
 def _bundle(bundle: Bundle) -> str:

@@ -284,6 +284,8 @@ class SlotTrigger:
         clip = await pending.clip
         if clip and pending.last:
             await self._play(pending.last, clip)
+            # The slot with its clip is sent before the answer.
+            await self._thread.settle()
         return clip
 
     def _play(self, trigger: _Trigger, clip: ClipMade) -> Awaitable[bool]:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
 from functools import partial
 from typing import Protocol, TypeVar
 
@@ -50,6 +51,11 @@ class CommandThread:
             raise Cancelled("the daemon is being stopped") from error
         self._n_waiting += 1
         return result
+
+    async def settle(self) -> None:
+        """Wait until all that was submitted before is done, and what it had the loop call in order was called."""
+        with suppress(QueueFull, Cancelled):
+            await self.run(lambda: None)
 
     def call_in_order(self, work: Callable[..., object], *arguments: object) -> None:
         """Have the loop call `work` after those who wait for earlier work went on; from this thread."""

@@ -77,11 +77,11 @@ class BankChanges:
         self._unwritten.pop(name, None)
         self._history.apply("load", name, {(UNSAVED, name): None})
 
-    def save(self, bank: Bank, edited: str) -> Path:
+    def save(self, bank: Bank, edited: str, kind: str = "save") -> Path:
         """Write a bank into the own folder and drop the edits of it and of `edited`; return its path.
 
-        A file of that name that somebody has written by hand goes to the trash. Raises BadArgument or
-        FolderNotWritable.
+        A file of that name that somebody has written by hand goes to the trash. `kind` is what the step is called.
+        Raises BadArgument or FolderNotWritable.
         """
         _check_count(OWN, self._own, bank.name)
         path = self._own.path(bank.name)
@@ -89,7 +89,7 @@ class BankChanges:
         if not self._is_ours(bank.name):
             self._own.set_aside(bank.name)
         dropped = {(UNSAVED, name): None for name in (edited, bank.name)}
-        self._history.apply("save", bank.name, {(OWN, bank.name): text, **dropped})
+        self._history.apply(kind, bank.name, {(OWN, bank.name): text, **dropped})
         for name in (edited, bank.name):
             self._unwritten.pop(name, None)
         return path

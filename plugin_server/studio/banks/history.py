@@ -60,7 +60,7 @@ class BankHistory:
         """
         changes = [TextChange(place, name, self._read(place, name), text) for (place, name), text in after.items()]
         step = BankStep(kind, bank, tuple(change for change in changes if change.before != change.after))
-        self._write(step.changes, to_after=True)
+        self._write(step, to_after=True)
         if step.changes:
             self._remember(step)
         return step
@@ -80,7 +80,7 @@ class BankHistory:
             step = self._load(name)
             if step is None:
                 continue
-            self._write(step.changes, to_after=to_after)
+            self._write(step, to_after=to_after)
             self._steps.write(prefix + name.removeprefix(_UNDONE), self._steps.read(name))
             self._steps.write(name, None)
             return step
@@ -110,17 +110,18 @@ class BankHistory:
             self._steps.write(name, None)
         return None
 
-    def _write(self, changes: tuple[TextChange, ...], *, to_after: bool) -> None:
+    def _write(self, step: BankStep, *, to_after: bool) -> None:
         """Write one side of all changes, or, when one cannot be written, none of them."""
         written: list[TextChange] = []
         try:
-            for change in changes:
+            for change in step.changes:
                 place, text = self._places[change.place], change.after if to_after else change.before
                 expected = change.before if to_after else change.after
                 if self._read(change.place, change.name) not in (expected, text):
                     # Somebody has edited it since by hand.
                     place.set_aside(change.name)
-                place.write(change.name, text)
+                # What was renamed is not lost, and so is nothing for the trash.
+                place.write(change.name, text, to_trash=step.kind != "rename")
                 written.append(change)
         except ClipsonicError:
             for change in reversed(written):

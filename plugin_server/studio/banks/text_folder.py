@@ -55,8 +55,11 @@ class TextFolder:
         # As it is, so that undoing gives back every byte.
         return read_bytes(path, self._max_bytes).decode("utf-8", "surrogateescape")
 
-    def write(self, name: str, text: str | None) -> None:
-        """Write a text, or take it away for None. Raises FolderNotWritable or TrashFailed; then it is as before."""
+    def write(self, name: str, text: str | None, *, to_trash: bool = True) -> None:
+        """Write a text, or take it away for None. Raises FolderNotWritable or TrashFailed; then it is as before.
+
+        Without `to_trash` it is deleted, as what lies elsewhere by now.
+        """
         if self.folder is None:
             self._memory.pop(name, None)
             if text is not None:
@@ -64,7 +67,7 @@ class TextFolder:
             return
         path = self.path(name)
         if text is None:
-            self._remove(path)
+            self._remove(path, to_trash=to_trash)
             return
         try:
             make_private_folder(path.parent)
@@ -91,9 +94,9 @@ class TextFolder:
         except OSError as error:
             raise FolderNotWritable(f"{path} cannot be set aside: {error}") from error
 
-    def _remove(self, path: Path) -> None:
+    def _remove(self, path: Path, *, to_trash: bool) -> None:
         try:
-            if self._move_to_trash and path.is_file():
+            if to_trash and self._move_to_trash and path.is_file():
                 self._move_to_trash(path)
             path.unlink(missing_ok=True)
         except OSError as error:

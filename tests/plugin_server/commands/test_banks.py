@@ -65,6 +65,7 @@ def test_a_slot_is_cleared_in_a_copy_and_the_shipped_bank_restored(run, own, tmp
     assert said == f"drums: slot 0 is empty; {own / 'drums.toml'} (clipsonic banks undo brings it back)\n"
     assert read_bank(own / "drums.toml").slots[0].is_empty
     assert "drums            16 slots  own  " in run()
+    assert run("undo") == "undone: clear drums\n" and run("redo") == "done again: clear drums\n"
     assert run("restore", "drums").startswith("as it was shipped: drums")
     assert not (own / "drums.toml").exists()
     assert "which came with the program" in run("delete", "drums", status=1)

@@ -209,3 +209,10 @@ def test_attributes_and_models_are_understood_in_any_case(client):
     *_, done = ask(client, "/bank/render", 0)
     assert done[:3] == ("/done", "/bank/render", "mine")
     assert ask(client, "/bank/load")[0][-1].endswith("_s3_t1.wav")
+
+
+def test_a_slot_that_was_fired_is_sent_before_it_is_done(client, live):
+    for number in range(12):
+        ask(client, "/bank/set", 0, "rain", "@seed", 100 + number)
+        heard = ask(client, "/bank/fire", 0)
+        assert [row[:3] for row in heard if row[0] == "/bank.slot" and row[-1]] == [("/bank.slot", 0, "Rain")]

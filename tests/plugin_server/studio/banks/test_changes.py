@@ -74,7 +74,7 @@ def test_only_own_banks_are_deleted_and_renamed(changes, name, error):
         changes.undo()
 
 
-def test_a_renamed_bank_keeps_its_comments_and_edits(changes, registry, folders):
+def test_a_renamed_bank_keeps_its_comments_and_edits(changes, registry, folders, tmp_path):
     changes.edit("set", edited(registry, "kit"))
     changes.rename("KIT", "my-kit")
     text = (folders[0] / "my-kit.toml").read_text()
@@ -85,6 +85,7 @@ def test_a_renamed_bank_keeps_its_comments_and_edits(changes, registry, folders)
     changes.undo()
     assert (folders[0] / "kit.toml").read_text() == COMMENTED
     assert changes.edited_names() == ["kit"] and not (folders[0] / "my-kit.toml").exists()
+    assert trash(tmp_path) == {}
 
 
 @pytest.mark.parametrize("text", ['[[slots]]\nprompt = "x"\n', '"name" = "odd"\n[[slots]]\nprompt = "x"\n'])
@@ -180,8 +181,11 @@ def test_a_file_that_was_edited_since_is_set_aside_by_an_undo(changes, folders, 
 
 
 def test_nothing_has_changed_when_a_part_cannot_be_written(changes, registry, folders, monkeypatch):
+    def fail(*_arguments, **_flags):
+        raise FolderNotWritable("full")
+
     changes.edit("set", edited(registry, "drums"))
-    monkeypatch.setattr(changes._unsaved, "write", lambda *_: (_ for _ in ()).throw(FolderNotWritable("full")))
+    monkeypatch.setattr(changes._unsaved, "write", fail)
     with pytest.raises(FolderNotWritable):
         changes.delete("drums")
     assert read_bank(folders[0] / "drums.toml").description == "mine"
