@@ -2,26 +2,24 @@
 
 import hashlib
 import os
+import shutil
 import tempfile
-import zipfile
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO
 
+from plugin_server.engine.bundles.archive import Members, open_members
 from plugin_server.engine.bundles.card import CARD_NAME, Card
-from plugin_server.engine.bundles.card_reader import read_card
+from plugin_server.engine.bundles.card_reader import MAX_CARD_BYTES, is_plain_name, read_card
 from plugin_server.engine.bundles.registry import Bundle, open_bundle
-from plugin_server.errors import BadArgument, BadFile, BundleDamaged, FolderNotWritable, UnknownModel, short_repr
+from plugin_server.errors import BadArgument, BundleDamaged, FolderNotWritable, UnknownModel, short_repr
 from plugin_server.private_files import make_private_folder
 
-Files = Mapping[str, Callable[[], IO[bytes]]]
-"""Names without folders, and how each file is opened."""
 CHUNK_BYTES = 1 << 20
 DOCUMENTS = (".md", ".txt")
 """Files beside those of the card that are worth keeping: the model's card, licences, attributions."""
+MAX_FILES, MAX_DOCUMENTS = 256, 32
+MAX_FILE_BYTES, MAX_BUNDLE_BYTES, MAX_DOCUMENT_BYTES = 16 * 2**30, 32 * 2**30, 2**20
 
 
 def install_bundle(source: Path, home: Path) -> Bundle:
@@ -30,17 +28,17 @@ def install_bundle(source: Path, home: Path) -> Bundle:
     Nothing lands before the card and every checksum were looked at. Raises BadFile when `source` is neither,
     BundleDamaged when the bundle is not what its card says, FolderNotWritable.
     """
-    with _opened(source) as files, staging(home) as stage:
+    with open_members(source) as members, staging(home) as stage:
         fresh = stage / "fresh"
         fresh.mkdir()
-        card = _stage_card(source, files, fresh)
+        card = _stage_card(source, members, fresh)
+        _check_sizes(source, members, card, home)
         for name, digest in card.files.items():
-            found = _copy(source, files, name, fresh)
+            found = _copy(source, members, name, fresh, MAX_FILE_BYTES)
             if found != digest:
                 raise BundleDamaged(f"{source}: {name} has sha256 {found[:12]}..., the card says {digest[:12]}...")
-        for name in files:
-            if name.lower().endswith(DOCUMENTS) and name not in card.files:
-                _copy(source, files, name, fresh)
+        for name in _documents(members, card):
+            _copy(source, members, name, fresh, MAX_DOCUMENT_BYTES)
         _replace(home / card.name, fresh, stage / "old")
     return open_bundle(home / card.name)
 
@@ -78,45 +76,8 @@ def staging(home: Path) -> Iterator[Path]:
         raise FolderNotWritable(f"the folder of bundles {home} cannot be changed: {error}") from error
 
 
-@contextmanager
-def _opened(source: Path) -> Iterator[Files]:
-    if source.is_dir():
-        yield {path.name: partial(_open_bytes, path) for path in sorted(source.iterdir()) if path.is_file()}
-        return
-    try:
-        with zipfile.ZipFile(source) as archive:
-            yield _members(archive)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise BadFile(f"{source} cannot be read as a zip file: {error}") from error
-    except FileNotFoundError as error:
-        raise BadFile(f"{source} is not there; expected a folder or a zip file with a bundle") from error
-
-
-def _open_bytes(path: Path) -> IO[bytes]:
-    return path.open("rb")
-
-
-def _members(archive: zipfile.ZipFile) -> Files:
-    """Return the files beside the card, which lies at the top or one folder down; all others are skipped."""
-    cards = [info for info in archive.infolist() if PurePosixPath(info.filename).name == CARD_NAME]
-    tops = sorted({PurePosixPath(info.filename).parent for info in cards}, key=lambda top: len(top.parts))
-    if not tops:
-        return {}
-    return {
-        PurePosixPath(info.filename).name: partial(archive.open, info)
-        for info in archive.infolist()
-        if not info.is_dir() and PurePosixPath(info.filename).parent == tops[0] and _is_plain(info.filename)
-    }
-
-
-def _is_plain(member: str) -> bool:
-    """Return False where a name would be a path on this system, as one with a backslash is on Windows."""
-    name = PurePosixPath(member).name
-    return Path(name).name == name
-
-
-def _stage_card(source: Path, files: Files, fresh: Path) -> Card:
-    _copy(source, files, CARD_NAME, fresh)
+def _stage_card(source: Path, members: Members, fresh: Path) -> Card:
+    _copy(source, members, CARD_NAME, fresh, MAX_CARD_BYTES)
     try:
         return read_card(fresh)
     except BundleDamaged as error:
@@ -124,13 +85,48 @@ def _stage_card(source: Path, files: Files, fresh: Path) -> Card:
         raise BundleDamaged(str(error).replace(str(fresh), str(source))) from error
 
 
-def _copy(source: Path, files: Files, name: str, fresh: Path) -> str:
-    """Copy one file, flushed to the disk, and return its sha256. Raises BundleDamaged when there is no such file."""
-    if name not in files:
+def _check_sizes(source: Path, members: Members, card: Card, home: Path) -> None:
+    """Check the sizes of all files of a card, before any is unpacked. Raises BundleDamaged or FolderNotWritable."""
+    if len(card.files) > MAX_FILES:
+        raise BundleDamaged(f"{source}: its card lists {len(card.files)} files, expected at most {MAX_FILES}")
+    listed = {name: members[name] for name in card.files if name in members}
+    for name, member in listed.items():
+        if member.problem:
+            raise BundleDamaged(f"{source}: {name} {member.problem}")
+        if member.size > MAX_FILE_BYTES:
+            raise BundleDamaged(f"{source}: {name} has {member.size} bytes, expected at most {MAX_FILE_BYTES}")
+    total = sum(member.size for member in listed.values())
+    if total > MAX_BUNDLE_BYTES:
+        raise BundleDamaged(f"{source}: its files have {total} bytes, expected at most {MAX_BUNDLE_BYTES}")
+    free = shutil.disk_usage(home).free
+    if total > free:
+        raise FolderNotWritable(f"the folder of bundles {home} has {free} bytes left, {total} are needed")
+
+
+def _documents(members: Members, card: Card) -> list[str]:
+    """Return the names of the documents beside the card that are worth keeping, and small."""
+    names = [name for name in members if name.lower().endswith(DOCUMENTS) and name not in card.files]
+    small = [name for name in names if not members[name].problem and members[name].size <= MAX_DOCUMENT_BYTES]
+    return [name for name in small if is_plain_name(name)][:MAX_DOCUMENTS]
+
+
+def _copy(source: Path, members: Members, name: str, fresh: Path, largest: int) -> str:
+    """Copy one file, flushed to the disk, and return its sha256.
+
+    Raises BundleDamaged when there is no such file, or it has more bytes than it was said to have.
+    """
+    if name not in members:
         raise BundleDamaged(f"{source} lacks {name}")
-    digest = hashlib.sha256()
-    with files[name]() as read, open(fresh / name, "xb") as write:
+    member = members[name]
+    if member.problem or member.size > largest:
+        problem = member.problem or f"has {member.size} bytes, expected at most {largest}"
+        raise BundleDamaged(f"{source}: {name} {problem}")
+    digest, left = hashlib.sha256(), member.size
+    with member.open() as read, open(fresh / name, "xb") as write:
         while chunk := read.read(CHUNK_BYTES):
+            left -= len(chunk)
+            if left < 0:
+                raise BundleDamaged(f"{source}: {name} has more than the {member.size} bytes that it should have")
             digest.update(chunk)
             write.write(chunk)
         write.flush()

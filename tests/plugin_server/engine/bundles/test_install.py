@@ -1,13 +1,18 @@
+import contextlib
 import json
 import shutil
 import zipfile
+from types import SimpleNamespace
 
 import pytest
 
+from plugin_server.engine.bundles import archive as archive_module
+from plugin_server.engine.bundles import install
 from plugin_server.engine.bundles.card import CARD_NAME
 from plugin_server.engine.bundles.install import install_bundle, remove_bundle
 from plugin_server.engine.bundles.registry import BundleRegistry
 from plugin_server.errors import BadArgument, BadFile, BundleDamaged, FolderNotWritable, UnknownModel
+from tests.support.odd_files import ODD_KINDS, make_odd, posix
 from tests.support.toys import change_card, write_toy
 
 
@@ -144,3 +149,113 @@ def test_a_damaged_bundle_can_be_removed(source, home):
     (home / "toy" / CARD_NAME).write_text("{")
     remove_bundle("toy", home, [])
     assert names(home) == []
+
+
+@posix
+@pytest.mark.parametrize("kind", ["pipe", "device", "circle", "socket"])
+def test_a_source_that_is_no_file_is_refused_at_once(tmp_path, home, kind):
+    make_odd(tmp_path / "odd.zip", kind)
+    with pytest.raises(BadFile, match=r"odd\.zip"):
+        install_bundle(tmp_path / "odd.zip", home)
+    assert not home.exists() or names(home) == []
+
+
+@posix
+@pytest.mark.parametrize("kind", ODD_KINDS)
+@pytest.mark.parametrize("name", [CARD_NAME, "vocoder.onnx", "MODEL_CARD.md"])
+def test_a_folder_with_what_is_no_file_is_refused_and_documents_are_left_out(source, home, kind, name):
+    (source / name).unlink()
+    make_odd(source / name, kind)
+    if name == "MODEL_CARD.md":
+        assert name not in names(install_bundle(source, home).folder)
+        return
+    with pytest.raises(BundleDamaged, match=r"is a link or no file|has .* bytes"):
+        install_bundle(source, home)
+    assert names(home) == []
+
+
+@posix
+def test_a_link_is_not_followed(source, home, tmp_path):
+    (tmp_path / "secret").write_text("of another person")
+    (source / "evil.md").symlink_to(tmp_path / "secret")
+    assert "evil.md" not in names(install_bundle(source, home).folder)
+    shutil.move(source / "vocoder.onnx", tmp_path / "vocoder.onnx")
+    (source / "vocoder.onnx").symlink_to(tmp_path / "vocoder.onnx")
+    with pytest.raises(BundleDamaged, match=r"vocoder\.onnx is a link"):
+        install_bundle(source, home)
+
+
+def test_sizes_are_checked_before_anything_is_unpacked(source, home, monkeypatch):
+    (source / "vocoder.onnx").write_bytes(bytes(30_000_000))
+    path = source.parent / "bomb.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        for file in source.iterdir():
+            archive.write(file, file.name)
+    with pytest.raises(BundleDamaged, match=r"vocoder\.onnx would be unpacked from 2\d{4} bytes to 30000000"):
+        install_bundle(path, home)
+    monkeypatch.setattr(install, "MAX_FILE_BYTES", 1_000_000)
+    with pytest.raises(BundleDamaged, match=r"vocoder\.onnx has 30000000 bytes, expected at most 1000000"):
+        install_bundle(source, home)
+    monkeypatch.setattr(install, "MAX_FILE_BYTES", 2**40)
+    monkeypatch.setattr(install, "MAX_BUNDLE_BYTES", 20_000_000)
+    with pytest.raises(BundleDamaged, match="its files have 30"):
+        install_bundle(source, home)
+    assert names(home) == []
+
+
+def test_a_bundle_that_does_not_fit_on_the_disk_is_refused_first(source, home, monkeypatch):
+    monkeypatch.setattr(install.shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
+    with pytest.raises(FolderNotWritable, match="has 1000 bytes left"):
+        install_bundle(source, home)
+    assert names(home) == []
+
+
+def test_a_card_that_is_too_large_or_too_deep_is_refused(source, home):
+    for content, reason in ((bytes(2**20 + 1), "expected at most 1048576"), (b"[" * 100_000, "nested too deeply")):
+        (source / CARD_NAME).write_bytes(content)
+        for broken in (source, zipped(source)):
+            with pytest.raises(BundleDamaged, match=reason) as caught:
+                install_bundle(broken, home)
+            assert str(broken) in str(caught.value)
+    assert names(home) == []
+
+
+def test_only_small_documents_with_plain_names_come_along(source, home):
+    path = zipped(source)
+    with zipfile.ZipFile(path, "a") as archive:
+        for name in ("a\\b.md", "\x1b[31m.md", "x" * 300 + ".md", "CON:.md"):
+            archive.writestr(name, "evil")
+        archive.writestr("large.md", bytes(2**20 + 1))
+        for i in range(100):
+            archive.writestr(f"many{i:03}.md", "x")
+        link = zipfile.ZipInfo("link.md")
+        link.external_attr = 0o120777 << 16
+        archive.writestr(link, "/etc/passwd")
+    found = [name for name in names(install_bundle(path, home).folder) if name.endswith(".md")]
+    assert len(found) == install.MAX_DOCUMENTS
+    assert all(name.startswith("many") or name == "MODEL_CARD.md" for name in found)
+
+
+def test_a_zip_with_a_directory_that_is_too_large_is_refused(source, home, monkeypatch):
+    path = zipped(source)
+    monkeypatch.setattr(archive_module, "MAX_DIRECTORY_BYTES", 100)
+    with pytest.raises(BadFile, match="its directory has"):
+        install_bundle(path, home)
+    monkeypatch.undo()
+    monkeypatch.setattr(archive_module, "MAX_ENTRIES", 2)
+    with pytest.raises(BadFile, match="expected at most 2"):
+        install_bundle(path, home)
+
+
+@pytest.mark.parametrize("offset", [6, 8, 10, 24, 28, 34, 42])
+def test_a_directory_that_lies_is_an_error_of_ours(source, home, offset):
+    path = zipped(source)
+    content = bytearray(path.read_bytes())
+    at = content.index(b"PK\1\2")
+    while at >= 0:
+        content[at + offset : at + offset + 2] = b"\xff\xff"
+        at = content.find(b"PK\1\2", at + 1)
+    path.write_bytes(content)
+    with contextlib.suppress(BadFile, BundleDamaged):
+        install_bundle(path, home)
+    assert not home.exists() or [name for name in names(home) if name != "toy"] == []
