@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plugin_server.audio.finish import FinishSettings
+from plugin_server.audio.formats.partial_files import remove_stale_parts
 from plugin_server.audio.playback.device import PortAudioOutput
 from plugin_server.audio.playback.player import Player
 from plugin_server.daemon_records import announce_daemon, record_now
 from plugin_server.engine.bundles.registry import BundleRegistry
 from plugin_server.engine.messages import EngineOptions
 from plugin_server.engine.process.client import EngineClient
+from plugin_server.errors import ClipsonicError
 from plugin_server.protocol.access import LOOPBACK, AccessPolicy
 from plugin_server.protocol.addresses import ADDRESSES, TABLE
 from plugin_server.protocol.commands.bank_changes import BankChangeCommands
@@ -204,6 +206,8 @@ async def run_daemon(
             started, or EngineFailed.
     """
     check_folder(settings.clip_folder)
+    for folder in (settings.bank_folders[0], (bundles or bundle_folders())[0]):
+        remove_stale_parts(folder)
     parts = _build_parts(settings, player or build_player(settings), bundles or bundle_folders(), trash)
     access = AccessPolicy(settings.allow if settings.lan else None)
     network = Network(access, WebServer(access, settings.http_port), Advertiser(access, is_enabled=settings.advertise))
@@ -281,6 +285,7 @@ async def serve(settings: Settings, say: Callable[[str], None]) -> None:
             daemon.midi.on_change = say
             say(daemon.midi.state)
         say(f"clips go to {settings.clip_folder}")
+        await asyncio.to_thread(_check_bank, settings)
         while (loaded := daemon.engine.loaded) is None:
             if daemon.engine.load_error:
                 raise daemon.engine.load_error
@@ -302,6 +307,14 @@ def _say_where(daemon: Daemon, say: Callable[[str], None]) -> None:
     say(f"Clipsonic Live listens for OSC on {where} (UDP and TCP){allowed}")
     if daemon.network.web.port:
         say(f"OSCQuery is on {' and '.join(f'http://{host}:{daemon.network.web.port}' for host in hosts)}")
+
+
+def _check_bank(settings: Settings) -> None:
+    """Log why the bank under the pads cannot be used, before somebody fires one."""
+    try:
+        BankRegistry(settings.bank_folders).find(settings.bank)
+    except ClipsonicError as error:
+        log.warning("the pads have no bank: %s", error)
 
 
 async def _sleep_for_ever() -> None:

@@ -131,3 +131,8 @@ def test_a_damaged_bundle_says_which_file(tmp_path):
         pytest.skip("moves the user's data folder by XDG_DATA_HOME")
     said = refused(tmp_path, "--osc-port", "0", "--folder", str(tmp_path / "c"), XDG_DATA_HOME=str(data))
     assert "vocoder.onnx has sha256" in said
+
+
+def test_a_bank_of_the_settings_that_is_not_there_is_told_at_the_start(tmp_path, capfd):
+    with serving(tmp_path, CLIPSONIC_BANK="nowhere"):
+        assert "the pads have no bank: bank: got 'nowhere', expected one of" in capfd.readouterr().err

@@ -1,7 +1,6 @@
 """Clips in WAV, FLAC or AIFF files: written whole or not at all, and read with their recipes."""
 
 import os
-import secrets
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Protocol
 from plugin_server.audio.clip import Clip
 from plugin_server.audio.formats import aiff, flac, wav
 from plugin_server.audio.formats.metadata import ClipMetadata
+from plugin_server.audio.formats.partial_files import partial_path
 from plugin_server.audio.formats.sample_format import SampleFormat
 from plugin_server.errors import BadFile, FolderNotWritable
 from plugin_server.untrusted_files import open_file
@@ -93,14 +93,15 @@ def _format_of(path: Path) -> AudioFormat:
             raise BadFile(f"{path} cannot be read: {error.strerror or error}") from error
 
 
-def write_whole(path: Path, content: bytes, name_file: Callable[[Path, Path], None]) -> None:
+def write_whole(path: Path, content: bytes, name_file: Callable[[Path, Path], None], mode: int = 0o666) -> None:
     """Write a temporary file, flush it to the disk, then name it: a program that watches the folder sees whole files.
 
-    `name_file` is `rename_new`, or `os.replace`. Raises FileExistsError when it does, and FolderNotWritable.
+    `name_file` is `rename_new`, or `os.replace`; `mode` says who may read it, less what the person's umask forbids.
+    Raises FileExistsError when it does, and FolderNotWritable.
     """
-    temporary = path.with_name(f".{secrets.token_hex(8)}.part")
+    temporary = partial_path(path)
     try:
-        with open(temporary, "xb") as file:
+        with open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

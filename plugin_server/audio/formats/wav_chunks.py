@@ -13,6 +13,8 @@ from plugin_server.audio.formats.metadata import BEATS_PER_BAR, MIDDLE_C, ClipMe
 ONE_SHOT, ROOT_SET, STRETCH = 0x01, 0x02, 0x04
 """Flags of the `acid` chunk."""
 BEXT_VERSION = 1
+SAME_BEAT = 0.001
+"""Beats by which a whole number of them may be missed, since files have whole samples."""
 Chunk = tuple[bytes, bytes]
 """Name and content."""
 
@@ -32,11 +34,21 @@ def host_chunks(metadata: ClipMetadata, n_frames: int, sample_rate: int, n_chann
 
 def acid(metadata: ClipMetadata, seconds: float) -> bytes:
     """Return the content of `acid`: flags, root note, beats, metre and tempo."""
+    beats = _whole_beats(metadata, seconds)
+    flags = 0 if metadata.loop else ONE_SHOT
+    # Hosts fit a loop that may be stretched to its beats, so that a part of one would change its tempo.
+    flags |= (STRETCH if metadata.loop and (beats or not metadata.bpm) else 0) | (ROOT_SET if metadata.key else 0)
     # Readers differ in which part of the metre comes first; here both are 4.
-    flags = (STRETCH if metadata.loop else ONE_SHOT) | (ROOT_SET if metadata.key else 0)
-    beats = metadata.beats or (round(seconds * metadata.bpm / 60) if metadata.bpm else 0)
     root = MIDDLE_C if metadata.root_note is None else metadata.root_note
     return struct.pack("<IHHfIHHf", flags, root, 0x8000, 0.0, beats, BEATS_PER_BAR, BEATS_PER_BAR, metadata.bpm or 0.0)
+
+
+def _whole_beats(metadata: ClipMetadata, seconds: float) -> int:
+    """Return the beats of a clip, 0 where nothing is known of them or the last is incomplete."""
+    if metadata.bars is not None or not metadata.bpm:
+        return metadata.beats or 0
+    beats = seconds * metadata.bpm / 60
+    return round(beats) if abs(beats - round(beats)) < SAME_BEAT else 0
 
 
 def smpl(metadata: ClipMetadata, n_frames: int, sample_rate: int) -> bytes:

@@ -12,6 +12,7 @@ import tomli_w
 from plugin_server.audio.formats.files import write_whole
 from plugin_server.audio.names import name_key, safe_stem
 from plugin_server.errors import BadArgument, BadFile, FolderNotWritable, UnknownBank, short_repr
+from plugin_server.private_files import PRIVATE_FILE, make_private_folder
 from plugin_server.studio.banks.launch import NOW, read_mode, read_time, usual_mode
 from plugin_server.studio.banks.names import match_name
 from plugin_server.studio.requests import ATTRIBUTES, SEED_LIMIT, Generate
@@ -162,10 +163,10 @@ class BankRegistry:
         """
         path = self.own_folder / f"{bank.name}.toml"
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_private_folder(path.parent)
         except OSError as error:
             raise FolderNotWritable(f"{path} cannot be written: {error.strerror}") from error
-        write_whole(path, bank_text(bank, path.parent.absolute()).encode(), os.replace)
+        write_whole(path, bank_text(bank, path.parent.absolute()).encode(), os.replace, PRIVATE_FILE)
         return path
 
     @property

@@ -9,7 +9,7 @@ from pathlib import Path
 from plugin_server.audio.formats.files import rename_new, write_whole
 from plugin_server.audio.names import unique_path
 from plugin_server.errors import FolderNotWritable, TrashFailed
-from plugin_server.private_files import make_private_folder
+from plugin_server.private_files import PRIVATE_FILE, make_private_folder
 from plugin_server.studio.library.undo_files import MoveToTrash
 from plugin_server.untrusted_files import read_bytes
 
@@ -73,7 +73,7 @@ class TextFolder:
             make_private_folder(path.parent)
         except OSError as error:
             raise FolderNotWritable(f"{path} cannot be written: {error.strerror}") from error
-        write_whole(path, text.encode("utf-8", "surrogateescape"), os.replace)
+        write_whole(path, text.encode("utf-8", "surrogateescape"), os.replace, PRIVATE_FILE)
 
     def set_aside(self, name: str) -> None:
         """Put a copy of a file into the trash, or beside it with the ending `.old` where there is no trash.

@@ -6,7 +6,6 @@ cannot be used at all.
 """
 
 import logging
-import os
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -14,13 +13,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from plugin_server.errors import BadFile, ClipsonicError, UnknownClip, short_repr
+from plugin_server.errors import BadFile, ClipsonicError, LibraryFailed, UnknownClip, short_repr
 from plugin_server.studio.library.database import LibraryDatabase
-from plugin_server.studio.library.lookup import FIRST_MEANT, copies_of, find_row, is_inside, is_path, relative_path
+from plugin_server.studio.library.lookup import copies_of, find_row, is_file, is_path, relative_path, rows_by_request
 from plugin_server.studio.library.records import (
+    ClipFile,
     ClipRecord,
     ClipState,
-    normal_prompt,
     read_clip_file,
     record_of,
     upsert,
@@ -29,6 +28,7 @@ from plugin_server.studio.library.scan import ForeignFiles, Scan, ScanResult
 from plugin_server.studio.library.tags_and_terms import check_tags, edit_tags, search_terms
 from plugin_server.studio.library.undo import ClipChange, UndoHistory, UndoStep
 from plugin_server.studio.library.undo_files import MoveToTrash, UndoFiles, move_to_trash
+from plugin_server.studio.library.unentered import UnenteredClips, require_entered
 
 log = logging.getLogger(__name__)
 
@@ -38,10 +38,6 @@ CLOSE_S = 5.0
 """Seconds that a scan may last after the library was closed."""
 SCAN_WAIT_S = 1.0
 """Seconds that a clip which is not known yet waits for a scan that makes the index anew."""
-PERHAPS_NOT_NORMAL = (
-    "prompt GLOB '*[^-a-zA-Z0-9,.;:!?()&/+ ]*' OR prompt GLOB '*  *' OR prompt GLOB ' *' OR prompt GLOB '* '"
-)
-"""SQL for a prompt whose normal form may be another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +61,7 @@ class Library:
         self._history = UndoHistory(folder, self._undo_files, move_to_trash)
         self._scanning = threading.Lock()
         self._foreign = ForeignFiles()
+        self._unentered = UnenteredClips(folder)
         self._stopped = threading.Event()
 
     def add(self, path: Path, request: str) -> None:
@@ -76,18 +73,27 @@ class Library:
             file = read_clip_file(self.folder, path.relative_to(self.folder).as_posix())
             # What was written a moment ago needs no second look.
             file = replace(file, is_checked=1)
-
-            def work(connection: sqlite3.Connection) -> None:
-                number = upsert(connection, file)
-                connection.execute("UPDATE clips SET announced = 1 WHERE number = ?", (number,))
-                self._history.record(connection, "generate", [ClipChange(number)], request)
-
-            self._index.write(work)
+            self._unentered.enter(self._enter)
+            try:
+                self._enter(file, request)
+            except LibraryFailed:
+                # As on a full disk: it is known all the same, and entered when that is possible.
+                self._unentered.add(file, request)
+                raise
         except ClipsonicError as error:
             log.warning("%s was not entered into the library: %s", path.name, error)
 
+    def _enter(self, file: ClipFile, request: str) -> None:
+        def work(connection: sqlite3.Connection) -> None:
+            number = upsert(connection, file)
+            connection.execute("UPDATE clips SET announced = 1 WHERE number = ?", (number,))
+            self._history.record(connection, "generate", [ClipChange(number)], request)
+
+        self._index.write(work)
+
     def remove(self, path: Path) -> None:
         """Remove a clip as if it had never been, when its job was cancelled at the last moment. Never raises."""
+        self._unentered.drop(path)
 
         def work(connection: sqlite3.Connection) -> None:
             connection.execute(
@@ -128,18 +134,13 @@ class Library:
         As an id has it, the one that was announced comes before its copies. The prompt is in its normal form; those of
         earlier versions may be written in others.
         """
-        query = (
-            "SELECT * FROM clips WHERE seed = ? AND model = ? AND state = 'here' "
-            f"AND (prompt = ? OR {PERHAPS_NOT_NORMAL}) AND origin = '' ORDER BY {FIRST_MEANT}"
-        )
 
         def work(connection: sqlite3.Connection) -> list[ClipRecord]:
-            rows = connection.execute(query, (seed, model, prompt)).fetchall()
-            return [record_of(row, self.folder) for row in rows if normal_prompt(row["prompt"]) == prompt]
+            return [record_of(row, self.folder) for row in rows_by_request(connection, prompt, seed, model)]
 
         clips = self._read(work)
         if not all(clip.is_unchanged for clip in clips):
-            self.scan()
+            self._try_scan()
             clips = [clip for clip in self._index.read(work) if clip.is_unchanged]
         return [clip for clip in clips if self._has_its_samples(clip)]
 
@@ -148,6 +149,9 @@ class Library:
 
         Of several files with one id or name, the one that was announced when it was made. Raises UnknownClip.
         """
+        self._unentered.enter(self._enter)
+        if unentered := self._unentered.find(clip):
+            return unentered
         record = self._find_known(clip)
         # An editor may have kept the recipe in what is another sound by now: then the id was not its own.
         while record.state == ClipState.PRESENT and not self._has_its_samples(record):
@@ -158,12 +162,12 @@ class Library:
         try:
             record = self._look_up(clip)
         except UnknownClip:
-            if not self._is_file(clip):
+            if not is_file(self.folder, clip):
                 raise
-            self.scan()
+            self._try_scan()
             return self._look_up(clip)
         if record.state == ClipState.MISSING or (record.state == ClipState.PRESENT and not record.is_unchanged):
-            self.scan()
+            self._try_scan()
             # 'last' may be another one now; a file that has a name of its own stays that clip wherever it went.
             return self._by_number(record.number) if is_path(self.folder, clip) else self._look_up(clip)
         return record
@@ -220,6 +224,7 @@ class Library:
         An id or a name never means a mere copy here, though the clip itself was taken away before.
         """
         record = self.find_file(clip)
+        require_entered(record)
         copies = self._index.read(lambda connection: copies_of(connection, self.folder, clip, record.number))
         if copies:
             raise UnknownClip(
@@ -274,6 +279,13 @@ class Library:
         except Exception:
             log.exception("the library's scan")
 
+    def _try_scan(self) -> None:
+        """Scan before an answer; where the index cannot be written, as on a full disk, what it has is the answer."""
+        try:
+            self.scan()
+        except LibraryFailed as error:
+            log.warning("the library was not compared with its folder: %s", error)
+
     def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Read a filled index: one that was lost or damaged a moment ago is made anew from the folder first.
 
@@ -291,7 +303,7 @@ class Library:
         else:
             if not self._index.is_new or self._scanning.locked():
                 return result
-        self.scan()
+        self._try_scan()
         return self._index.read(work)
 
     def _page(self, total: str, page: str, arguments: tuple[str, ...], count: int, first: int) -> Page:
@@ -303,17 +315,11 @@ class Library:
         found = self._read(work)
         if all(clip.is_unchanged for clip in found.clips):
             return found
-        self.scan()
+        self._try_scan()
         return self._index.read(work)
 
     def _look_up(self, clip: str) -> ClipRecord:
         return self._read(lambda connection: record_of(find_row(connection, self.folder, clip), self.folder))
-
-    def _is_file(self, clip: str) -> bool:
-        """Return whether a file of the sample folder has this name or path, though the index does not know it."""
-        path = os.path.normpath(self.folder / clip)
-        # os.path's, which takes a name that no file can have for one that none has.
-        return is_inside(path, os.path.normpath(self.folder)) and os.path.isfile(path)  # noqa: PTH113
 
     def _by_number(self, number: int) -> ClipRecord:
         query = "SELECT * FROM clips WHERE number = ?"
@@ -324,6 +330,8 @@ class Library:
         return record_of(row, self.folder)
 
     def _change(self, record: ClipRecord, kind: str, column: str, after: str) -> ClipRecord:
+        require_entered(record)
+
         def work(connection: sqlite3.Connection) -> None:
             query = f"SELECT CAST({column} AS TEXT) FROM clips WHERE number = ?"
             row = connection.execute(query, (record.number,)).fetchone()

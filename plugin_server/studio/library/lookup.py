@@ -10,10 +10,14 @@ import unicodedata
 from pathlib import Path, PurePath
 
 from plugin_server.errors import UnknownClip, short_repr
-from plugin_server.studio.library.records import name_of
+from plugin_server.studio.library.records import name_of, normal_prompt
 
 FIRST_MEANT = "announced DESC, CASE WHEN announced THEN -number ELSE number END"
 """SQL for the order of clips that share an id: of those that were announced the last one first, else the oldest."""
+PERHAPS_NOT_NORMAL = (
+    "prompt GLOB '*[^-a-zA-Z0-9,.;:!?()&/+ ]*' OR prompt GLOB '*  *' OR prompt GLOB ' *' OR prompt GLOB '* '"
+)
+"""SQL for a prompt whose normal form may be another one."""
 
 
 def find_row(connection: sqlite3.Connection, folder: Path, clip: str) -> sqlite3.Row:
@@ -28,6 +32,16 @@ def find_row(connection: sqlite3.Connection, folder: Path, clip: str) -> sqlite3
         if row is not None:
             return row
     raise UnknownClip(f"clip: got {short_repr(clip)}, expected 'last', or a clip's id, name or path in {folder}")
+
+
+def rows_by_request(connection: sqlite3.Connection, prompt: str, seed: int, model: str) -> list[sqlite3.Row]:
+    """Return the rows of a prompt in its normal form, a seed and a model whose files are there, unedited."""
+    query = (
+        "SELECT * FROM clips WHERE seed = ? AND model = ? AND state = 'here' "
+        f"AND (prompt = ? OR {PERHAPS_NOT_NORMAL}) AND origin = '' ORDER BY {FIRST_MEANT}"
+    )
+    rows = connection.execute(query, (seed, model, prompt)).fetchall()
+    return [row for row in rows if normal_prompt(row["prompt"]) == prompt]
 
 
 def copies_of(connection: sqlite3.Connection, folder: Path, clip: str, number: int) -> list[str]:
@@ -63,6 +77,13 @@ def relative_path(folder: Path, path: Path) -> str:
         with_case, top = os.path.normpath(path), os.path.normpath(folder)
         path = Path(os.path.relpath(with_case, top)) if is_inside(with_case, top) else path
     return PurePath(path).as_posix()
+
+
+def is_file(folder: Path, clip: str) -> bool:
+    """Return whether a file below a folder has this name or path, whether the index knows it or not."""
+    path = os.path.normpath(folder / clip)
+    # os.path's, which takes a name that no file can have for one that none has.
+    return is_inside(path, os.path.normpath(folder)) and os.path.isfile(path)  # noqa: PTH113
 
 
 def is_inside(path: str, folder: str) -> bool:

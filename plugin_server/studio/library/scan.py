@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from plugin_server.audio.formats.files import SUFFIXES
+from plugin_server.audio.formats.partial_files import remove_if_stale
 from plugin_server.errors import NoRecipe, short_repr
 from plugin_server.studio.library.database import LibraryDatabase
 from plugin_server.studio.library.records import ClipFile, ClipState, read_clip_file, set_path, upsert
@@ -278,6 +279,7 @@ def _walk(folder: Path) -> Iterator[tuple[str, tuple[int, int]]]:
             # A file that went meanwhile; a name of bytes that are no text cannot be sent to anyone.
             with suppress(OSError, UnicodeEncodeError):
                 if name.startswith("."):
+                    remove_if_stale(place / name)
                     continue
                 if entry.is_dir(follow_symlinks=False):
                     if depth < MAX_FOLDERS:

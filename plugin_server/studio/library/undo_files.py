@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from plugin_server.audio.formats.files import rename_new
+from plugin_server.audio.formats.partial_files import partial_path
 from plugin_server.audio.names import unique_path
 from plugin_server.errors import FolderNotWritable, TrashFailed
 
@@ -127,7 +128,7 @@ def _link_or_copy(old: Path, new: Path) -> None:
         raise
     except OSError:
         # Another disk, or a file system that knows no links.
-        temporary = new.with_name(f".{secrets.token_hex(8)}.part")
+        temporary = partial_path(new)
         try:
             shutil.copy2(old, temporary)
             rename_new(temporary, new)
