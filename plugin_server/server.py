@@ -173,6 +173,8 @@ def _build_protocol(parts: _Parts, network: Network) -> _Protocol:
     banks = BankCommands(parts.bank, bank_thread, generator, events, player, replies)
     bank_changes = BankChangeCommands(parts.bank, bank_thread, banks.announce, read_slot)
     slots = SlotTrigger(parts.bank, bank_thread, banks.refresh_clips, events, playback, replies)
+    # What is fired already must not sound after all was stopped.
+    playback.on_silence = slots.call_off
 
     # All who follow are sent an event before a bank looks for the clip that it is about.
     for on_event in (events.on_event, banks.on_event, slots.on_event):

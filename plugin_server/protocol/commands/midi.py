@@ -29,7 +29,8 @@ class MidiPads:
         self._replies.run(NOBODY, "/bank/load", lambda: self._banks.load_number(NOBODY, number))
 
     def silence(self) -> None:
-        """Fade out every voice that sounds."""
+        """Fade out every voice that sounds, and let no slot be heard whose clip is being made."""
+        self._slots.call_off()
         # With a full queue, those that wait already come to it.
         with suppress(QueueFull, RuntimeError):
             self._player.submit(self._player.stop)

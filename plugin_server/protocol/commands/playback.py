@@ -107,6 +107,8 @@ class PlaybackCommands:
         self._replies, self._meter_listeners = replies, meter_listeners
         self._recent: OrderedDict[Peer, None] = OrderedDict()
         self._n_device_commands = 0
+        self.on_silence: Callable[[], object] = lambda: None
+        """Called on the loop when all is stopped."""
         player.on_device_change(lambda change: replies.on_loop(self._announce_device, change))
 
     def handlers(self) -> dict[str, Handler]:
@@ -146,6 +148,8 @@ class PlaybackCommands:
 
     def _stop(self, _peer: Peer, arguments: Sequence[Atom]) -> Answer:
         name = _only("clip", arguments, "all")
+        if name.casefold() == "all":
+            self.on_silence()
 
         def work() -> list[Reply]:
             for tag in [None] if name.casefold() == "all" else self._tags_of(name):

@@ -73,6 +73,8 @@ class _Trigger:
     slot: Slot
     velocity: float
     at: str
+    is_given: bool = False
+    """Whether its clip was given to the player, which then starts and stops it."""
     is_called_off: bool = False
     """Whether it was stopped, or its pad let go, before its clip was there."""
 
@@ -115,7 +117,7 @@ class SlotTrigger:
         self._bank, self._thread, self._refresh_clips = bank, thread, refresh_clips
         self._events, self._sounds, self._replies = events, sounds, replies
         self._firing: set[_Trigger] = set()
-        """Those whose clips are looked for."""
+        """Those that are not answered yet, but for those that wait for a job."""
         self._pending: dict[Job, _PendingRender] = {}
         self._gates: dict[int, str] = {}
         """The tags of gates that are held, by the numbers of their slots."""
@@ -140,9 +142,22 @@ class SlotTrigger:
 
     def release_note(self, peer: Peer, note: int) -> Answer:
         """End the gates that a MIDI note holds; answered only when that fails."""
-        for number in self._notes.pop(note, ()):
-            self._replies.run(peer, ADDRESS, partial(self._release, number, ()))
-        return ()
+
+        def release() -> Answer:
+            for number in self._notes.pop(note, ()):
+                self._replies.run(peer, ADDRESS, partial(self._release, number, ()))
+            return ()
+
+        # After the note, which may have waited for a bank.
+        return self._with_bank(release)
+
+    def call_off(self, tag: str | None = None) -> bool:
+        """Let triggers of a tag, or all, whose clips are not there yet not be heard; return whether there were any."""
+        pending = (trigger for render in self._pending.values() for trigger in render.triggers.values())
+        found = [each for each in (*self._firing, *pending) if tag in (None, each.tag) and not each.is_called_off]
+        for trigger in found:
+            trigger.is_called_off = True
+        return any(not trigger.is_given for trigger in found)
 
     def on_event(self, job: Job, event: Event) -> None:
         """Go on with a slot whose job has ended; from any thread.
@@ -176,14 +191,14 @@ class SlotTrigger:
         which = arguments[0] if len(arguments) == 1 else as_words("slot", arguments)
         if isinstance(which, str) and which.strip().casefold() == "all":
             self._gates.clear()
-            self._call_off(None)
+            self.call_off(None)
             return _after([self._sounds.stop(ANY_SLOT)], [("/done", "/bank/stop", "all")])
 
         def stop() -> Answer:
             number = read_slot(self._bank, which)
             tags = {slot_tag(self._bank.require_bank().name, number), self._gates.pop(number, "")} - {""}
             for tag in tags:
-                self._call_off(tag)
+                self.call_off(tag)
             return _after([self._sounds.stop(tag) for tag in tags], [("/done", "/bank/stop", number)])
 
         return self._with_bank(stop)
@@ -202,7 +217,7 @@ class SlotTrigger:
         bank = self._bank.require_bank()
         slot = bank.slot(number)
         trigger = _Trigger(peer, bank.name, number, slot, velocity, at or slot.at)
-        if slot.launch_mode == TOGGLE and self._call_off(trigger.tag):
+        if slot.launch_mode == TOGGLE and self.call_off(trigger.tag):
             return [_silent(number)]
         if slot.launch_mode == GATE:
             if self._gates.get(number, trigger.tag) != trigger.tag:
@@ -210,8 +225,8 @@ class SlotTrigger:
                 self._replies.run(peer, ADDRESS, partial(self._release, number, ()))
             self._gates[number] = trigger.tag
         clip = self._bank.clip(number)
-        if clip is None:
-            self._firing.add(trigger)
+        trigger.is_given = clip is not None
+        self._firing.add(trigger)
         return self._play_or_render(trigger, clip, self._play(trigger, clip) if clip else None)
 
     def _release(self, number: int, replies: Iterable[Reply]) -> Answer:
@@ -219,16 +234,8 @@ class SlotTrigger:
         tag = self._gates.pop(number, None)
         if tag is None:
             return replies
-        self._call_off(tag)
+        self.call_off(tag)
         return _after([self._sounds.stop(tag)], replies)
-
-    def _call_off(self, tag: str | None) -> bool:
-        """Let triggers of a tag, or all, whose clips are not there yet not be heard; return whether there were any."""
-        pending = (trigger for render in self._pending.values() for trigger in render.triggers.values())
-        found = [each for each in (*self._firing, *pending) if tag in (None, each.tag) and not each.is_called_off]
-        for trigger in found:
-            trigger.is_called_off = True
-        return bool(found)
 
     async def _play_or_render(
         self, trigger: _Trigger, clip: ClipMade | None, playing: Awaitable[bool] | None
@@ -241,8 +248,7 @@ class SlotTrigger:
                     return [_answer(trigger, clip, is_heard=await playing)]
                 except BadFile:
                     # Its file was taken away or broken since it was found. It is looked for again, once.
-                    is_lost = True
-                    self._firing.add(trigger)
+                    is_lost, trigger.is_given = True, False
             await self._thread.run(partial(self._refresh, trigger, is_lost=is_lost))
         finally:
             self._firing.discard(trigger)
@@ -298,11 +304,9 @@ class SlotTrigger:
         self._refresh_clips([trigger.peer])
 
     def _find_pending(self, trigger: _Trigger) -> _PendingRender | None:
-        key = (trigger.bank, trigger.number, trigger.slot.request)
-        for pending in self._pending.values():
-            if (pending.request.name, pending.request.number, pending.request.request) == key:
-                return pending
-        return None
+        wanted = (trigger.bank, trigger.number, trigger.slot.request)
+        requests = ((each, each.request) for each in self._pending.values())
+        return next((each for each, asked in requests if (asked.name, asked.number, asked.request) == wanted), None)
 
     def _end_render(self, job: Job, clip: ClipMade | None) -> None:
         pending = self._pending.pop(job, None)

@@ -419,6 +419,40 @@ async def test_a_slot_is_stopped_by_its_number_or_name_or_with_all(stage):
     assert [message[:3] for message in stage.peer.messages[4:]] == [("/fail", "/bank/stop", "bad_argument")] * 3
 
 
+@on_stage
+async def test_a_gate_whose_file_was_taken_away_is_not_heard_after_it_was_let_go(stage):
+    stage.banks.launch = {"mode": "gate"}
+    stage.found.append(RAIN)
+    stage.bank.load("mine")
+    stage.found.append(OTHER)
+    stage.errors = [BadFile("gone")]
+    stage.fire(0)
+    stage.fire(0, 0)
+    await stage.settle()
+    assert [cue.path for cue in stage.cues] == [RAIN.path]
+    assert stage.peer.messages == [SILENT] * 2 and not stage.trigger._firing
+
+
+@on_stage
+async def test_a_note_that_ends_before_the_first_bank_is_loaded_ends_its_gate(stage):
+    stage.banks.launch = {"mode": "gate"}
+    stage.found.append(RAIN)
+    for act in (lambda: stage.trigger.fire_note(NOBODY, 60, 127), lambda: stage.trigger.release_note(NOBODY, 60)):
+        stage.replies.run(NOBODY, "/bank/fire", act)
+    await stage.settle()
+    assert stage.stopped == [stage.cues[0].slot]
+
+
+@on_stage
+async def test_silence_reaches_a_slot_whose_clip_is_being_made(stage):
+    stage.bank.load("mine")
+    stage.fire(0)
+    await stage.settle()
+    stage.trigger.call_off()
+    await stage.end_job(RAIN, Done(1))
+    assert not stage.cues
+
+
 @pytest.mark.parametrize("which", [0, "all"])
 def test_a_stop_reaches_a_slot_whose_clip_is_being_made(which):
     @on_stage
