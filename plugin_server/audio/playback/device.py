@@ -25,8 +25,9 @@ BLOCK_FRAMES = 256
 LATENCY_S = 0.015
 """Latency asked of the device. Where it is much longer, sound servers ask for several blocks at once, and so a clip
 comes late; where it is much shorter, they run out of samples on a busy machine."""
-STALL_S = 1.0
-"""A device that has asked for nothing for so long is gone."""
+STALL_S = 2.5
+"""A device that has asked for nothing for so long is gone. Sound servers that nobody listens to, or on a busy machine,
+pause for two seconds and go on."""
 REALTIME_PRIORITY = 5
 """Below those of sound servers."""
 START_TIMEOUT_S = 20.0

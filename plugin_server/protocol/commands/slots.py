@@ -56,11 +56,9 @@ class Sounds(Protocol):
 
     def play(self, cue: Cue, peer: Peer) -> Awaitable[bool]:
         """Give a clip to the player at once, for a peer; returns or raises, when awaited, what `Player.play` does."""
-        ...
 
     def stop(self, tag: str) -> Awaitable[None]:
         """Fade out what has this tag."""
-        ...
 
 
 @dataclass(eq=False, slots=True)
