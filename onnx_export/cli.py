@@ -5,10 +5,22 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from onnx_export.commands import compare, draw, estimate, evaluate, export, features, import_, probe, resume, train
+from onnx_export.commands import (
+    compare,
+    conditions,
+    draw,
+    estimate,
+    evaluate,
+    export,
+    features,
+    import_,
+    probe,
+    resume,
+    train,
+)
 from plugin_server.errors import ClipsonicError
 
-COMMANDS = (train, features, estimate, resume, export, import_, evaluate, compare, probe, draw)
+COMMANDS = (train, conditions, features, estimate, resume, export, import_, evaluate, compare, probe, draw)
 """The commands in the order of the help text."""
 
 

@@ -45,6 +45,7 @@ def add(subparsers: Subparsers) -> None:
     add_video_arguments(parser, config_required=False, config_help=CONFIG_HELP)
     parser.add_argument("--seed", type=int, help="of all that is random (default: the checkpoint's, or a new one)")
     parser.add_argument("--backbone", type=Path, help="denoisers, vocoder: begin with this checkpoint")
+    parser.add_argument("--conditions", type=Path, help="denoiser: a file of the command conditions")
     parser.add_argument("--adversarial-from", type=int, help="vocoder: first step with discriminators")
     parser.add_argument("--denoiser", type=Path, help="vocoder: checkpoint whose mels it is trained on too, once there")
     add_data_arguments(parser)
@@ -157,11 +158,13 @@ def _train_vocoder(options: argparse.Namespace, paths: "DataPaths", run: "Traini
 
 def _train_denoiser(options: argparse.Namespace, paths: "DataPaths", run: "TrainingRun") -> None:
     """Train on words; with pictures, on either at random."""
-    from onnx_export.clipsonic.training.conditioning import MixedConditioning
+    from onnx_export.clipsonic.training.conditioning import MixedConditioning, load_conditions
     from onnx_export.clipsonic.training.datasets import image_conditioning, text_conditioning
     from onnx_export.clipsonic.training.denoiser import DenoiserTraining
 
     def conditioning(dataset: "SoundDataset") -> "Conditioning":
+        if options.conditions:
+            return load_conditions(options.conditions, dataset)
         words = text_conditioning(dataset, paths)
         return MixedConditioning(words, image_conditioning(dataset, paths)) if paths.images else words
 
@@ -213,11 +216,13 @@ def _train_on_sounds(
     """Train a denoiser on the catalogue, which is read once: `condition` is given the dataset it has embeddings for."""
     from onnx_export.clipsonic.configs import DenoiserConfig
     from onnx_export.clipsonic.training.denoiser import train_denoiser
+    from onnx_export.clipsonic.training.resident.train import train_resident_denoiser
 
     config = _configure(options, DenoiserConfig(training=training))
     conditioning = condition(replace(paths, mel=config.mel).sound_dataset())
     size = replace(config.denoiser, n_embedding=conditioning.size)
-    train_denoiser(conditioning, size, config.training, run, embedding)
+    train = train_resident_denoiser if config.training.resident else train_denoiser
+    train(conditioning, size, config.training, run, embedding)
 
 
 def _train_on_videos(options: argparse.Namespace, run: "TrainingRun") -> None:

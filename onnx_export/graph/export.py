@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +38,8 @@ class ExportSpec:
     """Input name to {axis: name of its size}, 'batch' or 'frames'."""
     keep_fp32: tuple[str, ...] = ()
     """Prefixes of the names of weights that half precision would harm most: these stay in single precision."""
+    properties: Mapping[str, str] = field(default_factory=dict)
+    """Facts about the module that the graph carries, for whoever restores it."""
 
     @property
     def input_names(self) -> list[str]:
@@ -92,7 +94,9 @@ def _trace(spec: ExportSpec) -> onnx.ModelProto:
     )
     # Only PyTorch's former exporter gives back nothing.
     assert program is not None
-    return program.model_proto
+    model = program.model_proto
+    onnx.helper.set_model_props(model, {p.key: p.value for p in model.metadata_props} | dict(spec.properties))
+    return model
 
 
 def _save(model: onnx.ModelProto, path: Path) -> None:

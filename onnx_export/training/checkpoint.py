@@ -68,23 +68,17 @@ class Checkpoint:
     def save(self, step: int) -> None:
         """Write beside the file, then rename: a run stopped in the middle of a save loses nothing."""
         states = {name: part.state_dict() for name, part in self.parts.items()}
-        facts = {"step": step, "spent_s": self.spent_s, METADATA_KEY: asdict(self.metadata)}
-        _write(self.path, {**facts, **states})
+        _write(self.path, {**self.facts(step), **states})
 
     def save_average(self, step: int) -> Path:
-        """Write the averaged weights alone, in half precision, beside the file, and return where: 'NAME.half.pt'.
-
-        It is what `load_ema` reads, at a tenth of the size. Weights of one axis stay in single precision.
-        """
-        average = self.parts["average"].state_dict()
-        halves = {
-            name: value.half() if value.dtype == torch.float32 and value.ndim > 1 else value
-            for name, value in average["state"].items()
-        }
+        """Write the averaged weights alone, in half precision, beside the file, and return where: 'NAME.half.pt'."""
         path = self.path.with_suffix(".half.pt")
-        facts = {"step": step, "spent_s": self.spent_s, METADATA_KEY: asdict(self.metadata)}
-        _write(path, {**facts, "average": {**average, "state": halves}})
+        save_weights(path, self.facts(step), self.parts["average"].state_dict())
         return path
+
+    def facts(self, step: int) -> dict[str, Any]:
+        """Return what stands in the file beside the state of the parts."""
+        return {"step": step, "spent_s": self.spent_s, METADATA_KEY: asdict(self.metadata)}
 
     def load(self) -> int:
         """Restore every part, and return the step to continue from: 0 where there is no file.
@@ -100,6 +94,24 @@ class Checkpoint:
         log.info("going on from step %d of %s", saved["step"], self.path)
         self.start, self.spent_s = saved["step"], saved.get("spent_s", 0.0)
         return self.start
+
+
+def save_weights(path: Path, facts: Mapping[str, Any], average: Mapping[str, Any]) -> None:
+    """Write averaged weights alone, in half precision: what `load_ema` reads, and a checkpoint without optimisers.
+
+    Weights of one axis stay in single precision.
+
+    Args:
+        path: The file.
+        facts: The step, the metadata, and what else stands beside the weights.
+        average: The state of an `EMA`.
+    """
+    halves = {
+        name: (value.half() if value.dtype == torch.float32 and value.ndim > 1 else value).cpu()
+        for name, value in average["state"].items()
+    }
+    # One copy in the file: both names mean the same tensors.
+    _write(path, {**facts, "model": halves, "average": {**average, "state": halves}})
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:

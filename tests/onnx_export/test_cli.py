@@ -31,6 +31,7 @@ def parse(*words):
 def test_each_command_runs_its_own_module():
     options = {
         "train": ["text"],
+        "conditions": ["c.npz"],
         "features": ["--videos", "v", "--config", "c"],
         "estimate": ["--config", "c"],
         "resume": ["b"],

@@ -1,15 +1,17 @@
 """Trained checkpoints to the bundle that the daemon serves."""
 
+import json
 import logging
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+import onnx
 import torch
 from torch import nn
 
@@ -23,7 +25,7 @@ from onnx_export.clipsonic.models.vocoder import SampleVocoder, Vocoder, Vocoder
 from onnx_export.clipsonic.training.embedding_space import TEMPLATES
 from onnx_export.clipsonic.variants import Variant
 from onnx_export.graph.export import ExportSpec, Int8Embedding, export_graph
-from onnx_export.training.checkpoint import load_ema, read_average, read_metadata
+from onnx_export.training.checkpoint import CheckpointMetadata, load_ema, read_average, read_metadata
 from plugin_server.audio.spectral import MelSettings
 from plugin_server.engine.bundles.card import CARD_NAME, Card, Embedding, LabelAnchorSpec, PriorSpec
 from plugin_server.engine.bundles.registry import file_sha256
@@ -33,6 +35,8 @@ from plugin_server.engine.sampling.band_statistics import BandStatisticsDistribu
 log = logging.getLogger(__name__)
 
 M = TypeVar("M", bound=nn.Module)
+SHAPE_PROPERTY = "shape"
+"""Property of a denoiser's graph that holds the fields of its `DenoiserSize` as JSON."""
 LABEL_ANCHORS_FILE = "known.npz"
 GIBBERISH = (
     "xqzv plorth", "quarterly tax law", "the number seven", "asdf qwer zxcv", "parliamentary procedure", "blue square",
@@ -87,7 +91,7 @@ def load_networks(
     text = load("text", TextTower(sizes.text))
     return Networks(
         text if variant.embedding == CLIPSONIC_EMBEDDING else ClapTextTower(text, load("clap", Clap(sizes.clap))),
-        load(variant.denoiser, Denoiser(sizes.denoiser)),
+        load(variant.denoiser, Denoiser(read_denoiser_size(runs / f"{variant.denoiser}.pt", sizes.denoiser.heads))),
         load("vocoder", Vocoder(sizes.mel, VocoderSize.of_weights(read_average(runs / "vocoder.pt")))),
         labels,
         band_statistics,
@@ -95,6 +99,12 @@ def load_networks(
         {name: load(f"prior-{name}", Prior(sizes.prior)) for name in variant.priors},
         read_metadata(runs / f"{variant.denoiser}.pt").conditions or ("text",),
     )
+
+
+def read_denoiser_size(path: Path, heads: int) -> DenoiserSize:
+    """Return the shape of a checkpoint's denoiser; `heads` where it does not say."""
+    saved = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    return DenoiserSize.of_weights(saved["average"]["state"], CheckpointMetadata.from_saved(saved).heads or heads)
 
 
 BATCH = {0: "batch"}
@@ -123,7 +133,14 @@ def denoiser_graph(denoiser: Denoiser) -> ExportSpec:
         "guidance": torch.tensor([1.0, 3.0]),
     }
     free = dict.fromkeys(inputs, BATCH) | {"noised": {0: "batch", 2: "frames"}}
-    return ExportSpec(denoiser, inputs, ["clean"], free)
+    return ExportSpec(denoiser, inputs, ["clean"], free, properties={SHAPE_PROPERTY: json.dumps(asdict(size))})
+
+
+def denoiser_size_of(graph: Path) -> DenoiserSize | None:
+    """Return the shape that the graph of a denoiser says it has; None for one of earlier versions, that does not."""
+    properties = {entry.key: entry.value for entry in onnx.load(graph, load_external_data=False).metadata_props}
+    shape = properties.get(SHAPE_PROPERTY)
+    return DenoiserSize(**json.loads(shape)) if shape else None
 
 
 def vocoder_graph(vocoder: Vocoder) -> ExportSpec:
@@ -229,7 +246,7 @@ def write_bundle(folder: Path, variant: Variant, networks: Networks, sizes: Size
         mel=sizes.mel,
         mel_mean=_numbers(networks.denoiser.mel_mean),
         mel_std=_numbers(networks.denoiser.mel_std),
-        frame_multiple=sizes.denoiser.patch,
+        frame_multiple=networks.denoiser.size.patch,
         context_length=sizes.text.context_length,
         sampling=variant.sampling,
         lengths=variant.lengths,

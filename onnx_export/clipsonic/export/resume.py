@@ -6,7 +6,14 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from onnx_export.clipsonic.export.bundle import Sizes, denoiser_graph, spectrum_graph, text_graph, vocoder_graph
+from onnx_export.clipsonic.export.bundle import (
+    Sizes,
+    denoiser_graph,
+    denoiser_size_of,
+    spectrum_graph,
+    text_graph,
+    vocoder_graph,
+)
 from onnx_export.clipsonic.models.denoiser import Denoiser
 from onnx_export.clipsonic.models.text_tower import TextTower
 from onnx_export.clipsonic.models.vocoder import Vocoder, VocoderSize
@@ -27,11 +34,12 @@ def resume_from(bundle: Bundle, sizes: Sizes, runs: Path, step: int) -> None:
     Half-precision weights come back as they are; what the optimisers knew is lost. Raises ValueError when the
     bundle's networks have other shapes, FileExistsError rather than write over a run.
     """
+    size = denoiser_size_of(bundle.path("denoiser")) or sizes.denoiser
     files = {"text": "text_tower", "denoiser": "denoiser", "vocoder": "vocoder"}
     for name in files:
         if (runs / f"{name}.pt").exists():
             raise FileExistsError(f"{runs / name}.pt is there: expected a folder without runs")
-    text, denoiser = TextTower(sizes.text), Denoiser(sizes.denoiser)
+    text, denoiser = TextTower(sizes.text), Denoiser(size)
     vocoder = Vocoder(sizes.mel, _vocoder_size(bundle))
     to_vocoder_graph = spectrum_graph if bundle.card.graphs["vocoder"].outputs[0].name == SPECTRUM else vocoder_graph
     graphs = {"text": text_graph(text), "denoiser": denoiser_graph(denoiser), "vocoder": to_vocoder_graph(vocoder)}
@@ -40,7 +48,7 @@ def resume_from(bundle: Bundle, sizes: Sizes, runs: Path, step: int) -> None:
     text.transformer.token_embedding = _whole_table(text.transformer.token_embedding)
     MelNormalisation.of_card(bundle.card).store(denoiser)
     card = bundle.card
-    metadata = CheckpointMetadata(card.embedding.name, tuple(card.modalities))
+    metadata = CheckpointMetadata(card.embedding.name, tuple(card.modalities), size.heads)
     for name, module in (("text", text), ("denoiser", denoiser), ("vocoder", vocoder)):
         Checkpoint(runs / f"{name}.pt", {"model": module, "average": EMA(module)}, metadata).save(step)
         log.info("%s: %s", name, runs / f"{name}.pt")

@@ -3,15 +3,22 @@
 Blocks with adaptive layer norm after DiT (Peebles and Xie 2023), the modulation shared by all blocks up to a table
 of their own as in PixArt-alpha (Chen et al. 2024), rotary positions (Su et al. 2021). It predicts the clean
 spectrogram: a patch has more numbers than the network has channels, and clean patches lie on a smaller set than
-noise does; the condition also stands among the tokens (both Li and He 2025).
+noise does; the condition also stands among the tokens (both Li and He 2025). With a skip, the grain of the noised
+spectrogram goes round the network (`preconditioning`).
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 from torch.nn import functional
+
+from onnx_export.clipsonic.models.preconditioning import scalings
+
+HEAD_WIDTH = 64
+"""Width of a head in checkpoints that do not say how many heads they have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +36,25 @@ class DenoiserSize:
     expansion: int = 4
     context: int = 4
     """Tokens made of the embedding that stand before the patches."""
+    skip: bool = False
+    """Whether the grain of the noised spectrogram goes round the network; without, all goes through it."""
+
+    @classmethod
+    def of_weights(cls, weights: Mapping[str, torch.Tensor], heads: int | None) -> "DenoiserSize":
+        """Return the shape of the network that has these weights; of the heads they say nothing."""
+        width, patch_numbers = weights["patch_in.weight"].shape
+        n_mels = len(weights["mel_mean"])
+        return cls(
+            n_mels=n_mels,
+            n_embedding=weights["from_embedding.0.weight"].shape[1],
+            patch=patch_numbers // n_mels,
+            width=width,
+            depth=len({name.split(".")[1] for name in weights if name.startswith("blocks.")}),
+            heads=heads or max(1, width // HEAD_WIDTH),
+            expansion=weights["blocks.0.feed.0.weight"].shape[0] // width,
+            context=weights["to_context.weight"].shape[0] // width,
+            skip="grain_variance" in weights,
+        )
 
 
 def fourier_features(values: torch.Tensor, n: int, fastest: float) -> torch.Tensor:
@@ -62,6 +88,7 @@ class Block(nn.Module):
             nn.GELU(approximate="tanh"),
             nn.Linear(size.expansion * size.width, size.width),
         )
+        self.dropout = nn.Dropout(0.0)
         self.table = nn.Parameter(torch.randn(6, size.width) / size.width**0.5)
 
     def forward(
@@ -73,9 +100,9 @@ class Block(nn.Module):
         """
         shift_a, scale_a, gate_a, shift_f, scale_f, gate_f = (modulation + self.table[None]).unsqueeze(2).unbind(1)
         h = self.norm_attention(x) * (1 + scale_a) + shift_a
-        x = x + gate_a * self.attend(h, cosines, sines)
+        x = x + gate_a * self.dropout(self.attend(h, cosines, sines))
         h = self.norm_feed(x) * (1 + scale_f) + shift_f
-        return x + gate_f * self.feed(h)
+        return x + gate_f * self.dropout(self.feed(h))
 
     def attend(self, h: torch.Tensor, cosines: torch.Tensor, sines: torch.Tensor) -> torch.Tensor:
         """Return the attention of every token to every token, (batch, tokens, width) in and out."""
@@ -97,6 +124,7 @@ class Denoiser(nn.Module):
 
     mel_mean: torch.Tensor
     mel_std: torch.Tensor
+    grain_variance: torch.Tensor | None
 
     def __init__(self, size: DenoiserSize):
         super().__init__()
@@ -105,6 +133,8 @@ class Denoiser(nn.Module):
         # Not used here: they travel with the weights, since these mean nothing without them.
         self.register_buffer("mel_mean", torch.zeros(size.n_mels))
         self.register_buffer("mel_std", torch.ones(size.n_mels))
+        # Measured on the training data; None for networks without a skip.
+        self.register_buffer("grain_variance", torch.ones(size.n_mels, 1) if size.skip else None)
         self.patch_in = nn.Linear(size.n_mels * size.patch, width)
         self.patch_out = nn.Linear(width, size.n_mels * size.patch)
         self.norm_out = nn.LayerNorm(width, eps=1e-6, elementwise_affine=False)
@@ -130,6 +160,11 @@ class Denoiser(nn.Module):
             nn.init.zeros_(table[2].data)
             nn.init.zeros_(table[5].data)
 
+    def set_dropout(self, probability: float) -> None:
+        """Set the probability with which numbers of a block's output are left out in training."""
+        for block in self.blocks:
+            block.get_submodule("dropout").p = probability  # type: ignore[assignment]
+
     def forget_conditions(self) -> None:
         """Reset the layers that read embeddings, and keep those that know sounds."""
         for layer in self.from_embedding:
@@ -147,6 +182,21 @@ class Denoiser(nn.Module):
         guidance: torch.Tensor,
     ) -> torch.Tensor:
         """Return the estimate of the clean spectrogram, (batch, n_mels, frames); the class documents the arguments."""
+        if self.grain_variance is None:
+            return self.predict(noised, sigma, embedding, seconds, guidance)
+        skip, out, scale = scalings(sigma, self.grain_variance)
+        predicted = self.predict(noised * scale, sigma, embedding, seconds, guidance)
+        return skip * noised + out * predicted.to(noised.dtype)
+
+    def predict(
+        self,
+        noised: torch.Tensor,
+        sigma: torch.Tensor,
+        embedding: torch.Tensor,
+        seconds: torch.Tensor,
+        guidance: torch.Tensor,
+    ) -> torch.Tensor:
+        """Return what the transformer gives, (batch, n_mels, frames): the estimate itself where there is no skip."""
         text = self.words(embedding)
         condition = text + self.moment(sigma, seconds) + self.from_guidance(fourier_features(guidance, 16, 3.0))
         modulation = self.to_modulation(functional.silu(condition)).unflatten(-1, (6, self.size.width))

@@ -1,12 +1,17 @@
 """The conditions that a denoiser is trained on: embeddings of words, of pictures, or of either at random."""
 
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from onnx_export.data.sounds import ClipDataset
+
+KINDS = ("text", "image")
+"""Kinds of embeddings."""
 
 
 class Conditioning(Protocol):
@@ -135,3 +140,31 @@ class MixedConditioning:
         if self.second.has(index) and rng.random() < self.second_share:
             return self.second.sample(index, rng)
         return self.first.sample(index, rng)
+
+
+def save_conditions(path: Path, parts: Sequence[LabelConditioning]) -> None:
+    """Write the embeddings of labels, half precision, as a file to train with where no tower is: KIND/LABEL to rows."""
+    arrays = {
+        f"{part.kinds[0]}/{label}": rows.astype(np.float16) for part in parts for label, rows in part.embeddings.items()
+    }
+    # For type checkers a label might be numpy's own argument `allow_pickle`.
+    np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
+
+
+def load_conditions(path: Path, dataset: ClipDataset) -> Conditioning:
+    """Read what `save_conditions` wrote. Raises ValueError when the file is another one."""
+    tables: dict[str, dict[str, np.ndarray]] = {}
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            for name in arrays.files:
+                kind, _, label = name.partition("/")
+                tables.setdefault(kind, {})[label] = arrays[name].astype(np.float32)
+    # What numpy and zipfile raise on files of other kinds is of many classes.
+    except (ValueError, zipfile.BadZipFile, EOFError, AttributeError) as error:
+        raise ValueError(
+            f"--conditions {path}: {error}, expected a file of python -m onnx_export conditions"
+        ) from error
+    if not tables or not tables.keys() <= set(KINDS):
+        raise ValueError(f"--conditions {path} has embeddings of {', '.join(tables) or 'nothing'}, expected {KINDS}")
+    parts = [LabelConditioning(dataset, tables[kind], (kind,)) for kind in KINDS if kind in tables]
+    return parts[0] if len(parts) == 1 else MixedConditioning(parts[0], parts[1])

@@ -1,7 +1,10 @@
 """Train the denoiser by flow matching (Lipman et al. 2023) on crops of a dataset and their embeddings."""
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -32,6 +35,39 @@ UNGUIDED_SHARE = 0.33
 
 
 @dataclass(frozen=True, slots=True)
+class Augmentation:
+    """How sounds are varied where few recordings have to do."""
+
+    length_percent: tuple[int, ...] = ()
+    """Lengths of further copies of every sound, played faster or slower, in percent of their own."""
+    copies_share: float = 0.45
+    """Share of the clips that are cut from such a copy."""
+    equaliser_db: float = 0.0
+    """Deviation of a smooth random curve over the bands that is added to a log-mel."""
+    gain_db: float = 0.0
+    """Deviation of a random gain of the whole."""
+    dropout: float = 0.0
+    """Probability with which numbers of a block's output are left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Autoguidance:
+    """Guidance away from an earlier state of the network itself (Karras et al. 2024), taught at the end of a run."""
+
+    weak_at: float = 0.22
+    """Share of the run after which the state is kept that is guided away from."""
+    teach_from: float = 0.74
+    """Share of the run after which guided estimates are taught; the state before is kept too."""
+    unconditional_share: float = 0.5
+    """Share of the weak estimates that are made without the condition, as in classifier-free guidance."""
+    min_sigma: float = 0.35
+    """Noise levels outside of these two are not guided (Kynkäänniemi et al. 2024)."""
+    max_sigma: float = 0.97
+    rate: float = 0.35
+    """Learning rate that teaching begins with, as a share of the largest."""
+
+
+@dataclass(frozen=True, slots=True)
 class DenoiserTraining:
     """Hyperparameters of the denoiser's training."""
 
@@ -52,18 +88,35 @@ class DenoiserTraining:
     """Middle of the logit-normal noise levels. Frames that repeat each other show through much noise, so what a
     sound is gets decided near sigma 1; trained around 0.57 the model hardly followed the prompt."""
     noise_width: float = 1.6
-    """Deviation of the same: wide enough that grain, decided at little noise, is trained too."""
+    """Deviation of the same."""
+    low_noise_share: float = 0.3
+    """Share of the noise levels that are drawn around another middle: grain is decided at little noise."""
+    low_noise_centre: float = -1.0
+    low_noise_width: float = 1.5
     guidance_distillation_from: int = 15_500
     """First step at which guidance is distilled, so that it costs no second call when sampling."""
     distilled_guidance_max: float = 6.0
     min_sigma: float = 0.5
     """The velocity's weight 1 / sigma ** 2 stops rising below this level, for the same reason as `noise_centre`."""
+    resident: bool = False
+    """Whether all mels lie on the device, where batches are drawn and mixed too; else this process draws them."""
+    warmup_steps: int = 400
+    weight_decay: float = 0.02
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    """Of resident training alone."""
+    autoguidance: Autoguidance = field(default_factory=Autoguidance)
+    """Of resident training, in place of guidance by the average of the run itself."""
 
 
-def noise_levels(n: int, training: DenoiserTraining) -> torch.Tensor:
-    """Draw sigma (n,), one from each n-th part of the logit-normal, so that every batch has all levels."""
-    quantiles = ((torch.randperm(n) + torch.rand(n)) / n).clamp(1e-4, 1 - 1e-4)
-    return torch.sigmoid(torch.special.ndtri(quantiles) * training.noise_width + training.noise_centre)
+def noise_levels(n: int, training: DenoiserTraining, device: torch.device | None = None) -> torch.Tensor:
+    """Draw sigma (n,) from two logit-normals, one from each n-th part, so that every batch has all levels."""
+    places = (torch.randperm(n, device=device) + torch.rand(n, device=device)) / n
+    share = training.low_noise_share
+    is_low = places < share
+    quantiles = torch.where(is_low, places / max(share, 1e-9), (places - share) / max(1 - share, 1e-9))
+    normal = torch.special.ndtri(quantiles.clamp(1e-4, 1 - 1e-4))
+    low = normal * training.low_noise_width + training.low_noise_centre
+    return torch.sigmoid(torch.where(is_low, low, normal * training.noise_width + training.noise_centre))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,20 +132,22 @@ class Batch:
     """Classifier-free guidance (batch,) that the estimate shall have; 1 for none."""
 
 
-def flow_loss(
-    model: Denoiser, batch: Batch, training: DenoiserTraining, ema_teacher: Denoiser | None = None
-) -> torch.Tensor:
+Shift: TypeAlias = Callable[[torch.Tensor, torch.Tensor, Batch], torch.Tensor]
+"""Noised spectrograms, their sigma and their batch to how far guidance moves the estimates, shaped like these."""
+
+
+def flow_loss(model: Denoiser, batch: Batch, training: DenoiserTraining, guidance: Shift | None = None) -> torch.Tensor:
     """Return the squared error of the velocity; noise levels are logit-normal (Esser et al. 2024).
 
-    With an `ema_teacher`, the target goes as far beyond the clean spectrogram as classifier-free guidance would take
-    the teacher's estimate: what is learnt is the guided estimate itself (model guidance, Tang et al. 2025).
+    With `guidance`, the target goes as far beyond the clean spectrogram as guidance would take a teacher's estimate:
+    what is learnt is the guided estimate itself (model guidance, Tang et al. 2025).
     """
     clean = batch.clean
-    sigma = noise_levels(len(clean), training).to(clean.device)
+    sigma = noise_levels(len(clean), training, clean.device)
     level = sigma[:, None, None]
     noised = (1 - level) * clean + level * torch.randn_like(clean)
     with precision(clean.device):
-        target = clean if ema_teacher is None else clean + guidance_shift(ema_teacher, noised, sigma, batch)
+        target = clean if guidance is None else clean + guidance(noised, sigma, batch)
         estimate = model(noised, sigma, batch.embedding, batch.seconds, batch.guidance)
     # Velocity error is the error of the clean estimate over sigma; bounded where sigma is small.
     return (((estimate.float() - target) ** 2).mean(dim=(1, 2)) / sigma.clamp_min(training.min_sigma) ** 2).mean()
@@ -138,10 +193,12 @@ def train_denoiser(
         embedding: Name of the space of the conditions, stored with the weights.
     """
     seed = run.start_seed()
-    model, norm = _start(conditioning, size, run)
+    model, norm = start_denoiser(conditioning, size, run)
     model.to(run.device).train()
     ema = EMA(model, training.ema_decay)
-    optimiser = torch.optim.AdamW(_groups(model), lr=training.learning_rate, betas=(0.9, 0.99))
+    optimiser = torch.optim.AdamW(
+        parameter_groups(model, training.weight_decay), lr=training.learning_rate, betas=(0.9, 0.99)
+    )
     metadata = CheckpointMetadata(embedding, conditioning.kinds, size.heads, seed)
     checkpoint = Checkpoint(run.path, {"model": model, "average": ema, "optimiser": optimiser}, metadata)
     examples = DenoiserDataset(conditioning, norm, training, size.patch)
@@ -155,8 +212,8 @@ def train_denoiser(
             ema_teacher.load_state_dict(ema.state)
         maximum = training.distilled_guidance_max if is_distilling else 1.0
         batch = _batch(next(loader), maximum, run.device)
-        with _attention(run.device):
-            loss = flow_loss(model, batch, training, ema_teacher if is_distilling else None)
+        with device_attention(run.device):
+            loss = flow_loss(model, batch, training, partial(guidance_shift, ema_teacher) if is_distilling else None)
             value = step_optimiser(optimiser, loss, model.parameters())
         ema.update(model)
         return {"loss": value}
@@ -164,15 +221,17 @@ def train_denoiser(
     held_out = DenoiserDataset(conditioning, norm, training, size.patch, "valid")
 
     def validate(rng: np.random.Generator) -> dict[str, float]:
-        with evaluating(model), _attention(run.device):
+        with evaluating(model), device_attention(run.device):
             batches = (_batch(held_out.draw(rng), 1.0, run.device) for _ in range(VALIDATION_BATCHES))
             return {"loss": float(np.mean([float(flow_loss(model, batch, training)) for batch in batches]))}
 
-    schedule = Schedule(training.steps, training.learning_rate, warmup=400, budget_s=run.budget_s)
+    schedule = Schedule(training.steps, training.learning_rate, warmup=training.warmup_steps, budget_s=run.budget_s)
     run_steps(checkpoint, [optimiser], schedule, do_step, validate if len(held_out) else None, run.intervals)
 
 
-def _start(conditioning: Conditioning, size: DenoiserSize, run: TrainingRun) -> tuple[Denoiser, MelNormalisation]:
+def start_denoiser(
+    conditioning: Conditioning, size: DenoiserSize, run: TrainingRun
+) -> tuple[Denoiser, MelNormalisation]:
     """Return a network that holds the normalisation it is trained with, and that normalisation."""
     model = Denoiser(size)
     norm = saved_normalisation(run.path) or MelNormalisation.measure(conditioning.dataset)
@@ -189,13 +248,14 @@ def _batch(examples: Examples, guidance_max: float, device: torch.device) -> Bat
     return Batch(clean, embedding, seconds, draw_guidance(embedding, guidance_max))
 
 
-def _attention(device: torch.device) -> AbstractContextManager[None]:
+def device_attention(device: torch.device) -> AbstractContextManager[None]:
+    """Return a context of the attention that is fastest on the device."""
     # On a CPU, plain matrix products are a sixth faster than the fused attention at these lengths.
     return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
 
 
-def _groups(model: nn.Module) -> list[dict]:
+def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict]:
     """Return the groups of parameters: weight decay is for matrices only."""
     matrices = [p for p in model.parameters() if p.ndim >= 2 and min(p.shape) > 6]
     others = [p for p in model.parameters() if not (p.ndim >= 2 and min(p.shape) > 6)]
-    return [{"params": matrices, "weight_decay": 0.02}, {"params": others, "weight_decay": 0.0}]
+    return [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]

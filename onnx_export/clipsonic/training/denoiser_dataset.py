@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 
 MAX_NORMALISATION_CLIPS = 5000
 """Enough for a mean and a deviation of each mel band."""
+MAX_GRAIN_CLIPS, MAX_GRAIN_FRAMES = 300, 430
+"""Enough for the variance of each band's grain: clips, and frames of each."""
+MIN_GRAIN = 0.01
+"""Least variance of a band's grain: a skip of nothing would leave the network all of it."""
+GRAIN_NEIGHBOURS = 5
 SILENT_LOG_MEL = -8.0
 """A frame whose loudest band is below is silence."""
 MAX_BALANCED_S = 10.0
@@ -65,10 +70,12 @@ CANVASES = (
 
 @dataclass(frozen=True, slots=True)
 class MelNormalisation:
-    """Mean and deviation of every mel band over the training split, float32 (n_mels,)."""
+    """Mean and deviation of every mel band over the training split, and its grain, float32 (n_mels,)."""
 
     mean: np.ndarray
     std: np.ndarray
+    grain: np.ndarray | None = None
+    """Variance of the normalised band around the mean of its neighbours in time and frequency; None: not known."""
 
     @classmethod
     def measure(cls, dataset: ClipDataset) -> "MelNormalisation":
@@ -77,7 +84,12 @@ class MelNormalisation:
         some = indices[:: -(-len(indices) // MAX_NORMALISATION_CLIPS)]
         frames = np.concatenate([dataset.mel(i)[::10] for i in some]).astype(np.float32)
         frames = frames[frames.max(axis=1) > SILENT_LOG_MEL]
-        return cls(frames.mean(axis=0), frames.std(axis=0))
+        mean, std = frames.mean(axis=0), frames.std(axis=0)
+        few = indices[:: -(-len(indices) // MAX_GRAIN_CLIPS)]
+        clips = (dataset.mel(i)[:MAX_GRAIN_FRAMES].astype(np.float32) for i in few)
+        grains = [grain(clip, mean, std)[clip.max(axis=1) > SILENT_LOG_MEL] for clip in clips]
+        variance = (np.concatenate(grains) ** 2).mean(axis=0)
+        return cls(mean, std, np.clip(variance, MIN_GRAIN, 1.0).astype(np.float32))
 
     @classmethod
     def of_card(cls, card: Card) -> "MelNormalisation":
@@ -88,6 +100,17 @@ class MelNormalisation:
         """Put mean and deviation into the buffers of a denoiser."""
         for buffer, values in ((model.mel_mean, self.mean), (model.mel_std, self.std)):
             buffer.copy_(torch.from_numpy(values))
+        if self.grain is not None and model.grain_variance is not None:
+            model.grain_variance.copy_(torch.from_numpy(self.grain)[:, None])
+
+
+def grain(mel: np.ndarray, mean: np.ndarray, std: np.ndarray) -> np.ndarray:
+    """Return how far a log-mel (frames, n_mels), normalised, is from the mean of its 5 x 5 neighbours."""
+    normal = (mel - mean) / std
+    side = GRAIN_NEIGHBOURS // 2
+    padded = np.pad(normal, side, mode="edge")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (GRAIN_NEIGHBOURS, GRAIN_NEIGHBOURS))
+    return normal - windows.mean(axis=(2, 3))
 
 
 def saved_normalisation(path: Path) -> MelNormalisation | None:
@@ -95,7 +118,12 @@ def saved_normalisation(path: Path) -> MelNormalisation | None:
     if not path.exists():
         return None
     weights = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["model"]
-    return MelNormalisation(weights["mel_mean"].numpy().copy(), weights["mel_std"].numpy().copy())
+    grain_variance = weights.get("grain_variance")
+    return MelNormalisation(
+        weights["mel_mean"].numpy().copy(),
+        weights["mel_std"].numpy().copy(),
+        None if grain_variance is None else grain_variance[:, 0].numpy().copy(),
+    )
 
 
 class DenoiserDataset:

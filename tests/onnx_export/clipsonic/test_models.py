@@ -2,16 +2,25 @@
 
 import csv
 import itertools
+import shutil
 from dataclasses import replace
 
 import numpy as np
+import onnx
 import pytest
 import soundfile
 import torch
 from PIL import Image
 
 from onnx_export.clipsonic.export.band_statistics import measure_band_statistics
-from onnx_export.clipsonic.export.bundle import Networks, Sizes, load_networks, prior_spec, write_bundle
+from onnx_export.clipsonic.export.bundle import (
+    Networks,
+    Sizes,
+    denoiser_size_of,
+    load_networks,
+    prior_spec,
+    write_bundle,
+)
 from onnx_export.clipsonic.export.resume import resume_from
 from onnx_export.clipsonic.models.clap import Clap, ClapSize
 from onnx_export.clipsonic.models.denoiser import Denoiser, DenoiserSize
@@ -295,13 +304,18 @@ def test_every_variant_becomes_a_bundle_that_the_server_runs(runs, tmp_path, var
     assert all(np.abs(a - b).max() > 1e-3 for a, b in itertools.combinations(conditions, 2))
 
 
-def test_a_bundle_becomes_runs_again(runs, tmp_path):
-    """What was shipped can be taught on: its weights come back, half precision aside."""
+@pytest.mark.parametrize("skip", [False, True])
+def test_a_bundle_becomes_runs_again(runs, tmp_path, skip):
+    """What was shipped can be taught on: its weights come back, half precision aside; the graph knows its shape."""
+    if skip:
+        runs = _with_skip(runs, tmp_path / "runs")
     networks = load_networks(runs, TTA, SMALL, ["hiss", "hum"])
     write_bundle(tmp_path / "tta", TTA, networks, SMALL)
     bundle = Bundle(tmp_path / "tta", read_card(tmp_path / "tta"))
     resume_from(bundle, SMALL, tmp_path / "again", step=500)
-    for name, module in {"text": TextTower(SMALL.text), "denoiser": Denoiser(SMALL.denoiser)}.items():
+    size = replace(SMALL.denoiser, skip=skip, patch=2 if skip else 4)
+    assert read_metadata(tmp_path / "again" / "denoiser.pt").heads == 2
+    for name, module in {"text": TextTower(SMALL.text), "denoiser": Denoiser(size)}.items():
         first = {key: value.clone() for key, value in module.state_dict().items()}
         assert load_ema(tmp_path / "again" / f"{name}.pt", module) == 500
         stem = "denoiser-tta" if name == "denoiser" else name
@@ -315,6 +329,32 @@ def test_a_bundle_becomes_runs_again(runs, tmp_path):
         assert any(not torch.equal(first[key], module.state_dict()[key]) for key in first)
     with pytest.raises(FileExistsError, match=r"text\.pt"):
         resume_from(bundle, SMALL, tmp_path / "again", step=0)
+    with pytest.raises(ValueError, match="another network"):
+        resume_from(bundle, replace(SMALL, text=replace(SMALL.text, n_embedding=32)), tmp_path / "other", step=0)
+
+
+def _with_skip(runs, folder):
+    """The same runs with a denoiser of another shape, which only its checkpoint tells."""
+    shutil.copytree(runs, folder)
+    model = Denoiser(replace(SMALL.denoiser, skip=True, patch=2))
+    for parameter in model.parameters():
+        parameter.data.add_(0.02 * torch.randn_like(parameter))
+    model.grain_variance.uniform_(0.02, 0.2)
+    metadata = CheckpointMetadata(heads=2)
+    Checkpoint(folder / "denoiser-tta.pt", {"model": model, "average": EMA(model)}, metadata).save(7)
+    return folder
+
+
+def test_a_graph_without_its_shape_has_that_of_the_sizes(runs, tmp_path):
+    networks = load_networks(runs, TTA, SMALL, ["hiss", "hum"])
+    write_bundle(tmp_path / "tta", TTA, networks, SMALL)
+    graph = tmp_path / "tta" / "denoiser.onnx"
+    assert denoiser_size_of(graph) == SMALL.denoiser
+    model = onnx.load(graph)
+    del model.metadata_props[:]
+    onnx.save(model, graph)
+    assert denoiser_size_of(graph) is None
+    bundle = Bundle(tmp_path / "tta", read_card(tmp_path / "tta"))
     with pytest.raises(ValueError, match="another network"):
         resume_from(bundle, replace(SMALL, denoiser=DenoiserSize(n_embedding=24, width=96)), tmp_path / "other", step=0)
 

@@ -4,7 +4,6 @@ The vocoder's target is the real sound, so that it learns to supply the texture 
 """
 
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
@@ -78,7 +77,7 @@ class Reconstruction:
         try:
             saved = torch.load(self.path, map_location="cpu", weights_only=True)
             weights, heads = saved["average"]["state"], CheckpointMetadata.from_saved(saved).heads
-            denoiser = Denoiser(_size_of(weights, heads))
+            denoiser = Denoiser(DenoiserSize.of_weights(weights, heads))
             denoiser.load_state_dict(weights)
         except (OSError, RuntimeError, KeyError, ValueError, TypeError, UnpicklingError) as error:
             # It comes from a run beside this one, which shall not stop this one.
@@ -103,16 +102,3 @@ class Reconstruction:
         with precision(log_mel.device):
             estimate = self.denoiser(noised, sigma, embedding, ones * (frames * mel.hop / mel.sample_rate), ones)
         return torch.cat([estimate.float() * std + mean, log_mel[..., frames:]], dim=2)
-
-
-def _size_of(weights: Mapping[str, torch.Tensor], heads: int | None) -> DenoiserSize:
-    width, numbers = weights["patch_in.weight"].shape
-    n_mels = len(weights["mel_mean"])
-    return DenoiserSize(
-        n_mels,
-        weights["from_embedding.0.weight"].shape[1],
-        numbers // n_mels,
-        width,
-        depth=len({name.split(".")[1] for name in weights if name.startswith("blocks.")}),
-        heads=heads or width // 64,
-    )

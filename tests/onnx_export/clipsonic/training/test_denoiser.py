@@ -1,6 +1,7 @@
 """The denoiser's loss against arithmetic, distilled guidance, and runs that stop."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -34,7 +35,7 @@ def batch(n=6, guidance=1.0, clean=0.0):
 
 def test_the_loss_of_a_known_estimate():
     """An estimate that is wrong by 3 everywhere costs 9 / sigma², bounded below min_sigma."""
-    training = DenoiserTraining(noise_width=1e-6, noise_centre=0.0)
+    training = DenoiserTraining(noise_width=1e-6, noise_centre=0.0, low_noise_share=0.0)
     loss = flow_loss(lambda noised, *_: torch.full_like(noised, 3.0), batch(), training)
     # All levels are at the middle, 0.5, which is the least that divides.
     assert float(loss) == pytest.approx(9 / 0.25, rel=1e-4)
@@ -60,9 +61,21 @@ def test_the_network_is_given_the_noised_mel():
 
 def test_noise_levels_cover_the_logit_normal():
     torch.manual_seed(0)
-    logits = torch.logit(noise_levels(2000, DenoiserTraining(noise_centre=1.5, noise_width=1.6)))
+    one = DenoiserTraining(noise_centre=1.5, noise_width=1.6, low_noise_share=0.0)
+    logits = torch.logit(noise_levels(2000, one))
     assert float(logits.mean()) == pytest.approx(1.5, abs=0.02)
     assert float(logits.std()) == pytest.approx(1.6, abs=0.03)
+
+
+def test_a_share_of_the_noise_levels_is_low():
+    torch.manual_seed(0)
+    two = DenoiserTraining(low_noise_share=0.3, low_noise_centre=-9.0, low_noise_width=0.5)
+    logits = torch.logit(noise_levels(2000, two))
+    low = logits[logits < -6]
+    assert len(low) == pytest.approx(600, abs=2)
+    assert float(low.mean()) == pytest.approx(-9, abs=0.02)
+    assert float(low.std()) == pytest.approx(0.5, abs=0.02)
+    assert float(logits[logits > -6].mean()) == pytest.approx(1.5, abs=0.02)
 
 
 def test_guidance_is_drawn_for_two_thirds_of_the_conditioned():
@@ -99,7 +112,9 @@ def test_the_target_is_guided_with_a_teacher():
         return torch.full_like(noised, 2 * 6**0.5)
 
     guided = batch(guidance=3.0)
-    assert float(flow_loss(student, guided, DenoiserTraining(), teacher)) == pytest.approx(0, abs=1e-3)
+    assert float(flow_loss(student, guided, DenoiserTraining(), partial(guidance_shift, teacher))) == pytest.approx(
+        0, abs=1e-3
+    )
     assert float(flow_loss(student, guided, DenoiserTraining())) > 1
 
 

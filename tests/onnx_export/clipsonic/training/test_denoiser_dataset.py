@@ -15,6 +15,7 @@ from onnx_export.clipsonic.training.denoiser_dataset import (
     DenoiserDataset,
     InfiniteDataset,
     MelNormalisation,
+    grain,
     saved_normalisation,
 )
 from onnx_export.training.checkpoint import Checkpoint
@@ -157,12 +158,29 @@ def test_normalisation_is_that_of_the_sounding_frames():
     np.testing.assert_allclose(norm.std, [1, 1, 1, 1])
 
 
-def test_a_denoiser_carries_its_normalisation(tmp_path):
-    model = Denoiser(DenoiserSize(n_mels=4, n_embedding=6, width=8, depth=1, heads=2))
-    norm = MelNormalisation(np.arange(4, dtype=np.float32), np.full(4, 2, np.float32))
+def test_grain_is_what_neighbours_do_not_tell():
+    rng = np.random.default_rng(0)
+    smooth = np.linspace(0, 4, 300)[:, None] + np.linspace(0, 3, 12)
+    rough = smooth + 0.5 * rng.standard_normal(smooth.shape)
+    inside = (slice(3, -3), slice(3, -3))
+    assert np.abs(grain(smooth, np.zeros(12), np.ones(12))[inside]).max() < 1e-6
+    # A number is a twenty-fifth of its own neighbourhood.
+    assert grain(rough, np.zeros(12), np.ones(12))[inside].std() == pytest.approx(0.5 * (24 / 25) ** 0.5, rel=0.05)
+    assert grain(rough, np.zeros(12), np.full(12, 2.0))[inside].std() == pytest.approx(0.25, rel=0.05)
+    sounds = dataset([sound("a")], [400], MEL)
+    norm = MelNormalisation.measure(sounds)
+    # All that is there is grain, but for what falls into the mean of its neighbours.
+    np.testing.assert_allclose(norm.grain, 0.9, atol=0.1)
+
+
+@pytest.mark.parametrize("skip", [False, True])
+def test_a_denoiser_carries_its_normalisation(tmp_path, skip):
+    model = Denoiser(DenoiserSize(n_mels=4, n_embedding=6, width=8, depth=1, heads=2, skip=skip))
+    norm = MelNormalisation(np.arange(4, dtype=np.float32), np.full(4, 2, np.float32), np.full(4, 0.1, np.float32))
     norm.store(model)
     Checkpoint(tmp_path / "d.pt", {"model": model}).save(1)
     saved = saved_normalisation(tmp_path / "d.pt")
     np.testing.assert_array_equal(saved.mean, norm.mean)
     np.testing.assert_array_equal(saved.std, norm.std)
+    assert np.array_equal(saved.grain, norm.grain) if skip else saved.grain is None
     assert saved_normalisation(tmp_path / "none.pt") is None
