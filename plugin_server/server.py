@@ -1,6 +1,7 @@
 """The composition root: builds every object, in order, and stops them in reverse."""
 
 import asyncio
+import gc
 import logging
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
@@ -52,6 +53,8 @@ from plugin_server.studio.library.undo_files import MoveToTrash, move_to_trash
 
 log = logging.getLogger(__name__)
 
+SWITCH_S = 0.0005
+"""Seconds after which a thread of Python lets another one run: each packet that is sent may have to wait so long."""
 PROVIDERS = {
     "CPUExecutionProvider": "the CPU",
     "CUDAExecutionProvider": "the GPU (CUDA)",
@@ -239,6 +242,7 @@ async def _stop(parts: _Parts, protocol: _Protocol, network: Network, endpoints:
     # Those who wait for a job are sent that it was cancelled.
     await _at_most(1.0, asyncio.to_thread(parts.jobs.stop, parts.engine.stop), network.stop_advertising())
     protocol.meter.stop()
+    protocol.dispatcher.stop()
     threads = (protocol.library_thread, protocol.bank_thread)
     await _at_most(1.0, *(asyncio.to_thread(thread.stop, 0.8) for thread in threads))
     await _at_most(0.5, asyncio.to_thread(parts.player.close))
@@ -292,9 +296,17 @@ async def serve(settings: Settings, say: Callable[[str], None]) -> None:
             if daemon.engine.load_error:
                 raise daemon.engine.load_error
             await asyncio.sleep(0.02)
+        _favour_the_loop()
         say(f"{loaded.model} runs on {PROVIDERS.get(loaded.provider, loaded.provider)}")
         say("ready; Ctrl-C stops it")
         await _sleep_for_ever()
+
+
+def _favour_the_loop() -> None:
+    """Let the event loop wait less for other threads, and not for the objects of the start, which all stay."""
+    sys.setswitchinterval(SWITCH_S)
+    gc.collect()
+    gc.freeze()
 
 
 def _say_where(daemon: Daemon, say: Callable[[str], None]) -> None:

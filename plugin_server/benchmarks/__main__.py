@@ -1,10 +1,10 @@
-"""Benchmarks that anyone can run: `python -m plugin_server.benchmarks generation | library | playback`."""
+"""Benchmarks that anyone can run: `python -m plugin_server.benchmarks generation | library | packets | playback`."""
 
 import argparse
 import sys
 from collections.abc import Sequence
 
-from plugin_server.benchmarks import generation, library, playback
+from plugin_server.benchmarks import generation, library, packets, playback
 from plugin_server.benchmarks.report import write_figures
 from plugin_server.errors import ClipsonicError
 
@@ -17,7 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(prog="python -m plugin_server.benchmarks", description=__doc__)
     benchmarks = parser.add_subparsers(title="benchmarks", required=True, metavar="NAME")
-    for module in (generation, library, playback):
+    for module in (generation, library, packets, playback):
         module.add_parser(benchmarks)
     options = parser.parse_args(arguments)
     try:

@@ -11,26 +11,29 @@ from plugin_server.errors import UnknownAddress, short_repr
 
 MAX_PATTERN = 256
 """Characters of an address or a pattern."""
+MAX_WILDCARDS = 32
+"""Characters of a pattern that stand for others."""
 _SPECIAL = frozenset("?*[{")
-
-
-def is_pattern(address: str) -> bool:
-    """Return whether an address has characters that stand for others."""
-    return not _SPECIAL.isdisjoint(address)
 
 
 def match_addresses(pattern: str, addresses: Collection[str]) -> list[str]:
     """Return those of the addresses that an OSC 1.0 address pattern matches.
 
     `?` is one character, `*` any number, `[a-z]` and `[!a]` sets, `{one,two}` choices; none of them but a choice
-    crosses a slash. Raises UnknownAddress when it matches none, or is longer than MAX_PATTERN.
+    crosses a slash. Raises UnknownAddress when it matches none, is longer than MAX_PATTERN, or has more than
+    MAX_WILDCARDS of these.
     """
     if len(pattern) > MAX_PATTERN:
         raise UnknownAddress(f"address: got {len(pattern)} characters, expected at most {MAX_PATTERN}")
     if pattern in addresses:
         return [pattern]
+    n_wildcards = sum(character in _SPECIAL for character in pattern)
+    if n_wildcards > MAX_WILDCARDS:
+        raise UnknownAddress(
+            f"address: got a pattern with {n_wildcards} of ? * [ and {{, expected at most {MAX_WILDCARDS}"
+        )
     found = []
-    if is_pattern(pattern):
+    if n_wildcards:
         tokens = list(_tokens(pattern))
         found = [address for address in addresses if _matches(tokens, address)]
     if not found:

@@ -53,11 +53,15 @@ def decode_packet(packet: bytes) -> list[Message]:
     A packet is read whole or refused whole. Bytes of strings that are not UTF-8 become question marks: Latin-1 patches
     send such strings.
     """
+    return list(read_messages(packet))
+
+
+def read_messages(packet: bytes) -> Iterator[Message]:
+    """Yield the messages of a packet, of which none counts when the iterator raises BadPacket in the end."""
     try:
-        messages = list(_read_element(packet, IMMEDIATELY, 0))
+        yield from _read_element(packet, IMMEDIATELY, 0)
     except _NotOsc as error:
         raise BadPacket(f"packet: got {len(packet)} bytes that are not OSC ({error}), expected a message") from error
-    return messages
 
 
 def encode_message(address: str, *arguments: str | int | float) -> bytes:

@@ -33,6 +33,8 @@ class Replies:
     def __init__(self, subscribers: Subscribers, loop: asyncio.AbstractEventLoop) -> None:
         self._subscribers, self._loop = subscribers, loop
         self._tasks: dict[asyncio.Task[None], Peer] = {}
+        self.n_sent = 0
+        """Packets that were sent in answer to commands."""
 
     def on_loop(self, work: Callable[..., object], *arguments: object) -> None:
         """Have the event loop call `work` soon; from any thread."""
@@ -67,7 +69,9 @@ class Replies:
         Raises BadArgument, and sends nothing, when OSC cannot hold an argument.
         """
         packet = encode_message(address, *arguments)
-        for listener in self._subscribers.for_reply(peer, address):
+        listeners = self._subscribers.for_reply(peer, address)
+        self.n_sent += len(listeners)
+        for listener in listeners:
             # By way of the loop, as events come from other threads: so that nothing overtakes what was sent before.
             self._loop.call_soon(listener.send, packet)
 

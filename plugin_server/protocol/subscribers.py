@@ -19,8 +19,13 @@ class Peer(Protocol):
         """The address that packets come from, without a port; "" for nobody."""
         ...
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether many replies wait for the peer: it has not taken them yet."""
+        ...
+
     def send(self, packet: bytes) -> None:
-        """Send now, or not at all when the peer is gone."""
+        """Send in order, or not at all when the peer is gone."""
         ...
 
 
@@ -33,6 +38,7 @@ class Nobody:
     """The sender where no message came, as for MIDI."""
 
     host: str = ""
+    is_behind: bool = False
 
     def send(self, packet: bytes) -> None:
         """Do nothing: there is nobody to send to."""

@@ -1,5 +1,6 @@
 """The object that every transport gives its packets to."""
 
+from collections.abc import Iterator
 from typing import Protocol
 
 from plugin_server.errors import ClipsonicError
@@ -10,7 +11,10 @@ class PacketReceiver(Protocol):
     """Takes packets and listeners; every method belongs to the event loop."""
 
     def receive(self, packet: bytes, peer: Peer) -> None:
-        """Answer every message of a packet, in order."""
+        """Answer every message of a datagram, in order, when its turn comes."""
+
+    def follow(self, packets: Iterator[bytes], peer: Peer) -> None:
+        """Answer the packets of a stream in order; each is taken from the iterator when that before is answered."""
 
     def refuse(self, peer: Peer, error: ClipsonicError) -> None:
         """Send why a stream cannot be followed."""

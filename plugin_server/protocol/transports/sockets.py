@@ -10,12 +10,16 @@ from dataclasses import dataclass
 
 from plugin_server.errors import BadArgument, PortTaken
 from plugin_server.protocol.access import LOOPBACK_V6, AccessPolicy
+from plugin_server.protocol.flow.outgoing import Outgoing
 from plugin_server.protocol.subscribers import Peer
 from plugin_server.protocol.transports.connections import BACKLOG, Connections
 from plugin_server.protocol.transports.receiver import PacketReceiver
 from plugin_server.protocol.transports.tcp import MAX_CONNECTIONS, TcpConnection
 
 log = logging.getLogger(__name__)
+
+DRAIN_S = 0.5
+"""Seconds that replies over UDP which wait at the end have to be sent without hurry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,30 +28,50 @@ class UdpPeer:
 
     host: str
     port: int
-    transport: asyncio.DatagramTransport
+    outgoing: Outgoing
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether many replies wait to be sent."""
+        return self.outgoing.is_behind((self.host, self.port))
 
     def send(self, packet: bytes) -> None:
-        """Send one datagram; nobody knows whether it arrives."""
-        if not self.transport.is_closing():
-            self.transport.sendto(packet, (self.host, self.port))
+        """Send one datagram in its turn; nobody knows whether it arrives."""
+        self.outgoing.send(packet, (self.host, self.port))
 
 
-class _Udp(asyncio.DatagramProtocol):
+class UdpSocket(asyncio.DatagramProtocol):
+    """One socket: receives datagrams, and sends replies in an order and at a pace that each receiver can follow."""
+
     def __init__(self, receiver: PacketReceiver, access: AccessPolicy) -> None:
         self._receiver, self._access = receiver, access
         self._transport: asyncio.DatagramTransport
+        self.outgoing = Outgoing(self._send, asyncio.get_running_loop())
 
     def connection_made(self, transport: asyncio.DatagramTransport) -> None:  # type: ignore[override]
+        """Keep the transport, which sends."""
         # typeshed types the argument as BaseTransport; asyncio gives a datagram protocol a DatagramTransport.
         self._transport = transport
 
+    def close(self) -> None:
+        """Send what waits, and close."""
+        self.outgoing.close()
+        self._transport.close()
+
+    def _send(self, packet: bytes, receiver: tuple[str, int]) -> None:
+        if not self._transport.is_closing():
+            self._transport.sendto(packet, receiver)
+
     def datagram_received(self, data: bytes, address: tuple[str, int, *tuple[int, ...]]) -> None:
+        """Receive one packet of a host that is allowed."""
         # Addresses of IPv6 have two numbers more.
-        if not self._access.allows(address[0]):
-            return
-        self._receiver.receive(data, UdpPeer(address[0], address[1], self._transport))
+        host, port, *_ = address
+        if self._access.allows(host):
+            self.outgoing.heard_of((host, port))
+            self._receiver.receive(data, UdpPeer(host, port, self.outgoing))
 
     def error_received(self, error: Exception) -> None:
+        """Log what the system says of an earlier datagram."""
         # A client that went away answers by ICMP; others must not suffer from it.
         is_too_long = isinstance(error, OSError) and error.errno == errno.EMSGSIZE
         level = logging.WARNING if is_too_long else logging.DEBUG
@@ -59,7 +83,7 @@ class Endpoints:
     """The open sockets of UDP and TCP, of IPv4 and IPv6, and TCP's connections."""
 
     port: int
-    udp: tuple[asyncio.DatagramTransport, ...]
+    udp: tuple[UdpSocket, ...]
     tcp: tuple[asyncio.Server, ...]
     connections: Connections
 
@@ -69,12 +93,12 @@ class Endpoints:
         if port == self.port and _is_of_this_machine(peer.host):
             raise BadArgument(f"port: got {port}, which is the daemon's own, expected the port that you receive on")
         # The last socket is that of IPv6 where there is one.
-        return UdpPeer(peer.host, port, self.udp[-1 if ":" in peer.host else 0])
+        return UdpPeer(peer.host, port, self.udp[-1 if ":" in peer.host else 0].outgoing)
 
     def close_sockets(self) -> None:
         """Listen no longer; connections stay."""
-        for transport in self.udp:
-            transport.close()
+        for udp in self.udp:
+            udp.close()
         for server in self.tcp:
             server.close()
 
@@ -82,6 +106,7 @@ class Endpoints:
         """Close all, connections included, once all replies are sent; 0.5 s for clients that do not read."""
         # Replies wait for a turn of the loop.
         await asyncio.sleep(0)
+        await asyncio.gather(*(udp.outgoing.drain(DRAIN_S) for udp in self.udp))
         self.close_sockets()
         self.connections.close()
         for _ in range(50):
@@ -131,7 +156,7 @@ def has_loopback_v6() -> bool:
 async def _open_all(receiver: PacketReceiver, port: int, access: AccessPolicy, hosts: Sequence[str]) -> Endpoints:
     """Listen on all of the hosts. Raises OSError, with nothing left open."""
     loop, connections = asyncio.get_running_loop(), Connections("OSC TCP", MAX_CONNECTIONS)
-    udp: list[asyncio.DatagramTransport] = []
+    udp: list[UdpSocket] = []
     tcp: list[asyncio.Server] = []
     try:
         for host in hosts:
@@ -141,7 +166,7 @@ async def _open_all(receiver: PacketReceiver, port: int, access: AccessPolicy, h
                 )
             )
             port = port or tcp[0].sockets[0].getsockname()[1]
-            udp.append((await loop.create_datagram_endpoint(lambda: _Udp(receiver, access), (host, port)))[0])
+            udp.append((await loop.create_datagram_endpoint(lambda: UdpSocket(receiver, access), (host, port)))[1])
     except OSError:
         Endpoints(port, tuple(udp), tuple(tcp), connections).close_sockets()
         raise

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from plugin_server.errors import BadPacket, ClipsonicError
@@ -40,6 +41,11 @@ class TcpPeer:
     transport: asyncio.Transport
     framing: Framing
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether many replies wait to be read."""
+        return self.transport.get_write_buffer_size() > PAUSE_UNSENT
+
     def send(self, packet: bytes) -> None:
         """Queue for sending; a client that does not read is cut off."""
         if self.transport.is_closing():
@@ -59,6 +65,7 @@ class TcpConnection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._peer: TcpPeer | None = None
         self._has_packet = False
+        self._is_served, self._is_taken = True, True
         self._first_packet_timer: asyncio.TimerHandle | None = None
         self._unframed_timer: asyncio.TimerHandle | None = None
         self._unread_timer: asyncio.TimerHandle | None = None
@@ -84,15 +91,28 @@ class TcpConnection(asyncio.Protocol):
             # Was not allowed, or refused; an aborted transport brings nothing.
             return
         self._connections.touch(self)
+        # Nothing more is read until it is served: what else a client sends waits on its own side.
+        self._is_served = False
+        peer.transport.pause_reading()
+        self._receiver.follow(self._packets(data, peer), peer)
+
+    def _packets(self, data: bytes, peer: TcpPeer) -> Iterator[bytes]:
         try:
             for packet in peer.framing.feed(data):
                 self._note_packet()
-                self._receiver.receive(packet, peer)
+                yield packet
         except BadPacket as error:
             self._refuse(error)
             return
         if peer.framing.may_be_unframed and not self._unframed_timer:
             self._unframed_timer = self._loop.call_later(UNFRAMED_S, self._refuse_unframed)
+        self._is_served = True
+        self._read_on()
+
+    def _read_on(self) -> None:
+        """Read more when what was read is served, and its replies are taken."""
+        if self._peer and self._is_served and self._is_taken and not self._peer.transport.is_closing():
+            self._peer.transport.resume_reading()
 
     def eof_received(self) -> bool:
         """Keep the connection while replies are awaited: a client may have closed its sending side alone."""
@@ -108,6 +128,7 @@ class TcpConnection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """Read no more commands from a client that does not read what they are answered by."""
         if self._peer:
+            self._is_taken = False
             self._peer.transport.pause_reading()
             self._unread_timer = self._loop.call_later(UNREAD_S, self._drop_unread)
 
@@ -115,8 +136,8 @@ class TcpConnection(asyncio.Protocol):
         """Go on reading commands."""
         if self._unread_timer:
             self._unread_timer.cancel()
-        if self._peer and not self._peer.transport.is_closing():
-            self._peer.transport.resume_reading()
+        self._is_taken = True
+        self._read_on()
 
     def connection_lost(self, _error: Exception | None) -> None:
         """Forget the client, which gets nothing more."""

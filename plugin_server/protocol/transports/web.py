@@ -7,7 +7,7 @@ import ipaddress
 import json
 import logging
 import socket
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,10 @@ log = logging.getLogger(__name__)
 
 MAX_UNSENT = 1000
 """Packets that may wait for a slow WebSocket before it is dropped."""
+PAUSE_UNSENT = 250
+"""Packets from which on no more commands are read from a client that does not read its replies."""
+UNREAD_S = 30.0
+"""Seconds that a client may take to read what waits for it, before it is dropped."""
 STOP_S = 0.5
 """Seconds that connections have to end by themselves when the daemon stops."""
 
@@ -40,15 +44,24 @@ class WebPeer:
     unsent: asyncio.Queue[bytes] = field(default_factory=lambda: asyncio.Queue(MAX_UNSENT))
     dropped: asyncio.Event = field(default_factory=asyncio.Event)
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether many replies wait to be read."""
+        return self.unsent.qsize() > PAUSE_UNSENT
+
     def send(self, packet: bytes) -> None:
         """Queue for sending; a client that does not read is cut off."""
         if self.dropped.is_set():
             return
         if self.unsent.full():
-            log.warning("a WebSocket client does not read its replies and was dropped")
-            self.dropped.set()
-            return
-        self.unsent.put_nowait(packet)
+            self.drop()
+        else:
+            self.unsent.put_nowait(packet)
+
+    def drop(self) -> None:
+        """Cut off a client that does not read."""
+        log.warning("a WebSocket client does not read its replies and was dropped")
+        self.dropped.set()
 
 
 class HttpApp:
@@ -120,15 +133,20 @@ class HttpApp:
 
     async def _read(self, websocket: "WebSocket", peer: WebPeer) -> None:
         while (message := await websocket.receive())["type"] == "websocket.receive":
-            self._dispatch_frame(message["text"] if message.get("bytes") is None else message["bytes"], peer)
+            await self._dispatch_frame(message["text"] if message.get("bytes") is None else message["bytes"], peer)
             # Frames that wait already are received without a pause: thousands of commands in one burst would keep
-            # the loop for themselves, and a client that does not read its replies would be dropped only after them.
+            # the loop for themselves.
             await asyncio.sleep(0)
 
-    def _dispatch_frame(self, frame: str | bytes, peer: WebPeer) -> None:
-        """Receive a packet, or run a command of OSCQuery in JSON; one that cannot be run is answered by `/fail`."""
+    async def _dispatch_frame(self, frame: str | bytes, peer: WebPeer) -> None:
+        """Serve a packet, or run a command of OSCQuery in JSON; one that cannot be run is answered by `/fail`."""
         if isinstance(frame, bytes):
-            self._receiver.receive(frame, peer)
+            served = asyncio.Event()
+            self._receiver.follow(_one_packet(frame, served), peer)
+            try:
+                await asyncio.wait_for(served.wait(), UNREAD_S)
+            except TimeoutError:
+                peer.drop()
             return
         try:
             self._run_command(frame, peer)
@@ -146,6 +164,12 @@ class HttpApp:
                 f"COMMAND: got {short_repr(name)} with {short_repr(address)}, expected LISTEN or IGNORE, an address"
             )
         (self._receiver.listen if name == "LISTEN" else self._receiver.ignore)(peer, address)
+
+
+def _one_packet(packet: bytes, served: asyncio.Event) -> Iterator[bytes]:
+    """Yield a packet, and say when it is served."""
+    yield packet
+    served.set()
 
 
 async def _write(websocket: "WebSocket", peer: WebPeer) -> None:

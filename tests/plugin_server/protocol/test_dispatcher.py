@@ -436,6 +436,21 @@ def test_an_answer_is_not_answered(daemon, address):
         assert client.receive().address == "/version.reply"
 
 
+def test_two_programs_that_answer_each_other_s_answers_stop(daemon):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as echo, Client(daemon.port) as client:
+        echo.bind(("127.0.0.1", 0))
+        echo.settimeout(0.3)
+        client.ask("/notify", 1, echo.getsockname()[1], reply="/done")
+        n = 0
+        with pytest.raises(TimeoutError):
+            while True:
+                packet, sender = echo.recvfrom(65536)
+                echo.sendto(packet, sender)
+                n += 1
+        assert n <= 2
+        client.ask("/notify", 0, echo.getsockname()[1], reply="/done")
+
+
 def test_a_pattern_is_short(daemon):
     with daemon.client() as client:
         for address, arguments in (("/" + "{,}" * 100, ()), ("/help", ("/" + "*" * 256,))):
