@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from plugin_server.commands.flags import Commands, add_settings, settings_of_daemon
 from plugin_server.commands.terminal import ProgressBar, plain, table_lines
 from plugin_server.errors import BadFile, ClipsonicError
+from plugin_server.studio.paths import named_path
 
 if TYPE_CHECKING:
     from plugin_server.settings import Settings
@@ -58,7 +59,7 @@ def add_parser(commands: Commands) -> None:
             action.add_argument(argument, metavar=argument.upper(), help=ARGUMENTS[argument])
         action.set_defaults(action=name)
     export.add_argument(
-        "--to", type=Path, metavar="DIR", help="a new or an empty folder (default: the bank's name, here)"
+        "--to", type=named_path, metavar="DIR", help="a new or an empty folder (default: the bank's name, here)"
     )
 
 

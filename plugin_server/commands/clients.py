@@ -1,7 +1,6 @@
 """`clipsonic clients`: patches and scripts for other programs, as they came with the package."""
 
 import argparse
-from pathlib import Path
 
 from plugin_server.commands.client_files import install_clients
 from plugin_server.commands.file_manager import open_file
@@ -9,6 +8,7 @@ from plugin_server.commands.flags import Commands
 from plugin_server.commands.terminal import table_lines
 from plugin_server.errors import BadArgument
 from plugin_server.settings import shipped_presets
+from plugin_server.studio.paths import named_path
 
 CLIENTS = {
     "max": ("Max", "a patch, and a bpatcher for patches of your own"),
@@ -29,7 +29,7 @@ def add_parser(commands: Commands) -> None:
     parser.set_defaults(run=run)
     actions = parser.add_subparsers(title="instead of listing them", metavar="ACTION")
     install = actions.add_parser("install", help="copy them into a folder of yours")
-    install.add_argument("folder", type=Path, metavar="DIR", help="folder that gets a folder for each")
+    install.add_argument("folder", type=named_path, metavar="DIR", help="folder that gets a folder for each")
     # With a default, so that argparse does not call them required when the folder is missing.
     install.add_argument(
         "names", nargs="*", default=[], metavar="NAME", help="as clipsonic clients lists it (default: all)"

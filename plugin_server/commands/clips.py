@@ -14,6 +14,7 @@ from plugin_server.commands.file_manager import open_file, reveal_file
 from plugin_server.commands.flags import Commands, WordsParser, clip_named, settings_of_daemon
 from plugin_server.commands.terminal import plain, table_lines
 from plugin_server.errors import BadArgument
+from plugin_server.studio.paths import named_path
 
 if TYPE_CHECKING:
     from plugin_server.studio.library.library import Library, Page
@@ -45,14 +46,14 @@ def add_parser(commands: Commands) -> None:
     parser = commands.add_parser("clips", help="list, search and mark the clips that were made")
     folder = WordsParser(add_help=False)
     # Without a default, so that the flag means the same before and after the action.
-    folder.add_argument("--folder", type=Path, metavar="DIR", default=argparse.SUPPRESS, help="sample folder")
+    folder.add_argument("--folder", type=named_path, metavar="DIR", default=argparse.SUPPRESS, help="sample folder")
     as_json = WordsParser(add_help=False)
     as_json.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="as JSON, for programs")
     count = WordsParser(add_help=False, parents=[folder])
     count.add_argument(
         "-n", "--count", type=int, default=argparse.SUPPRESS, metavar="N", help="how many at most (default: 20)"
     )
-    parser.add_argument("--folder", type=Path, metavar="DIR", help="sample folder")
+    parser.add_argument("--folder", type=named_path, metavar="DIR", help="sample folder")
     parser.add_argument("-n", "--count", type=int, default=20, metavar="N", help="how many at most (default: 20)")
     parser.add_argument("--json", action="store_true", help="as JSON, for programs")
     parser.set_defaults(run=run, action="list", words=[], clip="", remove=False)

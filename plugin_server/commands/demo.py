@@ -11,6 +11,7 @@ from plugin_server.commands.terminal import ProgressBar
 from plugin_server.daemon_process import start_daemon
 from plugin_server.errors import ClipsonicError
 from plugin_server.settings import bundle_folders
+from plugin_server.studio.paths import named_path
 
 SILENCE_S = 60.0
 """Longest time between two messages of the daemon, in seconds."""
@@ -21,7 +22,7 @@ def add_parser(commands: Commands) -> None:
     parser = commands.add_parser("demo", help="start a daemon, send it one prompt over OSC, show the clip")
     parser.add_argument("prompt", nargs="*", help="words for the sound (default: sea waves)")
     parser.add_argument("--seconds", type=float, help="length of the clip")
-    parser.add_argument("--folder", type=Path, metavar="DIR", help="sample folder")
+    parser.add_argument("--folder", type=named_path, metavar="DIR", help="sample folder")
     parser.set_defaults(run=run)
 
 

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 from plugin_server.daemon_records import DaemonRecord, choose_daemon, find_daemons
 from plugin_server.settings import Settings, load_settings
+from plugin_server.studio.paths import named_path, plain_path
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 """The parser's list of commands, or of a command's actions."""
@@ -30,7 +31,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     """Add the flags that set Settings; None leaves the file, the environment or the default in force."""
     parser.add_argument(
         "--folder",
-        type=Path,
+        type=named_path,
         metavar="DIR",
         help="sample folder (default: Live's User Library or your music folder)",
     )
@@ -80,5 +81,6 @@ def find_daemon(settings: Settings) -> DaemonRecord | None:
 
 def clip_named(text: str) -> str:
     """Return how the library is asked for a clip: a file that is there is named from where the person is."""
+    path = named_path(text)
     # os.path's, which takes a name that no file can have for one that none has.
-    return os.path.abspath(text) if os.path.isfile(text) else text  # noqa: PTH100, PTH113
+    return os.path.abspath(path) if os.path.isfile(path) else plain_path(text)  # noqa: PTH100, PTH113

@@ -14,6 +14,7 @@ from plugin_server.commands.flags import Commands, add_settings, clip_named, set
 from plugin_server.commands.terminal import ProgressBar
 from plugin_server.errors import BadArgument, UnknownClip
 from plugin_server.studio.attributes import Attribute, Flag, Kind
+from plugin_server.studio.paths import named_path
 from plugin_server.studio.requests import ATTRIBUTES, Generate, split_length
 from plugin_server.studio.seeds import ANY_SEED
 from plugin_server.studio.words import read_number, read_seconds
@@ -52,7 +53,7 @@ def whole_number(text: str) -> int:
 VALUE_TYPES: dict[Kind, Callable[[str], object]] = {
     Kind.NUMBER: number,
     Kind.WHOLE_NUMBER: whole_number,
-    Kind.PATHS: Path,
+    Kind.PATHS: named_path,
 }
 """How a flag's value is read; others are text."""
 

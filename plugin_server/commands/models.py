@@ -11,6 +11,7 @@ from pathlib import Path
 from plugin_server.commands.flags import Commands
 from plugin_server.errors import ClipsonicError
 from plugin_server.settings import bundle_folders
+from plugin_server.studio.paths import named_path
 
 IMPORT_PACKAGES = ("onnx_export", "torch", "open_clip", "diffusers", "onnx", "onnxscript")
 """Packages of the extra `train`, none of which serving loads."""
@@ -32,7 +33,7 @@ def add_parser(commands: Commands) -> None:
     parser.set_defaults(run=run)
     actions = parser.add_subparsers(title="instead of listing them", metavar="ACTION")
     install = actions.add_parser("install", help="copy a bundle to your own")
-    install.add_argument("source", type=Path, metavar="FOLDER_OR_ZIP", help="where its card.json and graphs are")
+    install.add_argument("source", type=named_path, metavar="FOLDER_OR_ZIP", help="where its card.json and graphs are")
     install.set_defaults(run=run_install)
     importing = actions.add_parser("import", help="make a bundle out of another one and official weights")
     importing.add_argument("name", metavar="NAME", help="of the new bundle")

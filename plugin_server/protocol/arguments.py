@@ -4,18 +4,16 @@ Functions that take a name raise BadArgument that names it, what came and what w
 """
 
 import math
-import os
-import re
 import struct
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
-from pathlib import Path
+from itertools import chain, pairwise
 from typing import TypeGuard, TypeVar
 
 from plugin_server.audio.names import name_key
 from plugin_server.errors import BadArgument, short_repr
 from plugin_server.protocol.packets import Atom, Foreign
 from plugin_server.protocol.table import Range, number_text
+from plugin_server.studio.paths import PATH_START, plain_path
 from plugin_server.studio.words import normal_words, read_number
 
 WHOLE_NUMBERS = Range(-(2**31), 2**31 - 1)
@@ -24,8 +22,6 @@ MAX_PATH = 4096
 """Characters of a path."""
 V = TypeVar("V", bound=str | int | float)
 _SWITCHES = {"on": True, "true": True, "yes": True, "off": False, "false": False, "no": False}
-_PATH_START = re.compile(r"/|~[^/\\ ]*[/\\]|[A-Za-z]:[/\\]|\\\\|[^/:]{2,}:/")
-_MAX_VOLUME = re.compile(r"([^/:\\]{2,}):(/(?!/).*)")
 
 
 def split_attributes(arguments: Sequence[Atom]) -> tuple[list[Atom], dict[str, list[Atom]]]:
@@ -78,6 +74,11 @@ def as_text(name: str, atom: Atom) -> str:
     if is_number(atom):
         return _float_text(atom) if isinstance(atom, float) else str(atom)
     raise BadArgument(f"{name}: got {describe(atom)}, expected text")
+
+
+def as_clip(atom: Atom) -> str:
+    """Return what names a clip, its path however it is written. Raises BadArgument."""
+    return plain_path(as_text("clip", atom))
 
 
 def as_words(name: str, atoms: Sequence[Atom]) -> str:
@@ -135,20 +136,23 @@ def as_switch(name: str, atom: Atom) -> bool:
 def as_paths(atoms: Sequence[Atom]) -> tuple[str, ...]:
     """Return the paths of atoms. Raises BadArgument.
 
-    Each atom that begins like a path begins one, others go on with the last, which had spaces and no quotes. Max on
-    macOS writes `Macintosh HD:/Users/me/a.jpg` for `/Users/me/a.jpg`.
+    Each atom that begins like a path begins one, others go on with the last, which had spaces and no quotes. A text of
+    `file:` URLs has one a line, as files that are dragged come.
     """
     paths: list[str] = []
-    for atom in atoms:
-        text = as_text("image", atom)
+    for text in chain.from_iterable(_lines(as_text("image", atom)) for atom in atoms):
         if len(text) > MAX_PATH:
             raise BadArgument(f"image: got {len(text)} characters, expected at most {MAX_PATH}")
         # What came before is no path yet in `Macintosh HD:/Users` without quotes.
-        if not paths or (_PATH_START.match(text) and _PATH_START.match(paths[-1])):
+        if not paths or (PATH_START.match(text) and PATH_START.match(paths[-1])):
             paths.append(text)
         else:
             paths[-1] += f" {text}"
-    return tuple(_plain_path(path) for path in paths)
+    return tuple(plain_path(path) for path in paths)
+
+
+def _lines(text: str) -> list[str]:
+    return text.split() if text[:5].lower() == "file:" and "\n" in text else [text]
 
 
 def check_range(name: str, value: V, allowed: Range) -> V:
@@ -198,16 +202,6 @@ def describe(atom: Atom) -> str:
         return atom.kind
     kinds = {bytes: "a blob", bool: "true or false", type(None): "nil", list: "an array"}
     return kinds.get(type(atom)) or short_repr(atom)
-
-
-def _plain_path(path: str) -> str:
-    volume = _MAX_VOLUME.fullmatch(path)
-    if volume:
-        # The volume that the system started from is the root, whatever its name is.
-        elsewhere = f"/Volumes/{volume[1]}{volume[2]}"
-        path = elsewhere if Path(elsewhere).exists() else volume[2]
-    # As shells do it: an unknown user's name stays as it is.
-    return os.path.expanduser(path)  # noqa: PTH111
 
 
 def _float_text(number: float) -> str:

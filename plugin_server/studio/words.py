@@ -13,8 +13,8 @@ _TYPOGRAPHY = str.maketrans(
     dict.fromkeys(_APOSTROPHES, "'") | dict.fromkeys(_QUOTES, '"') | dict.fromkeys(_HYPHENS, "-")
 )
 """Characters that keyboards put in place of those of ASCII. Before NFKC, which makes a space and a mark of some."""
-_OUTER_QUOTES = ('"', "'", "`", "‹›", "「」", "『』", "《》", "〈〉")
-"""Characters that stand around words and belong together, after `_TYPOGRAPHY` and NFKC."""
+_OUTER_QUOTES = (f'"{_QUOTES}', f"'{_APOSTROPHES}", "`", "‹›", "「」", "『』", "《》", "〈〉")
+"""Characters that stand around words and belong together."""
 _INVISIBLE = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\uffa0\ufe00-\ufe0f\U000e0100-\U000e01ef]"
 )
@@ -90,6 +90,6 @@ def _replace(character: str) -> str:
 
 def _has_quote(text: str, pair: str) -> bool:
     """Return whether a text has quotes of its own. Between two letters, ' is an apostrophe."""
-    if pair == "'":
-        return re.search(r"(?<!\w)'|'(?!\w)", text) is not None
+    if pair[0] == "'":
+        return re.search(rf"(?<!\w)[{pair}]|[{pair}](?!\w)", text) is not None
     return any(quote in text for quote in pair)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, features
 
 from plugin_server.engine.bundles.card import ImageSpec
 from plugin_server.engine.inputs.image_files import open_image
@@ -172,7 +172,7 @@ def _read_video(path: Path, file: BinaryIO, n_frames: int) -> list[NDArray[np.ui
     try:
         import av
     except ImportError as error:
-        kinds = "JPEG, PNG, WebP or HEIC"
+        kinds = f"JPEG, PNG, WebP{', AVIF' if features.check('avif') else ''} or HEIC"
         raise BadFile(f"image: {path} is not {kinds}; videos need PyAV: {INSTALL_HINT}") from error
     until = time.monotonic() + MAX_VIDEO_S
     options = {"format_whitelist": CONTAINERS, "protocol_whitelist": "none", "max_pixels": str(MAX_FRAME_PIXELS)}

@@ -9,8 +9,8 @@ from datetime import datetime
 from plugin_server.errors import BadArgument
 from plugin_server.protocol.access import check_images
 from plugin_server.protocol.arguments import (
+    as_clip,
     as_switch,
-    as_text,
     as_whole,
     as_words,
     at_most,
@@ -151,21 +151,21 @@ class ClipCommands:
 
     def _info(self, arguments: Sequence[Atom]) -> list[Reply]:
         (clip,) = exactly(1, "a clip", arguments)
-        return _one("/clip/info", self._library.find(as_text("clip", clip)))
+        return _one("/clip/info", self._library.find(as_clip(clip)))
 
     def _star(self, arguments: Sequence[Atom]) -> list[Reply]:
         at_most(2, "a clip, and 0 or 1", arguments)
         clip, *switch = _at_least_one("clip", arguments)
         star = as_switch("star", switch[0]) if switch else True
-        return _one("/clip/star", self._library.star(as_text("clip", clip), starred=star))
+        return _one("/clip/star", self._library.star(as_clip(clip), starred=star))
 
     def _tag(self, arguments: Sequence[Atom]) -> list[Reply]:
         clip, *words = _at_least_one("clip", arguments)
-        return _one("/clip/tag", self._library.tag(as_text("clip", clip), as_words("tags", words)))
+        return _one("/clip/tag", self._library.tag(as_clip(clip), as_words("tags", words)))
 
     def _delete(self, arguments: Sequence[Atom]) -> list[Reply]:
         (clip,) = exactly(1, "a clip", arguments)
-        return _one("/clip/delete", self._library.delete(as_text("clip", clip)))
+        return _one("/clip/delete", self._library.delete(as_clip(clip)))
 
     def _undo(self, arguments: Sequence[Atom]) -> list[Reply]:
         exactly(0, "nothing", arguments)
@@ -186,7 +186,7 @@ class ClipCommands:
         if seed and "seed" in attributes:
             raise BadArgument("seed: got it twice, expected it once")
         changes = parse_attributes(attributes | ({"seed": seed} if seed else {}))
-        path = self._library.find_file(as_text("clip", clip)).path
+        path = self._library.find_file(as_clip(clip)).path
         request, _ = request_like(path, changes.get("images", ()))
         if changes.get("seed") is None:
             changes["seed"] = other_seed(request.seed)

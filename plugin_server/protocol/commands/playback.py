@@ -27,6 +27,7 @@ from plugin_server.protocol.table import ON_OFF, Argument, Range, Row
 from plugin_server.studio.banks.launch import TIMES, read_time, slot_tag
 from plugin_server.studio.banks.loaded import LoadedBank
 from plugin_server.studio.library.library import Library
+from plugin_server.studio.paths import plain_path
 from plugin_server.studio.words import normal_words, without_quotes
 
 VOLUMES = Range(0.0, 1.0)
@@ -284,5 +285,6 @@ def _only(name: str, arguments: Sequence[Atom], default: str | None = None) -> s
     """Join words without quotes, which belong together as those of a prompt do. Raises BadArgument."""
     if not arguments and default is None:
         raise BadArgument(f"{name}: got nothing, expected a name")
-    # Some programs send the quotes, too. Else as it is: spaces and accents may be those of a file's name.
-    return without_quotes(" ".join(as_text(name, atom) for atom in arguments)) or str(default or "")
+    # Not in the normal form of words: spaces and accents may be those of a file's name.
+    text = " ".join(as_text(name, atom) for atom in arguments)
+    return (plain_path(text) if name == "clip" else without_quotes(text)) or str(default or "")

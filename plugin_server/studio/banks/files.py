@@ -15,6 +15,7 @@ from plugin_server.errors import BadArgument, BadFile, FolderNotWritable, Unknow
 from plugin_server.private_files import PRIVATE_FILE, make_private_folder
 from plugin_server.studio.banks.launch import NOW, read_mode, read_time, usual_mode
 from plugin_server.studio.banks.names import match_name
+from plugin_server.studio.paths import plain_path
 from plugin_server.studio.requests import ATTRIBUTES, SEED_LIMIT, Generate
 from plugin_server.studio.words import normal_words
 from plugin_server.untrusted_files import parse_toml, read_toml
@@ -271,7 +272,7 @@ def _image_paths(folder: Path, value: object) -> tuple[str, ...]:
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise BadArgument(f"image: got {short_repr(value)}, expected a file's name or a list of them")
     # Whether they are there is seen when they are needed: one that is missing must not cost the other slots.
-    return tuple(str((folder / os.path.expanduser(name)).absolute()) for name in names)  # noqa: PTH111
+    return tuple(str((folder / plain_path(name)).absolute()) for name in names)
 
 
 def _image_name(folder: Path, image: str) -> str:

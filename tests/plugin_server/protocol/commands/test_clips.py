@@ -5,6 +5,7 @@ import struct
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -87,6 +88,14 @@ def test_words_are_searched(daemon):
         assert ask(client, "/clip/search", "kick", 808)[0].arguments == (1, 1, 0)
         assert ask(client, "/clip/search", "sea waves", "@count", 1, "@from", 1)[0].arguments == (0, 1, 1)
         assert [m.address for m in ask(client, "/clip/search", "tiger")] == ["/clip.list", "/done"]
+
+
+def test_a_clip_is_named_by_its_path_however_that_is_written(daemon):
+    with daemon.client() as client:
+        (clip,) = make(client, "my clip", seed=3)
+        path = Path(clip[2])
+        for name in (path.as_uri(), f'"{path}"', f"'{path.name}'", '"last"', f"file://localhost{quote(str(path))}"):
+            assert ask(client, "/clip/info", name)[0].arguments[:2] == (clip[1], str(path))
 
 
 def test_stars_and_tags(daemon):

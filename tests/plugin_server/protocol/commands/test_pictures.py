@@ -26,6 +26,11 @@ from plugin_server.protocol.arguments import as_paths
         ([b"/a/\xc3\xa4.jpg"], ("/a/ä.jpg",)),
         (["~/a.jpg", "~/b", "~c.jpg"], (f"{Path.home()}/a.jpg", f"{Path.home()}/b ~c.jpg")),
         (["~nobody-of-this-name/a.jpg"], ("~nobody-of-this-name/a.jpg",)),
+        (['"/a/my', 'summer.jpg"', "/b.jpg"], ("/a/my summer.jpg", "/b.jpg")),
+        (['"/a.jpg"', "'/b c.jpg'"], ("/a.jpg", "/b c.jpg")),
+        (["file:///a/my%20cat.jpg", "/b", "c.jpg"], ("/a/my cat.jpg", "/b c.jpg")),
+        (["file:///a.jpg\r\nfile:///b%20c.jpg\r\n"], ("/a.jpg", "/b c.jpg")),
+        (["file://server/a.jpg"], ("file://server/a.jpg",)),
         (["http://example.com/a.jpg"], ("http://example.com/a.jpg",)),
     ],
 )
