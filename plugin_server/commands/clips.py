@@ -17,8 +17,8 @@ from plugin_server.errors import BadArgument
 from plugin_server.studio.paths import named_path
 
 if TYPE_CHECKING:
-    from plugin_server.studio.library.library import Library, Page
-    from plugin_server.studio.library.records import ClipRecord
+    from plugin_server.studio.library.library import Library
+    from plugin_server.studio.library.records import ClipRecord, Page
     from plugin_server.studio.library.undo import UndoStep
 
 MAX_COUNT = 100_000

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plugin_server.audio.finish import resample
-from plugin_server.audio.formats.files import read_clip
+from plugin_server.audio.formats.files import read_clip, read_format
 from plugin_server.audio.playback.voice import to_stereo
 from plugin_server.errors import BadFile, QueueFull
 
@@ -79,14 +79,7 @@ def _check_length(path: Path, n_bytes: int) -> None:
     """Refuse a file by its head where that says enough: a compressed one may be longer than memory is large."""
     if n_bytes > MAX_FILE_BYTES:
         raise BadFile(f"{path}: got {n_bytes >> 20} MiB, expected at most {MAX_FILE_BYTES >> 20} to be played")
-    # Imported late: playing alone needs it here.
-    import soundfile
-
-    try:
-        seconds = float(soundfile.info(path).duration)
-    except (OSError, RuntimeError, ValueError):
-        # The reader says what is wrong with it.
-        return
+    seconds = read_format(path).seconds
     if seconds > MAX_CLIP_S:
         raise BadFile(_too_long(path, seconds))
 

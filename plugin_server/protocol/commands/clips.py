@@ -25,8 +25,8 @@ from plugin_server.protocol.packets import Atom
 from plugin_server.protocol.replies import Answer, Handler, Reply
 from plugin_server.protocol.subscribers import Peer
 from plugin_server.protocol.table import ON_OFF, Argument, Range, Row, request_arguments
-from plugin_server.studio.library.library import Library, Page
-from plugin_server.studio.library.records import ClipRecord
+from plugin_server.studio.library.library import Library
+from plugin_server.studio.library.records import ClipRecord, Page
 from plugin_server.studio.library.undo import UndoStep
 from plugin_server.studio.requests import NAMED_ATTRIBUTES, SEED_LIMIT, Generate
 from plugin_server.studio.reuse import change_request, request_like

@@ -141,9 +141,9 @@ class PlaybackCommands:
         self._note(peer)
 
         def work() -> list[Reply]:
-            clip = self._library.find_file(name)
-            self._player.play(Cue(clip.path, clip_id=clip.id, **values))
-            return [("/done", "/play", name, str(clip.path))]
+            path, clip_id = self._library.find_sound(name)
+            self._player.play(Cue(path, clip_id=clip_id, **values))
+            return [("/done", "/play", name, str(path))]
 
         return self._thread.run(work)
 
@@ -165,14 +165,13 @@ class PlaybackCommands:
             # By its id or its path, though its file may be gone.
             return [name]
         try:
-            clip = self._library.find_file(name)
+            path, clip_id = self._library.find_sound(name)
         except UnknownClip:
             if tags := self._slot_tags(name):
                 return tags
             raise
         # Copies of one file have one id, and a slot may have let another one of them sound.
-        path = str(clip.path)
-        return [path if self._player.is_sounding(path) else clip.id]
+        return [str(path) if self._player.is_sounding(str(path)) else clip_id]
 
     def _slot_tags(self, name: str) -> Sequence[str]:
         """Return the tags of the loaded bank's slots that have this name or number."""

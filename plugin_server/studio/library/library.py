@@ -9,17 +9,20 @@ import logging
 import sqlite3
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 from plugin_server.errors import BadFile, ClipsonicError, LibraryFailed, UnknownClip, short_repr
 from plugin_server.studio.library.database import LibraryDatabase
-from plugin_server.studio.library.lookup import copies_of, find_row, is_file, is_path, relative_path, rows_by_request
+from plugin_server.studio.library.lookup import copies_of, find_row, find_sound, is_path, relative_path, rows_by_request
 from plugin_server.studio.library.records import (
+    ABSENCES,
     ClipFile,
     ClipRecord,
     ClipState,
+    Page,
+    enter_checked,
     read_clip_file,
     record_of,
     upsert,
@@ -38,15 +41,6 @@ CLOSE_S = 5.0
 """Seconds that a scan may last after the library was closed."""
 SCAN_WAIT_S = 1.0
 """Seconds that a clip which is not known yet waits for a scan that makes the index anew."""
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A page of a longer list of clips, newest first."""
-
-    total: int
-    """How many the whole list has."""
-    clips: tuple[ClipRecord, ...]
 
 
 class Library:
@@ -162,10 +156,11 @@ class Library:
         try:
             record = self._look_up(clip)
         except UnknownClip:
-            if not is_file(self.folder, clip):
+            sound = find_sound(self.folder, clip)
+            if not sound:
                 raise
             self._try_scan()
-            return self._look_up(clip)
+            return self._look_up(clip, f"{sound.name} holds no recipe that could be read: it can be played, no more")
         if record.state == ClipState.MISSING or (record.state == ClipState.PRESENT and not record.is_unchanged):
             self._try_scan()
             # 'last' may be another one now; a file that has a name of its own stays that clip wherever it went.
@@ -184,26 +179,29 @@ class Library:
         except BadFile:
             # Of the same kind as one that is not there: who needs its samples is told why they cannot be read.
             return True
-
-        def work(connection: sqlite3.Connection) -> None:
-            if file.id != record.id:
-                connection.execute("UPDATE clips SET state = 'gone' WHERE number = ?", (record.number,))
-            upsert(connection, file)
-
-        self._index.write(work)
+        self._index.write(lambda connection: enter_checked(connection, record, file))
         return file.id == record.id
 
     def find_file(self, clip: str) -> ClipRecord:
         """Return a clip whose file is there, named as for `find`. Raises UnknownClip when it is not."""
         record = self.find(clip)
         if record.state != ClipState.PRESENT:
-            reasons = {
-                ClipState.UNDONE: "was undone; /clip/redo brings it back",
-                ClipState.DELETED: "was deleted",
-                ClipState.MISSING: "is no longer there",
-            }
-            raise UnknownClip(f"clip: got {short_repr(clip)}, whose file {reasons[record.state]}")
+            raise UnknownClip(f"clip: got {short_repr(clip)}, whose file {ABSENCES[record.state]}")
         return record
+
+    def find_sound(self, clip: str) -> tuple[Path, str]:
+        """Return a file that can be played, and its id: a clip's, or '' for a sound that was not made here.
+
+        Named as for `find`. Raises UnknownClip.
+        """
+        try:
+            record = self.find_file(clip)
+        except UnknownClip:
+            sound = find_sound(self.folder, clip)
+            if not sound:
+                raise
+            return sound, ""
+        return record.path, record.id
 
     def star(self, clip: str, *, starred: bool = True) -> ClipRecord:
         """Give a clip a star or take it away. Raises UnknownClip."""
@@ -318,8 +316,12 @@ class Library:
         self._try_scan()
         return self._index.read(work)
 
-    def _look_up(self, clip: str) -> ClipRecord:
-        return self._read(lambda connection: record_of(find_row(connection, self.folder, clip), self.folder))
+    def _look_up(self, clip: str, otherwise: str = "") -> ClipRecord:
+        """Return the clip that the index has. Raises UnknownClip, which says what is known `otherwise`."""
+        try:
+            return self._read(lambda connection: record_of(find_row(connection, self.folder, clip), self.folder))
+        except UnknownClip as error:
+            raise UnknownClip(f"clip: {otherwise}" if otherwise else str(error)) from error
 
     def _by_number(self, number: int) -> ClipRecord:
         query = "SELECT * FROM clips WHERE number = ?"

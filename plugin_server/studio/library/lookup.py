@@ -9,6 +9,7 @@ import sqlite3
 import unicodedata
 from pathlib import Path, PurePath
 
+from plugin_server.audio.formats.files import SUFFIXES
 from plugin_server.errors import UnknownClip, short_repr
 from plugin_server.studio.library.records import name_of, normal_prompt
 
@@ -79,11 +80,20 @@ def relative_path(folder: Path, path: Path) -> str:
     return PurePath(path).as_posix()
 
 
-def is_file(folder: Path, clip: str) -> bool:
-    """Return whether a file below a folder has this name or path, whether the index knows it or not."""
-    path = os.path.normpath(folder / clip)
-    # os.path's, which takes a name that no file can have for one that none has.
-    return is_inside(path, os.path.normpath(folder)) and os.path.isfile(path)  # noqa: PTH113
+def find_sound(folder: Path, clip: str) -> Path | None:
+    """Return the file of sound below a folder that has this path, or this name, whether the index knows it or not.
+
+    None where it is reached by a link out of the folder.
+    """
+    if ".." in PurePath(clip).parts or "\0" in clip:
+        return None
+    for ending in ("", *SUFFIXES):
+        path = os.path.normpath(folder / f"{clip}{ending}")
+        # os.path's, which takes a name that no file can have for one that none has.
+        is_sound = path.lower().endswith(SUFFIXES) and os.path.isfile(path)  # noqa: PTH113
+        if is_sound and is_inside(os.path.realpath(path), os.path.realpath(folder)):
+            return Path(path)
+    return None
 
 
 def is_inside(path: str, folder: str) -> bool:

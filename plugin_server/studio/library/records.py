@@ -35,6 +35,14 @@ class ClipState(StrEnum):
     DELETED = "deleted"
 
 
+ABSENCES = {
+    ClipState.UNDONE: "was undone; /clip/redo brings it back",
+    ClipState.DELETED: "was deleted",
+    ClipState.MISSING: "is no longer there",
+}
+"""Why a clip's file is not there, as the end of a sentence."""
+
+
 @dataclass(frozen=True, slots=True)
 class ClipFile:
     """The facts that a file in the sample folder gives: a row without what people add."""
@@ -90,6 +98,15 @@ class ClipRecord:
         except OSError:
             return False
         return (status.st_size, status.st_mtime_ns) == (self.file.size, self.file.mtime_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of a longer list of clips, newest first."""
+
+    total: int
+    """How many the whole list has."""
+    clips: tuple[ClipRecord, ...]
 
 
 def record_of(row: sqlite3.Row, folder: Path) -> ClipRecord:
@@ -199,6 +216,13 @@ def upsert(connection: sqlite3.Connection, file: ClipFile) -> int:
     )
     number: int = connection.execute(statement, astuple(file)).fetchone()[0]
     return number
+
+
+def enter_checked(connection: sqlite3.Connection, record: ClipRecord, file: ClipFile) -> None:
+    """Enter the file of a record whose samples were looked at, as another clip where they are not those of its id."""
+    if file.id != record.id:
+        connection.execute("UPDATE clips SET state = 'gone' WHERE number = ?", (record.number,))
+    upsert(connection, file)
 
 
 def set_path(connection: sqlite3.Connection, number: int, folder: Path, path: str) -> None:

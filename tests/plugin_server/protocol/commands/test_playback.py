@@ -1,11 +1,13 @@
 """Live output over real sockets, with an output that is rendered by hand."""
 
+import os
 import threading
 import time
 from contextlib import ExitStack, suppress
 
 import numpy as np
 import pytest
+import soundfile
 
 from plugin_server.audio.clip import Clip
 from plugin_server.audio.formats.files import write_clip
@@ -14,6 +16,7 @@ from plugin_server.audio.playback import player as player_module
 from plugin_server.errors import ClipsonicError
 from plugin_server.settings import Settings
 from tests.conftest import running_daemon
+from tests.support.odd_files import ODD_KINDS, make_odd, posix
 from tests.support.outputs import HandOutput, player_on
 from tests.support.recipes import write_as_made
 
@@ -260,3 +263,43 @@ def test_what_waits_when_the_daemon_ends_is_dropped_and_told(toys, tmp_path):
         told = [until(client, "/fail") for _ in range(100)]
     assert {(address, sentence) for address, _, sentence, _ in told} == {("/play", "the daemon is being stopped")}
     assert output.mixer.n_voices == 0
+
+
+@pytest.mark.parametrize("ending", ["wav", "flac", "aiff"])
+def test_a_sound_of_ones_own_is_played_and_stopped_and_no_more(live, output, ending):
+    running, path = live[0], live[0].folder / "mine" / f"own {ending}.{ending}"
+    path.parent.mkdir(exist_ok=True)
+    soundfile.write(path, np.full((4800, 2), 0.25, np.float32), 44100)
+    with running.client() as client:
+        for name in (f"mine/own {ending}.{ending}", f"mine/own {ending}", str(path)):
+            assert client.ask("/play", name, "@loop", 1, reply="/done") == ("/play", name, str(path))
+            assert output.render(256).any()
+            assert client.ask("/stop", name, reply="/done") == ("/stop", name)
+            output.render(4096)
+            assert not output.render(256).any()
+        for command in ("/clip/info", "/clip/star", "/clip/delete", "/clip/again"):
+            code, sentence = client.ask(command, str(path), reply="/fail")[1:3]
+            assert (code, path.name in sentence) == ("unknown_clip", True)
+            assert "holds no recipe that could be read: it can be played, no more" in sentence
+
+
+@posix
+@pytest.mark.parametrize("kind", ODD_KINDS)
+def test_what_is_no_file_is_not_played(live, output, kind):
+    path = live[0].folder / f"odd-{kind}.wav"
+    make_odd(path, kind)
+    with live[0].client() as client:
+        assert client.ask("/play", path.name, reply="/fail")[1] == "unknown_clip"
+        for name in ("../settings.toml", "/etc/passwd", "..", ".", "a\\b.wav"):
+            assert client.ask("/play", name, reply="/fail")[1] == "unknown_clip"
+
+
+def test_a_file_that_is_broken_or_too_long_is_not_played(live, output):
+    (live[0].folder / "broken.wav").write_bytes(b"RIFF")
+    head = b"WAVEfmt \x10\0\0\0\1\0\1\0\x40\x1f\0\0\x80\x3e\0\0\2\0\x10\0data" + (20_000_000).to_bytes(4, "little")
+    (live[0].folder / "long.wav").write_bytes(b"RIFF" + (20_000_036).to_bytes(4, "little") + head)
+    os.truncate(live[0].folder / "long.wav", 20_000_044)
+    with live[0].client() as client:
+        assert client.ask("/play", "broken.wav", reply="/fail")[1] == "bad_file"
+        code, sentence = client.ask("/play", "long.wav", reply="/fail")[1:3]
+    assert (code, "got 1250 s, expected at most 600 to be played" in sentence) == ("bad_file", True)

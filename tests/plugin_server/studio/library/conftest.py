@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from plugin_server.studio.library.library import Library, Page
+from plugin_server.studio.library.library import Library
+from plugin_server.studio.library.records import Page
 from tests.conftest import trash_in
 from tests.support.recipes import write_made
 
