@@ -42,16 +42,18 @@ def _shifted_sum(pieces: torch.Tensor) -> torch.Tensor:
 
 
 class InverseSTFT(nn.Module):
-    """The inverse STFT as two matrix products, for graphs: onnxruntime has no inverse real FFT.
+    """The inverse STFT as four matrix products, for graphs: onnxruntime has no inverse real FFT.
 
-    The real part gives the even half of a frame and the imaginary part its odd half, so that half of the products of a
-    whole inverse DFT are enough. The matrices are computed by the graph when it is opened: its file stays small.
+    Cosines and sines repeat themselves: bins of even and of odd number each give a quarter of a frame, whose sums and
+    differences are the four quarters. So a quarter of the products of a whole inverse DFT is enough. The matrices are
+    computed by the graph when it is opened: its file stays small.
     """
 
     bins: torch.Tensor
     window: torch.Tensor
 
     def __init__(self, mel: MelSettings):
+        """Prepare for `n_fft` samples in a frame, a multiple of four."""
         super().__init__()
         self.mel = mel
         self.register_buffer("bins", torch.arange(mel.n_bins), persistent=False)
@@ -59,10 +61,19 @@ class InverseSTFT(nn.Module):
 
     def forward(self, real: torch.Tensor, imaginary: torch.Tensor) -> torch.Tensor:
         """Return samples (batch, frames * hop) of the parts of a spectrum, (batch, frames, n_bins) each."""
-        n_fft, bins = self.mel.n_fft, self.bins
-        angles = (bins[:, None] * bins[None] % n_fft).float() * (2 * torch.pi / n_fft)
+        n_fft = self.mel.n_fft
+        angles = (self.bins[:, None] * self.bins[None, : n_fft // 4 + 1] % n_fft).float() * (2 * torch.pi / n_fft)
         # Bins between the first and the last stand for two.
-        scale = (1 + (bins % (n_fft // 2) > 0).float())[:, None] * self.window[: len(bins)] / n_fft
-        even, odd = real @ (torch.cos(angles) * scale), imaginary @ (torch.sin(angles) * scale)
-        frames = torch.cat([even - odd, torch.flip((even + odd)[..., 1:-1], [2])], dim=2)
-        return overlap_add(frames, self.window**2, self.mel)
+        scale = (1 + (self.bins % (n_fft // 2) > 0).float())[:, None] / n_fft
+        cosines, sines = torch.cos(angles) * scale, torch.sin(angles) * scale
+        even, odd = real[..., 0::2] @ cosines[0::2], real[..., 1::2] @ cosines[1::2]
+        even_sines, odd_sines = imaginary[..., 0::2] @ sines[0::2], imaginary[..., 1::2] @ sines[1::2]
+        outer, inner = even + odd, even - odd
+        outer_sines, inner_sines = even_sines + odd_sines, even_sines - odd_sines
+        quarters = [
+            outer - outer_sines,
+            torch.flip((inner + inner_sines)[..., :-1], [2]),
+            (inner - inner_sines)[..., 1:],
+            torch.flip((outer + outer_sines)[..., 1:-1], [2]),
+        ]
+        return overlap_add(torch.cat(quarters, dim=2) * self.window, self.window**2, self.mel)
