@@ -271,7 +271,7 @@ def _image_paths(folder: Path, value: object) -> tuple[str, ...]:
     names = [value] if isinstance(value, str) else value
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise BadArgument(f"image: got {short_repr(value)}, expected a file's name or a list of them")
-    # Whether they are there is seen when they are needed: one that is missing must not cost the other slots.
+    # Whether they are there is seen when needed: one that is missing must not cost the other slots.
     return tuple(str((folder / plain_path(name)).absolute()) for name in names)
 
 
@@ -287,8 +287,7 @@ def _parse_slot(number: int, values: Mapping[str, object], images: tuple[str, ..
     if "prompt" in values:
         asked["prompt"] = values["prompt"]
     request = Generate(images=images, **asked)
-    name = _text("name", values.get("name", request.title))
-    request = replace(request, name=name)
+    request = replace(request, name=_text("name", values.get("name", request.title)))
     colour, tags = _text("colour", values.get("colour", DEFAULT_COLOUR)), values.get("tags", [])
     if not re.fullmatch(r"#[0-9a-fA-F]{6}", colour):
         raise BadArgument(f"colour: got {short_repr(colour)}, expected #rrggbb")
@@ -299,7 +298,7 @@ def _parse_slot(number: int, values: Mapping[str, object], images: tuple[str, ..
         raise BadArgument(f"note: got {short_repr(note)}, expected 0 to 127")
     words = tuple(map(normal_words, tags))
     mode, at = read_mode(values["mode"]) if "mode" in values else "", read_time(values.get("at", NOW))
-    return Slot(name, request, colour, words, note, _text("choke", values.get("choke", "")), mode, at)
+    return Slot(request.name, request, colour, words, note, _text("choke", values.get("choke", "")), mode, at)
 
 
 def _default_note(number: int) -> int | None:

@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pillow_heif
 import pytest
-from PIL import Image
+from PIL import Image, features
 
 from plugin_server.engine.bundles.card import ImageSpec
 from plugin_server.engine.inputs import images as pictures
@@ -337,6 +337,7 @@ def test_a_missing_package_is_reported(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "av", None)
     for path in (tmp_path / "a.heic", video):
         assert 'pip install "clipsonic-live[pictures]"' in refusal(path)
+    assert ("JPEG, PNG, WebP, AVIF or HEIC" in refusal(video)) == features.check("avif")
     assert colour_of(read_one(write_picture(tmp_path / "a.png"))) == RED
 
 
