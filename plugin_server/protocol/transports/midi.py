@@ -19,6 +19,8 @@ VIRTUAL = "virtual"
 PORT = "Clipsonic Live"
 LOOK_S = 2.0
 """Seconds from one look for an input to the next."""
+LONGEST_LOOK_S = 60.0
+"""The same at last where the driver itself fails, which may print something each time."""
 CLOSE_S = 0.3
 """Seconds that a look has to end when the input is closed."""
 MAX_EVENTS = 256
@@ -91,6 +93,7 @@ class MidiIn:
         self.name = ""
         """Name of the input that is open, in full; '' while it is not there."""
         self._problem = ""
+        self._look_s = LOOK_S
         self.on_change: Callable[[str], None] = log.warning
         """Called with a sentence when the input has come or gone; in a thread of its own."""
         self._is_closed = Event()
@@ -128,7 +131,7 @@ class MidiIn:
             self.on_change(self.state)
 
     def _watch(self) -> None:
-        while not self._is_closed.wait(LOOK_S):
+        while not self._is_closed.wait(self._look_s):
             try:
                 self.look()
             except Exception:
@@ -138,6 +141,7 @@ class MidiIn:
         """Open the port where it is there. Raises MidiUnavailable the first time, when waiting cannot help."""
         try:
             # The driver speaks up only when a port is asked for; mido raises whatever it raises.
+            look_s, self._look_s = self._look_s, LOOK_S
             chosen = PORT if self._wanted == VIRTUAL else find_input(self._wanted, self._mido.get_input_names())
             if chosen is None:
                 self._problem = f"{short_repr(self._wanted)} is not there"
@@ -155,7 +159,8 @@ class MidiIn:
                 f"midi: {short_repr(self._wanted)} cannot be opened: this system has no ports of our own; name an input"
             ) from error
         except (OSError, SystemError, ValueError, RuntimeError) as error:
-            self._problem = f"{short_repr(self._wanted)} cannot be opened: {error}"
+            self._problem = f"{short_repr(self._wanted)} cannot be opened: {str(error).rstrip('.')}"
+            self._look_s = min(2 * look_s, LONGEST_LOOK_S)
 
     def _close_port(self) -> None:
         port, self._port, self.name = self._port, None, ""

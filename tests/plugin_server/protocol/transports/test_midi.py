@@ -93,7 +93,7 @@ def mido_now(monkeypatch):
     """A mido without inputs; looks are taken by hand."""
     fake = Mido()
     monkeypatch.setattr(midi, "_mido", lambda: fake)
-    monkeypatch.setattr(midi, "LOOK_S", 3600)
+    monkeypatch.setattr(MidiIn, "_watch", lambda self: None)
     return fake
 
 
@@ -143,9 +143,12 @@ def test_a_driver_that_fails_keeps_nothing_from_starting(mido_now, open_midi, na
     mido_now.error = error
     port = open_midi(name, Pads())
     assert port.state == f"MIDI: '{name}' cannot be opened: {error}; it is opened when it is there"
+    for seconds in (4, 8, 16, 32, 60, 60):
+        assert port._look_s == seconds
+        port.look()
     mido_now.error, mido_now.names = None, ["LPD8"]
     port.look()
-    assert port.name in ("LPD8", midi.PORT)
+    assert port.name in ("LPD8", midi.PORT) and port._look_s == 2
     mido_now.error = error
     # Where the driver does not say what is there, what is open stays open.
     port.look()
@@ -173,6 +176,8 @@ def test_a_name_that_becomes_ambiguous_is_told_and_waits(mido_now, open_midi):
 
 
 def test_it_looks_by_itself_until_it_is_closed(mido_now, open_midi, monkeypatch):
+    monkeypatch.undo()
+    monkeypatch.setattr(midi, "_mido", lambda: mido_now)
     monkeypatch.setattr(midi, "LOOK_S", 0.01)
     came = threading.Event()
     port = open_midi("LPD8", Pads())
