@@ -120,9 +120,8 @@ class Bank:
         """Return the bank with another mode or time, by the names of `Slot`'s fields, in a slot. Raises BadArgument."""
         if self.slot(number).is_empty:
             raise BadArgument(f"slot: got {number}, which is empty; expected a prompt, too")
-        slots = list(self.slots)
-        slots[number] = replace(self.slot(number), **launch)  # type: ignore[arg-type]  # mode and at are texts
-        return replace(self, slots=tuple(slots))
+        slot = replace(self.slot(number), **launch)  # type: ignore[arg-type]  # mode and at are texts
+        return replace(self, slots=(*self.slots[:number], slot, *self.slots[number + 1 :]))
 
     def without(self, number: int) -> "Bank":
         """Return the bank with an empty slot in place of one, so that the others stay where they are.
