@@ -178,14 +178,14 @@ def _speed(settings: Settings) -> str:
     from plugin_server.engine.messages import GenerationParams
     from plugin_server.server import PROVIDERS, build_engine
 
-    bundles = BundleRegistry(bundle_folders()).bundles()
+    card = BundleRegistry(bundle_folders()).find(settings.model).card
     engine = build_engine(settings)
     try:
         began = time.perf_counter()
         loaded = engine.load(settings.model)
         start_s = time.perf_counter() - began
-        sampling = bundles[settings.model].card.sampling
-        seconds = min(TRIAL_SECONDS, bundles[settings.model].card.lengths.maximum)
+        sampling = card.sampling
+        seconds = min(TRIAL_SECONDS, card.lengths.maximum)
         params = GenerationParams("sea waves", "", seconds, 0, sampling.steps, sampling.guidance)
         spent = [engine.run_one(settings.model, params).seconds_spent for _ in range(2)][-1]
     finally:

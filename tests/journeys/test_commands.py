@@ -1,6 +1,8 @@
 """The commands as a person types them."""
 
 import json
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -13,7 +15,7 @@ import soundfile
 from plugin_server.commands import demo
 from plugin_server.daemon_process import start_daemon
 from plugin_server.errors import ClipsonicError
-from tests.journeys.conftest import environment
+from tests.journeys.conftest import environment, serving
 from tests.support.toys import write_toy
 
 
@@ -76,6 +78,25 @@ def test_bars_in_flac_and_the_same_again_in_seconds(tmp_path):
 def test_a_length_after_the_words_is_read_as_over_osc(tmp_path, words, name):
     run(tmp_path, "generate", *words, "--seed", "7", "--steps", "1", "--folder", str(tmp_path / "clips"))
     assert [path.name for path in (tmp_path / "clips").iterdir()] == [name]
+
+
+def test_commands_find_a_daemon_that_runs_and_no_longer_one_that_was_killed(tmp_path):
+    with serving(tmp_path) as daemon:
+        run(tmp_path, "generate", "sea", "waves", "0.5", "--steps", "1")
+        (made,) = daemon.folder.glob("*.wav")
+        clips = run(tmp_path, "clips", "--json")
+        assert [clip["path"] for clip in json.loads(clips.stdout)["clips"]] == [str(made)]
+        assert clips.stderr == f"clipsonic: the daemon on port {daemon.port} has its clips in {daemon.folder}\n"
+        again = ["generate", "--like", "last", "--seed", "7", "--steps", "1"]
+        assert f"{daemon.folder}/sea-waves_0.5s_s7_t1.wav" in run(tmp_path, *again).stdout
+        status = json.loads(run(tmp_path, "status", "--json").stdout)
+        assert (status["pid"], status["folder"]) == (daemon.pid, str(daemon.folder))
+        os.kill(daemon.pid, signal.SIGKILL)
+        daemon.wait(10)
+        home = {"HOME": str(tmp_path), "XDG_MUSIC_DIR": str(tmp_path / "music")}
+        assert "no clips in" in run(tmp_path, "clips", **home).stdout
+        port = ["--osc-port", str(daemon.port)]
+        assert f"no daemon answers at 127.0.0.1:{daemon.port}" in run(tmp_path, "status", *port, status=1).stderr
 
 
 def test_a_console_that_cannot_show_a_path_costs_nothing(tmp_path):

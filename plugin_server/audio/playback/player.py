@@ -10,6 +10,7 @@ from pathlib import Path
 from threading import Lock
 from typing import ParamSpec, TypeVar
 
+from plugin_server.audio.names import name_key
 from plugin_server.audio.playback.bounded_thread import BoundedThread
 from plugin_server.audio.playback.clip_cache import ClipCache
 from plugin_server.audio.playback.device import BLOCK_FRAMES, OpenOutput, Output, PortAudioOutput, list_outputs
@@ -227,7 +228,7 @@ class Player:
             rate=cue.rate,
             loop=loop,
             start_frame=start,
-            choke=cue.choke,
+            choke=name_key(cue.choke),
             attack_s=cue.attack,
             release_s=cue.release,
             position=min(from_s * mixer.sample_rate, float(samples.shape[1] - 1)),

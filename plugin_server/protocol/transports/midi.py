@@ -10,6 +10,7 @@ from threading import Event, Lock, Thread
 from types import ModuleType
 from typing import Protocol
 
+from plugin_server.audio.names import name_key
 from plugin_server.errors import MidiUnavailable, short_repr
 
 log = logging.getLogger(__name__)
@@ -240,7 +241,7 @@ def find_input(name: str, names: Sequence[str]) -> str | None:
 
     Raises MidiUnavailable when several names hold it.
     """
-    matches = [other for other in names if name.casefold() in other.casefold()]
+    matches = [other for other in names if name_key(name) in name_key(other)]
     if name in names:
         return name
     if len(matches) > 1:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
+from plugin_server.audio.names import name_key
 from plugin_server.audio.playback.link import BEATS
 from plugin_server.errors import BadArgument, BadFile, FolderNotWritable
 from plugin_server.studio.banks.files import Bank, Slot
@@ -93,7 +94,8 @@ def sfz_text(bank: Bank, names: Sequence[str]) -> str:
                 # Counted by the host's beats; samplers without a host play at once.
                 lines.append(f"sync_beats={BEATS[slot.at]}")
             if slot.choke:
-                lines += [f"group={groups[slot.choke]}", f"off_by={groups[slot.choke]}", "off_mode=fast"]
+                group = groups[name_key(slot.choke)]
+                lines += [f"group={group}", f"off_by={group}", "off_mode=fast"]
             if slot.launch_mode == TOGGLE:
                 lines.append("// mode: toggle")
             lines.append("")
@@ -130,7 +132,7 @@ def _group_values(slot: Slot, clip: ClipMade) -> dict[str, str]:
     if loop:
         values["loopEnabled"] = "true"
     if slot.choke:
-        tag = f"choke-{slot.choke}"
+        tag = f"choke-{name_key(slot.choke)}"
         values |= {"tags": tag, "silencedByTags": tag, "silencingMode": "fast"}
     return values
 
@@ -143,7 +145,7 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _group_numbers(bank: Bank) -> dict[str, int]:
-    names = dict.fromkeys(slot.choke for slot in bank.slots if slot.choke)
+    names = dict.fromkeys(name_key(slot.choke) for slot in bank.slots if slot.choke)
     return {name: number for number, name in enumerate(names, 1)}
 
 

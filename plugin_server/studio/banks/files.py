@@ -14,7 +14,7 @@ from plugin_server.audio.names import name_key, safe_stem
 from plugin_server.errors import BadArgument, BadFile, FolderNotWritable, UnknownBank, short_repr
 from plugin_server.private_files import PRIVATE_FILE, make_private_folder
 from plugin_server.studio.banks.launch import NOW, read_mode, read_time, usual_mode
-from plugin_server.studio.banks.names import match_name
+from plugin_server.studio.banks.names import is_text, match_name
 from plugin_server.studio.paths import plain_path
 from plugin_server.studio.requests import ATTRIBUTES, SEED_LIMIT, Generate
 from plugin_server.studio.words import normal_words
@@ -205,15 +205,6 @@ def bank_text(bank: Bank, folder: Path) -> str:
     """Return a bank as TOML, which `read_bank` reads as the same bank in a file of this folder, an absolute path."""
     slots = [_slot_values(folder, number, slot) for number, slot in enumerate(bank.slots)]
     return tomli_w.dumps({"name": bank.name, "description": bank.description, "slots": slots})
-
-
-def is_text(name: str) -> bool:
-    """Return whether a file's name can be written as UTF-8."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def check_name(name: str) -> str:

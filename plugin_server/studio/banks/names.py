@@ -21,3 +21,12 @@ def file_name(text: str) -> str:
     if re.search(r"[/\\]", text) or not any(letter.isalnum() for letter in text):
         raise BadArgument(f"name: got {short_repr(text)}, expected letters, digits and spaces, as My Kit")
     return safe_stem(text)
+
+
+def is_text(name: str) -> bool:
+    """Return whether a file's name can be written as UTF-8."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

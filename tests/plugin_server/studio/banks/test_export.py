@@ -19,7 +19,7 @@ from plugin_server.studio.requests import Generate
 SLOTS = (
     Slot("Rain / roof: =loud", Generate("rain"), note=36),
     Slot("Open hat", Generate("hat"), note=42, choke="hat"),
-    Slot("Closed hat", Generate("hat", seed=1), note=44, choke="hat"),
+    Slot("Closed hat", Generate("hat", seed=1), note=44, choke="Hat"),
     Slot("Hum", Generate("hum", loop=True), note=60),
     Slot("No key", Generate("wind"), note=None),
 )
