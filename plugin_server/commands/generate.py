@@ -180,8 +180,12 @@ def _last_number(words: Sequence[str]) -> float | None:
 
 
 def _words_as_fields(words: Sequence[str], given: Mapping[str, Any], lengths: Callable[[], Lengths]) -> dict[str, Any]:
-    """Return the prompt and the length, where the words give them, as fields of Generate."""
+    """Return the prompt and the length, where the words give them, as fields of Generate. Raises BadArgument."""
     prompt, seconds = words, None
+    for row in ATTRIBUTES:
+        if not row.is_positional and f"@{row.name}" in " ".join(words).split():
+            flag = row.flag.options[0] if row.flag and row.flag.options else f"--{row.name}"
+            raise BadArgument(f"prompt: got @{row.name} in it, which is for OSC; expected the flag {flag}")
     if "seconds" not in given:
         prompt, seconds = split_length(words, _last_number(words), lengths, has_images="images" in given)
     fields: dict[str, Any] = {"prompt": " ".join(prompt)} if prompt else {}

@@ -70,6 +70,15 @@ def test_numbers_of_flags_are_read_as_over_osc():
     assert (options.seconds, options.guidance, options.seed, options.steps) == (0.5, 1.5, 1000, 8)
 
 
+@pytest.mark.parametrize(
+    ("words", "flag"),
+    [(["sea waves @seed 5"], "--seed"), (["sea", "@variations", "2"], "--takes"), (["x @loop"], "--loop")],
+)
+def test_an_attribute_of_osc_within_the_words_is_refused(words, flag, capsys, settings):
+    assert cli.main(["generate", *words, "--folder", str(settings.folder)]) == 1
+    assert f"which is for OSC; expected the flag {flag}" in capsys.readouterr().err
+
+
 def test_a_number_of_a_flag_that_is_none_is_a_sentence(capsys):
     for flag, kind in (("--guidance", "a number"), ("--steps", "a number"), ("--seconds", "a number")):
         with pytest.raises(SystemExit):
