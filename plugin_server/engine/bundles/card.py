@@ -108,6 +108,10 @@ class Sampling:
     """Times that the waveform's mel is compared with the requested one, and corrected."""
     band_statistics_spread: float = 0.0
     """Spread of the takes' band statistics, where the label anchors have some: 1 as recordings of one sound differ."""
+    sigmas: tuple[float, ...] = ()
+    """Noise levels from 1 down to 0, in place of those that `shift` gives; other numbers of steps are read between."""
+    band_statistics: bool = True
+    """Whether estimates are moved to band statistics, where the label anchors have some."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +225,10 @@ def _to_stored(value: object) -> object:
     """Return a part of the card as JSON has it."""
     if isinstance(value, Sampling):
         words = {word: stored for stored, word in STORED_PREDICTION_TYPES.items()}
-        return _fields_to_stored(value) | {"parametrisation": words[value.prediction_type]}
+        stored = _fields_to_stored(value) | {"parametrisation": words[value.prediction_type]}
+        # Absent where they are of no use: cards of earlier versions are written back as they were.
+        absent = {"sigmas": not value.sigmas, "band_statistics": value.band_statistics}
+        return {key: one for key, one in stored.items() if not absent.get(key)}
     if is_dataclass(value):
         return _fields_to_stored(value)
     if isinstance(value, Mapping):

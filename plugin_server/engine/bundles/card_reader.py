@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -36,6 +37,8 @@ Part = TypeVar("Part")
 
 MAX_FILE_NAME = 200
 """Characters of the name of a bundle's file."""
+MAX_SIGMAS = 101
+"""Noise levels of a card: one more than steps."""
 MAX_CARD_BYTES = 2**20
 """Bytes of a card that is read: the largest of ours has some 60 thousand."""
 
@@ -108,7 +111,8 @@ def _part(part: type[Part], values: Mapping[str, Any], where: str = "") -> Part:
 def _sampling(values: Mapping[str, Any]) -> Sampling:
     stored = values.get("parametrisation", "clean")
     _check_word("sampling.parametrisation", stored, tuple(STORED_PREDICTION_TYPES))
-    return _part(Sampling, {**values, "parametrisation": STORED_PREDICTION_TYPES[stored]}, "sampling.")
+    sigmas = {"sigmas": tuple(values["sigmas"])} if isinstance(values.get("sigmas"), list) else {}
+    return _part(Sampling, {**values, "parametrisation": STORED_PREDICTION_TYPES[stored], **sigmas}, "sampling.")
 
 
 def _image(values: Mapping[str, Any]) -> ImageSpec:
@@ -186,6 +190,10 @@ def _check_sampling(sampling: Sampling) -> None:
     _check_whole("sampling.steps", sampling.steps, 1, 100)
     if not sampling.shift > 0:
         raise ValueError(f"sampling.shift is {sampling.shift:g}, expected a number above 0")
+    sigmas = sampling.sigmas
+    falls = all(high > low for high, low in pairwise(sigmas))
+    if sigmas and not (falls and sigmas[0] == 1 and sigmas[-1] == 0 and len(sigmas) <= MAX_SIGMAS):
+        raise ValueError(f"sampling.sigmas are {short_repr(sigmas)}, expected 2 to {MAX_SIGMAS} falling from 1 to 0")
 
 
 def _check_conditioning(card: Card) -> None:

@@ -26,6 +26,7 @@ from plugin_server.engine.sampling.solvers import (
     circular_shift,
     classifier_free_guidance,
     flow_sigmas,
+    listed_sigmas,
 )
 from plugin_server.engine.sessions import Cancellation, GraphSession, SessionOptions
 from plugin_server.errors import BundleDamaged, EngineFailed
@@ -201,9 +202,10 @@ class Clipsonic:
         if params.loop:
             denoise = circular_shift(denoise, card.frame_multiple, params.seed)
         mean, std = (np.array(numbers, np.float32)[:, None] for numbers in (card.mel_mean, card.mel_std))
-        statistics = self.label_anchors and self.label_anchors.sample_band_statistics(
-            positive, sampling.band_statistics_spread, params.seed
-        )
+        statistics = None
+        if self.label_anchors and sampling.band_statistics:
+            spread = sampling.band_statistics_spread
+            statistics = self.label_anchors.sample_band_statistics(positive, spread, params.seed)
         if statistics:
             denoise = with_band_statistics(denoise, statistics, mean, std)
 
@@ -211,7 +213,9 @@ class Clipsonic:
             cancellation.check()
             report(SHARES["condition"] + SHARES["sampling"] * step / params.steps, "sampling")
 
-        normal = SOLVERS[sampling.solver](denoise, noise, flow_sigmas(params.steps, sampling.shift), on_step)
+        listed, steps = sampling.sigmas, params.steps
+        sigmas = listed_sigmas(steps, listed) if listed else flow_sigmas(steps, sampling.shift)
+        normal = SOLVERS[sampling.solver](denoise, noise, sigmas, on_step)
         return normal * std + mean
 
     def _n_frames(self, params: GenerationParams) -> int:

@@ -5,7 +5,7 @@ estimates the clean array; solvers know nothing else of the model.
 """
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,13 @@ def flow_sigmas(n_steps: int, shift: float = 1.0) -> NDArray[np.float64]:
     sigmas = np.linspace(1.0, 0.0, n_steps + 1)
     shifted: NDArray[np.float64] = shift * sigmas / (1 + (shift - 1) * sigmas)
     return shifted
+
+
+def listed_sigmas(n_steps: int, levels: Sequence[float]) -> NDArray[np.float64]:
+    """Return noise levels from a list that falls from 1 to 0, float64 (n_steps + 1,): itself, or read between."""
+    places = np.linspace(0, len(levels) - 1, n_steps + 1)
+    read: NDArray[np.float64] = np.interp(places, np.arange(len(levels)), levels)
+    return read
 
 
 def classifier_free_guidance(

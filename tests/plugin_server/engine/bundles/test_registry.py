@@ -54,6 +54,12 @@ def test_a_card_is_read_as_it_was_written(toy):
         ({"sampling": {"parametrisation": "v"}}, "sampling.parametrisation is 'v', expected one of clean"),
         ({"sampling": {"steps": 0}}, "sampling.steps is 0"),
         ({"sampling": {"shift": 0}}, "sampling.shift is 0"),
+        ({"sampling": {"sigmas": [1, 0.5, 0.7, 0]}}, "sampling.sigmas are .*expected 2 to 101 falling from 1 to 0"),
+        ({"sampling": {"sigmas": [0.9, 0]}}, "sampling.sigmas are"),
+        ({"sampling": {"sigmas": [1, "0.5", 0]}}, "sampling.sigmas is .*expected a list, each a number"),
+        ({"sampling": {"sigmas": 8}}, "sampling.sigmas is 8, expected a list"),
+        ({"sampling": {"sigmas": [1 - i / 200 for i in range(201)]}}, "sampling.sigmas are"),
+        ({"sampling": {"band_statistics": 1}}, "sampling.band_statistics is 1, expected true or false"),
         ({"lengths": {"least": 5, "most": 1}}, "lengths are"),
         ({"graphs": {"denoiser": {"file": "x"}}}, "inputs"),
         ({"embedding": None}, "embedding: got None, expected an object"),
@@ -96,6 +102,16 @@ def test_the_words_of_the_file_are_mapped_to_those_of_the_code(seeing):
     assert (card.sampling.prediction_type, card.sampling.distilled_guidance_max) == ("sample", 4.0)
     assert card.sampling.band_statistics_spread == 0.5
     assert card.lengths == Lengths(minimum=1, maximum=9, default=2)
+
+
+def test_levels_and_statistics_of_a_card_are_written_where_they_are_of_use(seeing):
+    edit(seeing, sampling={"sigmas": [1, 0.7, 0.2, 0], "band_statistics": False})
+    card = read_card(seeing)
+    assert (card.sampling.sigmas, card.sampling.band_statistics) == ((1, 0.7, 0.2, 0), False)
+    stored = json.loads(card.to_json())["sampling"]
+    assert (stored["sigmas"], stored["band_statistics"]) == ([1, 0.7, 0.2, 0], False)
+    edit(seeing, sampling={})
+    assert not {"sigmas", "band_statistics"} & json.loads(read_card(seeing).to_json())["sampling"].keys()
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from plugin_server.engine.bundles.registry import BundleRegistry
 from plugin_server.engine.families.clipsonic import load
 from plugin_server.engine.interface import ignore_progress
 from plugin_server.engine.messages import GenerationParams
+from plugin_server.engine.sampling.label_anchors import LabelAnchors
 from plugin_server.engine.sessions import Cancellation, GraphSession, SessionOptions
 from plugin_server.errors import BadFile
 from plugin_server.settings import SHIPPED_BUNDLES
@@ -69,6 +70,30 @@ def test_guidance_one_calls_the_denoiser_for_the_prompt_alone(toy, calls):
     make(toy, guidance=1.0, steps=3)
     make(toy, guidance=2.0, steps=3)
     assert calls == [(1, None)] * 3 + [(2, None)] * 3
+
+
+def test_the_card_may_list_its_noise_levels(toy, monkeypatch):
+    heard = []
+    run = GraphSession.run
+
+    def note(self, feeds, cancellation):
+        heard.extend(feeds.get("sigma", [])[:1])
+        return run(self, feeds, cancellation)
+
+    monkeypatch.setattr(GraphSession, "run", note)
+    listed = replace(toy.card.sampling, sigmas=(1.0, 0.9, 0.4, 0.05, 0.0))
+    make(replace(toy, card=replace(toy.card, sampling=listed)), guidance=1.0)
+    assert heard == pytest.approx([1.0, 0.9, 0.4, 0.05])
+
+
+def test_the_card_may_leave_band_statistics_alone(mini, monkeypatch):
+    asked = []
+    monkeypatch.setattr(LabelAnchors, "sample_band_statistics", lambda *arguments: asked.append(1))
+    make(mini, seconds=0.5, steps=1)
+    assert asked == [1]
+    plain = replace(mini.card.sampling, band_statistics=False)
+    make(replace(mini, card=replace(mini.card, sampling=plain)), seconds=0.5, steps=1)
+    assert asked == [1]
 
 
 def test_guidance_that_is_an_input_of_the_graph_costs_one_call(guided_toy, calls):

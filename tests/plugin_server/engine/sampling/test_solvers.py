@@ -7,6 +7,7 @@ from plugin_server.engine.sampling.solvers import (
     circular_shift,
     classifier_free_guidance,
     flow_sigmas,
+    listed_sigmas,
     sample_dpmpp_2m,
     sample_euler,
 )
@@ -24,6 +25,14 @@ def test_levels_fall_from_one_to_zero_and_shift_keeps_the_ends():
         assert (sigmas[0], sigmas[-1], len(sigmas)) == (1.0, 0.0, 9)
         assert (np.diff(sigmas) < 0).all()
     assert flow_sigmas(8, 3.0)[4] == pytest.approx(0.75)
+
+
+def test_listed_levels_are_read_between_for_other_numbers_of_steps():
+    levels = (1.0, 0.8, 0.3, 0.1, 0.0)
+    assert listed_sigmas(4, levels).tolist() == list(levels)
+    assert listed_sigmas(2, levels).tolist() == [1.0, 0.3, 0.0]
+    assert listed_sigmas(8, levels).tolist() == pytest.approx([1, 0.9, 0.8, 0.55, 0.3, 0.2, 0.1, 0.05, 0])
+    assert listed_sigmas(1, levels).tolist() == [1.0, 0.0]
 
 
 @pytest.mark.parametrize("name", SOLVERS)
