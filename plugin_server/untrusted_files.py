@@ -37,6 +37,10 @@ KINDS = (
 """What is no file, by its mode, in words."""
 
 
+class NoFile(BadFile):
+    """A folder, a pipe, a device or the like in the place of a file."""
+
+
 def open_file(path: Path, largest: int | None = None) -> BufferedReader:
     """Open a regular file to be read, which never waits. Raises BadFile that names the path.
 
@@ -122,7 +126,7 @@ def decode_text(content: bytes) -> str:
 def _check_status(path: Path, status: os.stat_result, largest: int | None) -> None:
     if not stat.S_ISREG(status.st_mode):
         kind = next((words for is_kind, words in KINDS if is_kind(status.st_mode)), "something else")
-        raise BadFile(f"{_shown(path)} cannot be read: it is {kind}, expected a file")
+        raise NoFile(f"{_shown(path)} cannot be read: it is {kind}, expected a file")
     if largest is not None and status.st_size > largest:
         raise BadFile(f"{_shown(path)} has {status.st_size} bytes, expected at most {largest}")
 

@@ -1,40 +1,31 @@
-"""Open files that requests name, so that nobody waits for them."""
+"""Open the files of pictures and videos that requests name."""
 
 import os
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from plugin_server.errors import BadFile
-
-FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+from plugin_server.untrusted_files import NoFile, open_file
 
 
 @contextmanager
 def open_image(path: Path) -> Iterator[BinaryIO]:
     """Open the file of a picture or a video to be read.
 
-    Raises BadFile that names `image` for all but a regular file: pipes and devices would wait, never end, or do
-    something when they are opened.
+    Raises BadFile that names `image` for all but a regular file that is not empty.
     """
     try:
-        _check_regular_file(path, path.stat())
-        descriptor = os.open(path, FLAGS)
-    except FileNotFoundError as error:
-        raise BadFile(f"image: {path} is not there, expected a picture or a video") from error
-    except OSError as error:
-        raise BadFile(f"image: {path} cannot be read: {error.strerror}") from error
-    with open(descriptor, "rb") as file:
-        # Again, since another file may have its name by now.
-        _check_regular_file(path, os.fstat(descriptor))
+        file = open_file(path)
+    except NoFile as error:
+        raise BadFile(f"image: {path} is no file, expected a picture or a video") from error
+    except BadFile as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            raise BadFile(f"image: {path} is not there, expected a picture or a video") from error
+        raise BadFile(f"image: {error}") from error
+    with file:
+        # So is what the kernel makes up, as below /proc.
+        if not os.fstat(file.fileno()).st_size:
+            raise BadFile(f"image: {path} is empty, expected a picture or a video")
         yield file
-
-
-def _check_regular_file(path: Path, status: os.stat_result) -> None:
-    if not stat.S_ISREG(status.st_mode):
-        raise BadFile(f"image: {path} is no file, expected a picture or a video")
-    # So is what the kernel makes up, as below /proc.
-    if not status.st_size:
-        raise BadFile(f"image: {path} is empty, expected a picture or a video")
