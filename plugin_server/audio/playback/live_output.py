@@ -111,6 +111,14 @@ class LiveOutput(Generic[C]):
             self._loss.interrupted = kept
         if self.output:
             self.output.mixer.stop(tag)
+        # Known at once: the mixer itself does it in its next block, which may be long in coming.
+        self._voices = [(voice, cue) for voice, cue in self._voices if tag is not None and tag not in voice.tags]
+
+    def stop_waiting(self, tag: str) -> None:
+        """Drop voices of this tag that have not started. Raises QueueFull."""
+        if self.output:
+            self.output.mixer.stop_waiting(tag)
+        self._voices = [(voice, cue) for voice, cue in self._voices if voice.is_started or tag not in voice.tags]
 
     def set_volume(self, volume: float) -> None:
         """Set the master volume, 0 to 1; also of another device."""

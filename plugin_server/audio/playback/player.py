@@ -216,7 +216,7 @@ class Player:
         start = 0
         if cue.at in BEATS:
             if cue.slot:
-                mixer.stop_waiting(cue.slot)
+                self._live.stop_waiting(cue.slot)
             if self._live.n_waiting >= MAX_VOICES:
                 raise QueueFull(f"{MAX_VOICES} clips wait for their beat already; try again later")
             start = self._next_start(output, BEATS[cue.at])

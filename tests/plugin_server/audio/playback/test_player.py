@@ -281,6 +281,19 @@ def test_a_toggle_starts_and_stops(player, outputs, path):
     assert outputs[0].render(10000)[-256:].any()
 
 
+@pytest.mark.parametrize("tag", [None, "bank/0"])
+def test_a_toggle_that_was_stopped_starts_though_the_device_has_not_asked_since(player, outputs, path, tag):
+    cue = Cue(path, loop=True, slot="bank/0", is_toggle=True)
+    assert player.play(cue)
+    outputs[0].render(256)
+    player.stop(tag)
+    assert player.play(cue)
+    player.play(Cue(path, at="bar", slot="bank/0"))
+    outputs[0].render(4800)
+    assert player.is_sounding("bank/0") and not player.play(cue)
+    assert not player.is_sounding("bank/0") and player.play(cue)
+
+
 @pytest.mark.parametrize("tag", ["id-of-a", "bank/0"])
 def test_a_clip_is_stopped_by_its_id_or_its_slot(player, outputs, path, tag):
     player.play(Cue(path, loop=True, slot="bank/0", clip_id="id-of-a"))
