@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,10 +38,12 @@ def environment(tmp: Path, **more: str) -> dict[str, str]:
 
 
 @contextmanager
-def serving(tmp: Path, until: str = "ready", stderr: TextIO | None = None, **more: str) -> Iterator[Process]:
+def serving(
+    tmp: Path, until: str = "ready", stderr: TextIO | None = None, flags: Sequence[str] = (), **more: str
+) -> Iterator[Process]:
     """`python -m plugin_server serve` on a free port until the block ends, from a line that begins with `until` on."""
     folder = tmp / "clips"
-    command = [sys.executable, "-m", "plugin_server", "serve", "--osc-port", "0", "--folder", str(folder)]
+    command = [sys.executable, "-m", "plugin_server", *flags, "serve", "--osc-port", "0", "--folder", str(folder)]
     command += ["--http-port", "0"]
     pipes = {"stdout": subprocess.PIPE, "stderr": stderr, "text": True}
     with subprocess.Popen(command, env=environment(tmp, **more), **pipes) as process:

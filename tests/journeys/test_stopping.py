@@ -22,8 +22,8 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="finds processes
 LONGEST_S = 5.0
 
 
-def children_of(pid: int) -> set[int]:
-    """Return the processes that a process has started, and those that they have."""
+def running() -> dict[int, int]:
+    """Return the parent of each process that has not ended."""
     parents = {}
     for status in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -32,7 +32,12 @@ def children_of(pid: int) -> set[int]:
             continue
         if fields[0] != "Z":
             parents[int(status.parent.name)] = int(fields[1])
-    found = {pid}
+    return parents
+
+
+def children_of(pid: int) -> set[int]:
+    """Return the processes that a process has started, and those that they have."""
+    parents, found = running(), {pid}
     while more := {child for child, parent in parents.items() if parent in found} - found:
         found |= more
     return found - {pid}
@@ -46,9 +51,11 @@ def stop(process: Process, number: int = signal.SIGINT) -> float:
     assert process.wait(20) == 0
     spent = time.monotonic() - began
     assert spent < LONGEST_S
-    until = time.monotonic() + 2
-    while left := {child for child in children if Path(f"/proc/{child}").exists()}:
+    # Python's own helper of processes ends once the others have.
+    until = time.monotonic() + LONGEST_S
+    while left := children & running().keys():
         assert time.monotonic() < until, left
+        time.sleep(0.02)
     return spent
 
 
