@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 
 from plugin_server.engine.messages import EngineOptions, LoadFailed
@@ -49,6 +50,8 @@ def signals_held_back() -> Iterator[None]:
     if sys.platform == "win32":
         yield
         return
+    # Python's helper process is started first: it lets these signals through again when it is.
+    resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     try:
         yield
