@@ -37,6 +37,7 @@ BETWEEN_TRANSPORTS = {
     ("tcp", "connections"),
     ("tcp", "framing"),
     ("tcp", "receiver"),
+    ("web", "connections"),
     ("web", "http_protocols"),
     ("web", "oscquery"),
     ("web", "receiver"),

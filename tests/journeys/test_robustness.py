@@ -136,3 +136,30 @@ def test_a_damaged_bundle_says_which_file(tmp_path):
 def test_a_bank_of_the_settings_that_is_not_there_is_told_at_the_start(tmp_path, capfd):
     with serving(tmp_path, CLIPSONIC_BANK="nowhere"):
         assert "the pads have no bank: bank: got 'nowhere', expected one of" in capfd.readouterr().err
+
+
+@linux
+def test_connections_never_use_up_the_file_descriptors(tmp_path):
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # As macOS has it.
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, before[1]))
+    connections = []
+    try:
+        with (tmp_path / "log").open("w+") as log, serving(tmp_path, stderr=log) as process:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (min(before[1], 4096), before[1]))
+            with Client(process.port) as client:
+                http_port = client.ask("/network", reply="/network.reply")[0]
+                for port in (process.port, http_port):
+                    for _ in range(600):
+                        connections.append(socket.create_connection(("127.0.0.1", port)))
+                        connections[-1].sendall(b"\0")
+                assert list(client.generate("rain", 0.5, steps=2))[-1].address == "/done"
+                client.ask("/version", reply="/version.reply")
+            log.seek(0)
+            assert "Too many open files" not in log.read()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        for connection in connections:
+            connection.close()

@@ -9,6 +9,8 @@ log = logging.getLogger(__name__)
 
 BACKLOG = 128
 """Connections that may wait to be accepted; beyond these a client tries again a second later."""
+AT_ONCE = 16
+"""Connections that are accepted in one turn of the loop: each has a file descriptor before it can be closed again."""
 TELL_EVERY_S = 60.0
 """Seconds between two lines of the log about connections that were closed."""
 

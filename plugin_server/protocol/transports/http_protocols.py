@@ -15,7 +15,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from uvicorn.server import ServerState
 
 from plugin_server.protocol.access import AccessPolicy
-from plugin_server.protocol.transports.connections import BACKLOG, Connections
+from plugin_server.protocol.transports.connections import AT_ONCE, Connections
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class BoundedConfig(uvicorn.Config):
             ws_ping_interval=PING_S,
             ws_ping_timeout=PONG_S,
             timeout_keep_alive=IDLE_S,
-            backlog=BACKLOG,
+            backlog=AT_ONCE,
             **options,
         )
         self.access = access

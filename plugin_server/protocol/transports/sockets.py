@@ -12,7 +12,7 @@ from plugin_server.errors import BadArgument, PortTaken
 from plugin_server.protocol.access import LOOPBACK_V6, AccessPolicy
 from plugin_server.protocol.flow.outgoing import Outgoing
 from plugin_server.protocol.subscribers import Peer
-from plugin_server.protocol.transports.connections import BACKLOG, Connections
+from plugin_server.protocol.transports.connections import AT_ONCE, BACKLOG, Connections
 from plugin_server.protocol.transports.receiver import PacketReceiver
 from plugin_server.protocol.transports.tcp import MAX_CONNECTIONS, TcpConnection
 
@@ -160,12 +160,15 @@ async def _open_all(receiver: PacketReceiver, port: int, access: AccessPolicy, h
     tcp: list[asyncio.Server] = []
     try:
         for host in hosts:
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            listening = socket.create_server((host, port), family=family)
             tcp.append(
                 await loop.create_server(
-                    lambda: TcpConnection(receiver, access, connections), host, port, backlog=BACKLOG
+                    lambda: TcpConnection(receiver, access, connections), sock=listening, backlog=AT_ONCE
                 )
             )
-            port = port or tcp[0].sockets[0].getsockname()[1]
+            listening.listen(BACKLOG)
+            port = port or listening.getsockname()[1]
             udp.append((await loop.create_datagram_endpoint(lambda: UdpSocket(receiver, access), (host, port)))[1])
     except OSError:
         Endpoints(port, tuple(udp), tuple(tcp), connections).close_sockets()

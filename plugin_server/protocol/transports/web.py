@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from plugin_server.errors import BadPacket, ClipsonicError, short_repr
 from plugin_server.protocol.access import LOOPBACK_V6, AccessPolicy
 from plugin_server.protocol.packets import MAX_PACKET
+from plugin_server.protocol.transports.connections import BACKLOG
 from plugin_server.protocol.transports.oscquery import OscQuery
 from plugin_server.protocol.transports.receiver import PacketReceiver
 
@@ -239,6 +240,11 @@ def _build_server(app: HttpApp, access: AccessPolicy) -> "uvicorn.Server":
     class Server(uvicorn.Server):
         """Does not handle signals: that is the daemon's part."""
 
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            for each in sockets or ():
+                each.listen(BACKLOG)
+
         @contextlib.contextmanager
         def capture_signals(self) -> Generator[None, None, None]:
             yield
@@ -281,4 +287,4 @@ def _open_sockets(host: str, port: int) -> list[socket.socket]:
 
 
 def _bind(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
-    return socket.create_server((host, port), family=family, backlog=128)
+    return socket.create_server((host, port), family=family, backlog=BACKLOG)
