@@ -45,7 +45,7 @@ def add(subparsers: Subparsers) -> None:
     add_video_arguments(parser, config_required=False, config_help=CONFIG_HELP)
     parser.add_argument("--seed", type=int, help="of all that is random (default: the checkpoint's, or a new one)")
     parser.add_argument("--backbone", type=Path, help="denoisers, vocoder: begin with this checkpoint")
-    parser.add_argument("--conditions", type=Path, help="denoiser: a file of the command conditions")
+    parser.add_argument("--conditions", type=Path, help="denoiser, separator: a file of the command conditions")
     parser.add_argument("--adversarial-from", type=int, help="vocoder: first step with discriminators")
     parser.add_argument("--denoiser", type=Path, help="vocoder: checkpoint whose mels it is trained on too, once there")
     add_data_arguments(parser)
@@ -269,18 +269,23 @@ def _train_prior(
 
 
 def _train_separator(options: argparse.Namespace, paths: "DataPaths", run: "TrainingRun") -> None:
-    """Train on mixtures of the catalogue's sounds, asked for by words; with --images, by pictures too."""
+    """Train on mixtures of the catalogue's sounds, asked for by words, and by pictures where some are given."""
     from onnx_export.clipsep.config import SeparatorConfig
     from onnx_export.clipsep.mixtures import SeparationData
     from onnx_export.clipsep.training import train_separator
+    from onnx_export.clipsonic.training.conditioning import load_condition_tables
     from onnx_export.clipsonic.training.datasets import text_conditioning
 
     config = _configure(options, SeparatorConfig())
     dataset = paths.sound_dataset()
-    words = text_conditioning(dataset, paths).embeddings
-    pictures = paths.image_dataset().by_sound_label() if paths.images else None
-    size = replace(config.separator, n_embedding=next(iter(words.values())).shape[1])
-    train_separator(SeparationData(dataset, words, pictures), size, config.training, run, CLIPSONIC_EMBEDDING)
+    if options.conditions:
+        tables = load_condition_tables(options.conditions)
+    else:
+        tables = {"text": text_conditioning(dataset, paths).embeddings}
+        tables |= {"image": paths.image_dataset().by_sound_label()} if paths.images else {}
+    data = SeparationData(dataset, tables["text"], tables.get("image"))
+    size = replace(config.separator, n_embedding=next(iter(data.words.values())).shape[1])
+    train_separator(data, size, config.training, run, CLIPSONIC_EMBEDDING)
 
 
 TRAINERS: dict[str, Trainer] = {

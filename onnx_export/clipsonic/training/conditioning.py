@@ -152,7 +152,17 @@ def save_conditions(path: Path, parts: Sequence[LabelConditioning]) -> None:
 
 
 def load_conditions(path: Path, dataset: ClipDataset) -> Conditioning:
-    """Read what `save_conditions` wrote. Raises ValueError when the file is another one."""
+    """Read what `save_conditions` wrote, for a dataset. Raises ValueError when the file is another one."""
+    tables = load_condition_tables(path)
+    parts = [LabelConditioning(dataset, tables[kind], (kind,)) for kind in KINDS if kind in tables]
+    return parts[0] if len(parts) == 1 else MixedConditioning(parts[0], parts[1])
+
+
+def load_condition_tables(path: Path) -> dict[str, dict[str, np.ndarray]]:
+    """Read what `save_conditions` wrote: by kind, each label's embeddings, float32 (n, size).
+
+    Raises ValueError when the file is another one.
+    """
     tables: dict[str, dict[str, np.ndarray]] = {}
     try:
         with np.load(path, allow_pickle=False) as arrays:
@@ -166,5 +176,4 @@ def load_conditions(path: Path, dataset: ClipDataset) -> Conditioning:
         ) from error
     if not tables or not tables.keys() <= set(KINDS):
         raise ValueError(f"--conditions {path} has embeddings of {', '.join(tables) or 'nothing'}, expected {KINDS}")
-    parts = [LabelConditioning(dataset, tables[kind], (kind,)) for kind in KINDS if kind in tables]
-    return parts[0] if len(parts) == 1 else MixedConditioning(parts[0], parts[1])
+    return tables
