@@ -155,7 +155,7 @@ class ClipGenerator:
         """
         existing = {} if request.again else self._find_made(request)
         for clip in existing.values():
-            on_clip(clip)
+            self._announce_again(clip, on_clip)
         takes = [take for take in range(1, request.variations + 1) if take not in existing]
         if takes:
             self._make_takes(request, takes, report, on_clip)
@@ -194,10 +194,15 @@ class ClipGenerator:
                 clip = self._finish(request, params, result, recipe | {"seed": params.seed, "take": take}, take)
                 self._publish(clip, result, step, on_clip)
 
+    def _announce_again(self, clip: ClipMade, on_clip: ClipCallback) -> None:
+        if self._library:
+            self._library.announce(clip.path)
+        on_clip(clip)
+
     def _render_slot(self, slot: RenderSlot, report: ProgressCallback, on_clip: ClipCallback) -> None:
         existing = self.find_existing(slot.request)
         if existing:
-            on_clip(existing)
+            self._announce_again(existing, on_clip)
         else:
             self._make_takes(slot.request, [1], report, on_clip)
 

@@ -9,6 +9,7 @@ import logging
 import sqlite3
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -23,8 +24,10 @@ from plugin_server.studio.library.records import (
     ClipState,
     Page,
     enter_checked,
+    mark_announced,
     read_clip_file,
     record_of,
+    remove_row,
     upsert,
 )
 from plugin_server.studio.library.scan import ForeignFiles, Scan, ScanResult
@@ -80,23 +83,21 @@ class Library:
     def _enter(self, file: ClipFile, request: str) -> None:
         def work(connection: sqlite3.Connection) -> None:
             number = upsert(connection, file)
-            connection.execute("UPDATE clips SET announced = 1 WHERE number = ?", (number,))
+            mark_announced(connection, file.relative_path)
             self._history.record(connection, "generate", [ClipChange(number)], request)
 
         self._index.write(work)
 
+    def announce(self, path: Path) -> None:
+        """Let an id mean the clip at this path, which is announced again without having been made. Never raises."""
+        with suppress(ClipsonicError):
+            self._index.write(lambda connection: mark_announced(connection, relative_path(self.folder, path)))
+
     def remove(self, path: Path) -> None:
         """Remove a clip as if it had never been, when its job was cancelled at the last moment. Never raises."""
         self._unentered.drop(path)
-
-        def work(connection: sqlite3.Connection) -> None:
-            connection.execute(
-                "DELETE FROM clips WHERE path = ? AND state = 'here'", (relative_path(self.folder, path),)
-            )
-            connection.execute("DELETE FROM steps WHERE number NOT IN (SELECT step FROM changes)")
-
         try:
-            self._index.write(work)
+            self._index.write(lambda connection: remove_row(connection, relative_path(self.folder, path)))
         except ClipsonicError as error:
             log.warning("%s stays in the library: %s", path.name, error)
 
@@ -176,10 +177,10 @@ class Library:
             return True
         try:
             file = read_clip_file(self.folder, record.file.relative_path, check=True)
-        except BadFile:
-            # Of the same kind as one that is not there: who needs its samples is told why they cannot be read.
+            self._index.write(lambda connection: enter_checked(connection, record, file))
+        except (BadFile, LibraryFailed):
+            # Who needs its samples is told why they cannot be read; an index on a full disk stays as it is.
             return True
-        self._index.write(lambda connection: enter_checked(connection, record, file))
         return file.id == record.id
 
     def find_file(self, clip: str) -> ClipRecord:

@@ -225,6 +225,17 @@ def enter_checked(connection: sqlite3.Connection, record: ClipRecord, file: Clip
     upsert(connection, file)
 
 
+def mark_announced(connection: sqlite3.Connection, path: str) -> None:
+    """Record that clients were told of the clip at this path below the folder."""
+    connection.execute("UPDATE clips SET announced = 1 WHERE path = ? AND state = 'here' AND NOT announced", (path,))
+
+
+def remove_row(connection: sqlite3.Connection, path: str) -> None:
+    """Remove the clip at this path below the folder, and the steps that were about it alone."""
+    connection.execute("DELETE FROM clips WHERE path = ? AND state = 'here'", (path,))
+    connection.execute("DELETE FROM steps WHERE number NOT IN (SELECT step FROM changes)")
+
+
 def set_path(connection: sqlite3.Connection, number: int, folder: Path, path: str) -> None:
     """Record that a clip's file lies at `path` below the folder now."""
     status = (folder / path).stat()

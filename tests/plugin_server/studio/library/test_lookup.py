@@ -94,3 +94,11 @@ def test_without_announcements_the_oldest_file_is_meant(shelf, copied):
 def test_a_path_is_told_from_an_id_and_a_name(tmp_path, name, expected):
     assert is_path(tmp_path, name) == expected
     assert is_path(tmp_path, str(tmp_path / name)) == expected
+
+
+def test_a_copy_that_was_announced_in_the_clips_place_is_meant(library, copied):
+    path, clip_id, copy = copied
+    path.unlink()
+    library.scan()
+    library.announce(copy)
+    assert library.delete(clip_id).path == copy
