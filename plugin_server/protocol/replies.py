@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 
-from plugin_server.errors import BadArgument, Cancelled, ClipsonicError, DuplicateJob, unforeseen
+from plugin_server.errors import BadArgument, Cancelled, ClipsonicError, DuplicateJob, one_line, unforeseen
 from plugin_server.protocol.arguments import as_whole
 from plugin_server.protocol.packets import Atom, encode_message
 from plugin_server.protocol.subscribers import Peer, PeerOnPort, Subscribers
@@ -77,7 +77,7 @@ class Replies:
 
     def fail(self, peer: Peer, address: str, error: ClipsonicError, job: str = "") -> None:
         """Send why a command cannot be done."""
-        self.send(peer, "/fail", address[:MAX_ECHO], error.code, str(error)[:MAX_SENTENCE], job)
+        self.send(peer, "/fail", one_line(address[:MAX_ECHO]), error.code, str(error)[:MAX_SENTENCE], one_line(job))
 
     def announce(self, peers: Collection[Peer], address: str, *arguments: str | int | float) -> None:
         """Send something new to these peers, to all subscribers and to all who listen to the address.

@@ -136,3 +136,13 @@ def test_answers_of_one_thread_come_in_the_order_in_which_they_were_asked_for():
         return peer.messages
 
     assert asyncio.run(run()) == [("/first",), ("/second",), ("/third",)]
+
+
+def test_what_a_failure_names_steers_no_terminal():
+    async def run() -> list[tuple]:
+        peer, replies = Peer(), Replies(Subscribers(), asyncio.get_running_loop())
+        replies.fail(peer, "/\x1b[2J\n", BadArgument("got \x07\x00"), "\x1bjob")
+        await asyncio.sleep(0.01)
+        return peer.messages
+
+    assert asyncio.run(run()) == [("/fail", "/ [2J ", "bad_argument", "got   ", " job")]
