@@ -3,9 +3,14 @@
 import subprocess
 import threading
 import wave
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from plugin_server.client import Client
 from tests.journeys.conftest import free_port, need
+from tests.support.recipes import write_made
 
 PATCH = """#N canvas 0 0 600 400 12;
 #X obj 20 20 loadbang;
@@ -70,6 +75,12 @@ EARS = """#N canvas 0 0 600 400 12;
 def play(patch: Path, text: str) -> str:
     """What Pd prints until the clip is done or has failed."""
     patch.write_text(text)
+    ends = ("heard: list done /generate", "heard: list fail")
+    return "\n".join(said_until(patch, lambda line: line.startswith(ends)))
+
+
+def said_until(patch: Path, is_last: Callable[[str], bool]) -> list[str]:
+    """The lines that Pd prints up to the last one, or within 30 s."""
     command = [need("pd", "puredata-core"), "-stderr", "-nogui", "-noaudio", "-open", str(patch)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as pd:
         heard, clock = [], threading.Timer(30, pd.kill)
@@ -77,12 +88,12 @@ def play(patch: Path, text: str) -> str:
         try:
             for line in pd.stderr:
                 heard.append(line.strip())
-                if line.startswith(("heard: list done /generate", "heard: list fail")):
+                if is_last(line):
                     break
         finally:
             clock.cancel()
             pd.kill()
-    return "\n".join(heard)
+    return heard
 
 
 def one_second(folder: Path, name: str) -> Path:
@@ -106,3 +117,45 @@ def test_a_patch_that_hears_on_another_port_subscribes_it(daemon, tmp_path):
     assert "heard: list done /notify" in said, said
     assert "heard: list done /generate" in said, said
     assert one_second(daemon.folder, "sea-waves_1s_s8_t1.wav").name in said
+
+
+LISTS = """#N canvas 0 0 600 400 12;
+#X obj 20 20 loadbang;
+#X msg 20 50 connect 127.0.0.1 {port};
+#X obj 20 200 netsend -u -b;
+#X obj 150 20 del 300;
+#X msg 150 50 list {arguments};
+#X obj 150 80 oscformat {address};
+#X obj 150 110 list prepend send;
+#X obj 150 140 list trim;
+#X obj 20 240 oscparse;
+#X obj 20 260 list trim;
+#X obj 20 280 print heard;
+#X connect 0 0 1 0;
+#X connect 0 0 3 0;
+#X connect 1 0 2 0;
+#X connect 3 0 4 0;
+#X connect 4 0 5 0;
+#X connect 5 0 6 0;
+#X connect 6 0 7 0;
+#X connect 7 0 2 0;
+#X connect 2 1 8 0;
+#X connect 8 0 9 0;
+#X connect 9 0 10 0;
+"""
+
+
+@pytest.mark.parametrize(
+    ("address", "arguments"), [("clip list", "200"), ("clip search", "sea @count 200")], ids=["list", "search"]
+)
+def test_a_patch_that_prints_two_hundred_replies_loses_none(daemon, tmp_path, address, arguments):
+    for seed in range(1000, 1210):
+        if not (daemon.folder / f"sea_{seed}.wav").exists():
+            write_made(daemon.folder, f"sea_{seed}.wav", "sea waves on a long and stony beach in the wind " * 5, seed)
+    with Client(daemon.port) as client:
+        client.ask("/clip/scan", reply="/done", timeout_s=30)
+    patch = tmp_path / "lists.pd"
+    patch.write_text(LISTS.format(port=daemon.port, address=address, arguments=arguments))
+    said = said_until(patch, lambda line: line.startswith(("heard: done", "heard: fail")))
+    assert len([line for line in said if line.startswith("heard: clip.info")]) == 200
+    assert said[-1] == f"heard: done /{address.replace(' ', '/')} 200"
