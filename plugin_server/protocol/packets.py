@@ -59,6 +59,8 @@ def decode_packet(packet: bytes) -> list[Message]:
 def read_messages(packet: bytes) -> Iterator[Message]:
     """Yield the messages of a packet, of which none counts when the iterator raises BadPacket in the end."""
     try:
+        if len(packet) > MAX_PACKET:
+            raise _NotOsc(f"a packet has at most {MAX_PACKET} bytes")
         yield from _read_element(packet, IMMEDIATELY, 0)
     except _NotOsc as error:
         raise BadPacket(f"packet: got {len(packet)} bytes that are not OSC ({error}), expected a message") from error

@@ -49,7 +49,8 @@ ATTRIBUTES = {attribute.name: attribute for attribute in PLAY_ATTRIBUTES}
 ROWS = (
     Row(
         "/play",
-        "sound a clip: its id, its path in the clip folder, or the last one; @at beat or bar waits for /tempo",
+        "sound a clip: its id, its path in the clip folder, or the last one; @at beat or bar waits for /tempo, a "
+        "bundle for its time tag",
         (Argument("clip", words=("last",), optional=True),),
         PLAY_ATTRIBUTES,
     ),

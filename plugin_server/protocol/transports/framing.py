@@ -1,5 +1,6 @@
 """The two framings of OSC over TCP: SLIP of OSC 1.1, and the length prefix of OSC 1.0."""
 
+import re
 from collections.abc import Iterator
 
 from pythonosc import slip
@@ -10,6 +11,9 @@ from plugin_server.protocol.packets import MAX_PACKET
 SLIP_END = 0xC0
 FIRST_BYTES = b"\0\xc0/#"
 """A length under 16 MiB begins with a zero byte; SLIP with its END mark or with the packet itself."""
+
+
+NO_END, NO_ZERO = re.compile(rb"[^\xc0]"), re.compile(rb"[^\0]")
 
 
 class Framing:
@@ -39,8 +43,7 @@ class Framing:
                 raise BadPacket("packet: got a stream that is not OSC, expected SLIP or a length prefix")
             self._is_slip = self._buffer[0] != 0
         while (packet := self._next_slip() if self._is_slip else self._next_prefixed()) is not None:
-            if packet:
-                yield packet
+            yield packet
         if len(self._buffer) > 2 * MAX_PACKET:
             raise BadPacket(f"packet: got more than {MAX_PACKET} bytes without an end")
 
@@ -52,6 +55,10 @@ class Framing:
         return len(packet).to_bytes(4, "big") + packet
 
     def _next_slip(self) -> bytes | None:
+        # All at once: a stream may consist of nothing else.
+        if n_ends := _run_length(self._buffer, NO_END):
+            self._has_seen_end = True
+            del self._buffer[:n_ends]
         end = self._buffer.find(SLIP_END)
         if end < 0:
             return None
@@ -64,6 +71,8 @@ class Framing:
             raise BadPacket("packet: got a SLIP escape that is none") from error
 
     def _next_prefixed(self) -> bytes | None:
+        # Packets of no length.
+        del self._buffer[: _run_length(self._buffer, NO_ZERO) // 4 * 4]
         if len(self._buffer) < 4:
             return None
         length = int.from_bytes(self._buffer[:4], "big")
@@ -74,3 +83,9 @@ class Framing:
         packet = bytes(self._buffer[4 : 4 + length])
         del self._buffer[: 4 + length]
         return packet
+
+
+def _run_length(data: bytearray, end: re.Pattern[bytes]) -> int:
+    """Return the bytes before the first one that `end` finds, all of them where it finds none."""
+    found = end.search(data)
+    return found.start() if found else len(data)

@@ -33,6 +33,8 @@ PAUSE_UNSENT = 250
 """Packets from which on no more commands are read from a client that does not read its replies."""
 UNREAD_S = 30.0
 """Seconds that a client may take to read what waits for it, before it is dropped."""
+MAX_READ = 32_768
+"""Bytes that a connection may have sent before they are read; the system doubles it."""
 STOP_S = 0.5
 """Seconds that connections have to end by themselves when the daemon stops."""
 
@@ -287,4 +289,7 @@ def _open_sockets(host: str, port: int) -> list[socket.socket]:
 
 
 def _bind(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
-    return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    listening = socket.create_server((host, port), family=family, backlog=BACKLOG)
+    # Connections have this, too. All frames that one read brings are parsed in one go.
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, MAX_READ)
+    return listening

@@ -45,3 +45,15 @@ def test_a_stream_that_never_ends_is_refused():
         list(Framing().feed(b"\xc0" + b"a" * (2 * MAX_PACKET + 2)))
     with pytest.raises(BadPacket):
         list(Framing().feed(b"\xc0/a\xdb\x01\xc0"))
+
+
+@pytest.mark.parametrize("empty", [b"\xc0\xc0\xc0", bytes(4), bytes(12)])
+def test_packets_of_no_length_are_passed_over(empty):
+    packet = encode_message("/version")
+    is_slip = empty[0] == 0xC0
+    data = empty + (slip.encode(packet) if is_slip else len(packet).to_bytes(4, "big") + packet) + empty
+    for size in (1, 3, len(data)):
+        framing, heard = Framing(), []
+        for start in range(0, len(data), size):
+            heard += framing.feed(data[start : start + size])
+        assert heard == [packet]
