@@ -106,14 +106,20 @@ def _write_clips(folder: Path, numbers: Sequence[int], first: str = "clip") -> l
     def write(number: int) -> Path:
         words = random.Random(number).choices(vocabulary, k=6)
         path = folder / f"{first}-{'-'.join(words[:2])}_1s_s{number}_t1.wav"
-        recipe = {"prompt": " ".join(words), "seconds": 1.0, "seed": number, "model": "bench", "take": 1}
-        recipe |= {"id": f"{number:012x}", "negative": "", "steps": 16, "guidance": 3.0, "checksum": "bench"}
+        clip = _clip(number)
+        recipe = {"prompt": " ".join(words), "seconds": clip.seconds, "seed": number, "model": "bench", "take": 1}
+        recipe |= {"id": clip.fingerprint(), "negative": "", "steps": 16, "guidance": 3.0, "checksum": "bench"}
         write_clip(path, clip, ClipMetadata(title=str(recipe["prompt"])), recipe)
         return path
 
-    clip, vocabulary = Clip.mono(np.zeros(16), 48000), WORDS.split()
+    vocabulary = WORDS.split()
     with ThreadPoolExecutor(16) as threads:
         return list(threads.map(write, numbers))
+
+
+def _clip(number: int) -> Clip:
+    """Return a clip of a few samples, of which each number has others."""
+    return Clip.mono(np.full(16, number / 2**23), 48000)
 
 
 def _measure_scans(figures: LibraryFigures, library: Library) -> None:
@@ -145,11 +151,11 @@ def _measure_calls(figures: LibraryFigures, library: Library, rounds: int) -> No
         "list of 20": lambda i: library.newest(20),
         "list of 20 from anywhere": lambda i: library.newest(20, draw.randrange(figures.clips - 20)),
         **{f"search: {words}": search(words) for words in SEARCHES},
-        "info": lambda i: library.find(f"{draw.randrange(figures.clips):012x}"),
+        "info": lambda i: library.find(_clip(draw.randrange(figures.clips)).fingerprint()),
         "entering a clip": lambda i: library.add(new[i], f"request {i}"),
         "undo of a clip": lambda i: library.undo(),
         "redo of a clip": lambda i: library.redo(),
-        "star": lambda i: library.star(f"{i:012x}"),
+        "star": lambda i: library.star(_clip(i).fingerprint()),
         "undo of a star": lambda i: library.undo(),
     }
     for name, call in calls.items():
@@ -171,7 +177,7 @@ def _measure_daemon(figures: LibraryFigures, folder: Path, indexes: Path, rounds
         commands: dict[str, Command] = {
             "list of 20": lambda i: ("/clip/list", 20),
             **{f"search: {words}": search(words) for words in SEARCHES},
-            "star": lambda i: ("/clip/star", f"{i:012x}", i % 2),
+            "star": lambda i: ("/clip/star", _clip(i).fingerprint(), i % 2),
             "undo of a star": lambda i: ("/clip/undo",),
         }
         for name, command in commands.items():
