@@ -281,7 +281,7 @@ def _train_separator(options: argparse.Namespace, paths: "DataPaths", run: "Trai
     if options.conditions:
         tables = load_condition_tables(options.conditions)
     else:
-        tables = {"text": text_conditioning(dataset, paths).embeddings}
+        tables = {"text": dict(text_conditioning(dataset, paths).embeddings)}
         tables |= {"image": paths.image_dataset().by_sound_label()} if paths.images else {}
     data = SeparationData(dataset, tables["text"], tables.get("image"))
     size = replace(config.separator, n_embedding=next(iter(data.words.values())).shape[1])
