@@ -1,5 +1,6 @@
 """A daemon with toy bundles for every test that talks to one, and settings of the tests' own."""
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -17,6 +18,9 @@ from plugin_server.engine.process.client import EngineClient
 from plugin_server.settings import Settings
 from tests.support.toys import write_toy
 
+HOME_FOLDERS = {"XDG_DATA_HOME": "data", "XDG_CONFIG_HOME": "config", "XDG_MUSIC_DIR": "music"}
+"""Folders of a person on Linux, by the variables that name them."""
+
 
 @pytest.fixture(scope="session")
 def toys(tmp_path_factory) -> Path:
@@ -28,6 +32,18 @@ def toys(tmp_path_factory) -> Path:
     write_toy(folder, pictures=True)
     write_toy(folder, "slow-toy", burn=700)
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_home(tmp_path_factory) -> Iterator[Path]:
+    """Keep the tests, and what they start, out of the data, the banks, the music and the trash of who runs them."""
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        for variable, name in HOME_FOLDERS.items():
+            patch.setenv(variable, str(home / name))
+        if sys.platform == "darwin":
+            patch.setenv("HOME", str(home))
+        yield home
 
 
 @pytest.fixture(autouse=True)
