@@ -12,7 +12,7 @@ from pathlib import Path
 PART = re.compile(r"\.[0-9a-f]{16}\.part|\.clipsonic-[0-9a-f]{8}\.part")
 """Names of our own files, while they are written or only tried."""
 STAGE = re.compile(r"\.clipsonic-\w{8}")
-"""Names of folders in which bundles are put together."""
+"""Names of folders in which bundles and instruments are put together."""
 PART_AGE_S, STAGE_AGE_S = 3600.0, 24 * 3600.0
 """Ages at which nobody writes any more; a large bundle takes its time."""
 
@@ -20,6 +20,11 @@ PART_AGE_S, STAGE_AGE_S = 3600.0, 24 * 3600.0
 def partial_path(path: Path) -> Path:
     """Return the hidden path under which a file is written before it gets its name."""
     return path.with_name(f".{secrets.token_hex(8)}.part")
+
+
+def stage_path(folder: Path) -> Path:
+    """Return the hidden path under which a folder is put together before it gets its name."""
+    return folder.with_name(f".clipsonic-{secrets.token_hex(4)}")
 
 
 def remove_if_stale(path: Path) -> None:

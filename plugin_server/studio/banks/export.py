@@ -5,12 +5,13 @@ Formats: sfzformat.com (SFZ 1, with `off_mode` of the ARIA engine), and the Dece
 
 import os
 import re
-import secrets
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from xml.etree import ElementTree
 
+from plugin_server.audio.formats.partial_files import remove_stale_parts, stage_path
 from plugin_server.audio.names import name_key
 from plugin_server.audio.playback.link import BEATS
 from plugin_server.errors import BadArgument, BadFile, FolderNotWritable
@@ -29,22 +30,28 @@ def export_bank(bank: Bank, clips: Sequence[ClipMade], folder: Path) -> Path:
     behind.
     """
     folder = check_target(folder)
-    names = file_names(bank, clips)
-    temporary = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}.part")
+    names, stage = file_names(bank, clips), stage_path(folder)
+    missing = [parent for parent in folder.parents if not parent.exists()]
+    # What an export that was killed has left.
+    remove_stale_parts(folder.parent)
     try:
-        temporary.mkdir(parents=True)
+        stage.mkdir(parents=True)
         for clip, name in zip(clips, names, strict=True):
-            _copy(clip.path, temporary / name)
-        (temporary / f"{bank.name}.sfz").write_text(sfz_text(bank, names), "utf-8")
-        (temporary / f"{bank.name}.dspreset").write_text(decent_sampler_text(bank, names, clips), "utf-8")
+            _copy(clip.path, stage / name)
+        (stage / f"{bank.name}.sfz").write_text(sfz_text(bank, names), "utf-8")
+        (stage / f"{bank.name}.dspreset").write_text(decent_sampler_text(bank, names, clips), "utf-8")
         if folder.exists():
             # Windows renames nothing to a folder that is there.
             folder.rmdir()
-        temporary.rename(folder)
+        stage.rename(folder)
     except OSError as error:
         raise FolderNotWritable(f"{folder} cannot be written: {error.strerror}") from error
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(stage, ignore_errors=True)
+        for parent in missing:
+            # Those that hold the instrument stay.
+            with suppress(OSError):
+                parent.rmdir()
     return folder
 
 

@@ -1,5 +1,6 @@
 """Banks as instruments, read back by small readers of the two formats."""
 
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from plugin_server.audio.clip import Clip
 from plugin_server.audio.formats.files import write_clip
+from plugin_server.audio.formats.partial_files import stage_path
 from plugin_server.errors import BadArgument, BadFile, FolderNotWritable
 from plugin_server.studio.banks.export import check_target, export_bank
 from plugin_server.studio.banks.files import Bank, Slot
@@ -102,12 +104,27 @@ def test_a_target_that_cannot_be_made_is_refused(tmp_path):
     assert not (tmp_path / "new").exists()
 
 
-def test_nothing_is_left_when_a_clip_is_gone(clips, tmp_path):
+@pytest.mark.parametrize("target", ["out", "new/below/out"])
+def test_nothing_is_left_when_a_clip_is_gone(clips, tmp_path, target):
     clips[4].path.unlink()
     before = set(tmp_path.iterdir())
     with pytest.raises(BadFile, match="is not there any more"):
-        export_bank(BANK, clips, tmp_path / "out")
+        export_bank(BANK, clips, tmp_path / target)
     assert set(tmp_path.iterdir()) == before
+
+
+def test_what_a_killed_export_has_left_goes_with_the_next(clips, tmp_path):
+    (left := stage_path(tmp_path / "out")).mkdir()
+    (left / "01 Rain.wav").write_text("x")
+    os.utime(left, (0, 0))
+    # Another export, which goes on.
+    (other := stage_path(tmp_path / "out")).mkdir()
+    export_bank(BANK, clips, tmp_path / "out")
+    assert not left.exists() and other.exists()
+
+
+def test_a_folder_may_have_the_longest_name(clips, tmp_path):
+    assert export_bank(BANK, clips, tmp_path / ("o" * 250)).is_dir()
 
 
 def test_modes_and_beats_are_in_an_instrument_as_far_as_its_format_has_them(clips, tmp_path):
