@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from plugin_server.audio.formats.files import read_format, read_recipe
+from plugin_server.audio.formats.files import read_description, read_recipe
 from plugin_server.engine.messages import GenerationParams
 from plugin_server.errors import BadArgument, BadFile
 from plugin_server.studio.attributes import MAX_TEXT, Effect, Kind
@@ -162,7 +162,7 @@ def _compared_values(recipe: Mapping[str, object]) -> list[object]:
 def _clip_of(record: ClipRecord, compared: list[object], settings: FileSettings) -> ClipMade | None:
     """Return the clip of a record whose file has the compared values and settings, or None."""
     try:
-        recipe, header = read_recipe(record.path), read_format(record.path)
+        recipe, header = read_description(record.path)
     except BadFile:
         # Taken away or overwritten since it was entered.
         return None

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import errno
 import ipaddress
-import json
 import logging
 import socket
 from collections.abc import Generator, Iterator, Sequence
@@ -17,6 +16,7 @@ from plugin_server.protocol.packets import MAX_PACKET
 from plugin_server.protocol.transports.connections import BACKLOG
 from plugin_server.protocol.transports.oscquery import OscQuery
 from plugin_server.protocol.transports.receiver import PacketReceiver
+from plugin_server.untrusted_files import parse_json
 
 if TYPE_CHECKING:
     import uvicorn
@@ -158,9 +158,9 @@ class HttpApp:
 
     def _run_command(self, text: str, peer: WebPeer) -> None:
         try:
-            command = json.loads(text)
+            command = parse_json(text.encode("utf-8", "surrogatepass"))
             name, address = command["COMMAND"], command["DATA"]
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
+        except (ValueError, TypeError, KeyError) as error:
             raise BadPacket(f'frame: got {short_repr(text)}, expected {{"COMMAND": ..., "DATA": ...}}') from error
         if name not in ("LISTEN", "IGNORE") or not isinstance(address, str):
             raise BadPacket(
