@@ -64,6 +64,8 @@ class Settings:
     def __post_init__(self) -> None:
         _check_range("osc_port", self.osc_port, 0, 65535)
         _check_range("http_port", self.http_port, 0, 65535)
+        # In any case, as the names of models and banks.
+        object.__setattr__(self, "device", self.device.strip().lower())
         _check_choice("device", self.device, ("auto", "cuda", "coreml", "cpu"))
         _check_choice("sample_rate", self.sample_rate, (44100, 48000))
         _check_choice("bits", self.bits, (16, 24))

@@ -25,7 +25,13 @@ TRAINING = {
     "scipy",
 }
 MAX_LINES, MAX_MODULES, MAX_FUNCTION_LINES = 350, 12, 60
-BETWEEN_COMMANDS = {("midi", "banks"), ("midi", "slots"), ("slots", "banks")}
+BETWEEN_COMMANDS = {
+    ("midi", "banks"),
+    ("midi", "slots"),
+    ("midi", "triggers"),
+    ("slots", "banks"),
+    ("slots", "triggers"),
+}
 """Commands of the protocol that use another one's file; all of them use `thread`."""
 BETWEEN_TRANSPORTS = {
     ("http_protocols", "connections"),

@@ -37,7 +37,10 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--model", metavar="NAME", help="bundle that makes the sound (see: clipsonic models)")
     parser.add_argument(
-        "--device", choices=("auto", "cpu", "cuda", "coreml"), help="what runs the model (default: auto)"
+        "--device",
+        type=str.lower,
+        choices=("auto", "cpu", "cuda", "coreml"),
+        help="what runs the model (default: auto)",
     )
     parser.add_argument(
         "--rate",

@@ -1,16 +1,16 @@
 """Arguments as the row of their address takes them: read once, before any handler looks at them.
 
-Blobs are text, attributes within one text are taken apart, nil is what was not given, and the number that a button
-sends along with a command that needs none is its press or its release.
+Blobs are text, attributes within one text are taken apart, nil is what was not given, and words such as `all` may be
+written in any case. The number that a button sends along with a command that needs none is its press or its release.
 """
 
 from collections.abc import Sequence
 
-from plugin_server.audio.names import name_key
+from plugin_server.audio.names import name_key, same_name
 from plugin_server.protocol.arguments import is_attribute, is_number
 from plugin_server.protocol.packets import Atom
 from plugin_server.protocol.table import Argument, Row
-from plugin_server.studio.words import read_number
+from plugin_server.studio.words import normal_words, read_number
 
 
 def arguments_of(row: Row, atoms: Sequence[Atom]) -> Sequence[Atom] | None:
@@ -26,12 +26,19 @@ def arguments_of(row: Row, atoms: Sequence[Atom]) -> Sequence[Atom] | None:
             positional = []
         if is_pressed is False and "/done" in row.replies:
             return None
+    if len(positional) == 1 and row.arguments:
+        positional = [_as_word(row.arguments[0], positional[0])]
     return [*positional, *attributes]
 
 
 def _as_text(atom: Atom) -> Atom:
     # One with a NUL is no text, and refused by who reads it.
     return atom.decode("utf-8", "replace") if isinstance(atom, bytes) and b"\0" not in atom else atom
+
+
+def _as_word(argument: Argument, atom: Atom) -> Atom:
+    """Return the word that a text means, as 'all' for 'All', where one may come in the stead of the argument."""
+    return (same_name(normal_words(atom), argument.words) or atom) if isinstance(atom, str) and argument.words else atom
 
 
 def _take_apart(row: Row, atoms: list[Atom]) -> list[Atom]:

@@ -28,6 +28,13 @@ def test_without_any_source_the_defaults_hold(tmp_path):
     assert load_settings({}, write(tmp_path, "")) == Settings()
 
 
+@pytest.mark.parametrize("device", ["CPU", "Cuda", " cpu ", "CoreML", "AUTO"])
+def test_a_device_is_named_in_any_case(tmp_path, device):
+    expected = device.strip().lower()
+    assert load_settings({}, write(tmp_path, f'device = "{device}"')).device == expected
+    assert load_settings({}, {**write(tmp_path, ""), "CLIPSONIC_DEVICE": device}).device == expected
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [

@@ -5,7 +5,8 @@ from contextlib import suppress
 from plugin_server.audio.playback.player import Player
 from plugin_server.errors import QueueFull
 from plugin_server.protocol.commands.banks import BankCommands
-from plugin_server.protocol.commands.slots import ADDRESS, SlotTrigger
+from plugin_server.protocol.commands.slots import SlotTrigger
+from plugin_server.protocol.commands.triggers import ADDRESS
 from plugin_server.protocol.replies import Replies
 from plugin_server.protocol.subscribers import NOBODY
 

@@ -150,11 +150,11 @@ class PlaybackCommands:
 
     def _stop(self, _peer: Peer, arguments: Sequence[Atom]) -> Answer:
         name = _only("clip", arguments, "all")
-        if name.casefold() == "all":
+        if name == "all":
             self.on_silence()
 
         def work() -> list[Reply]:
-            for tag in [None] if name.casefold() == "all" else self._tags_of(name):
+            for tag in [None] if name == "all" else self._tags_of(name):
                 self._player.stop(tag)
             return [("/done", "/stop", name)]
 

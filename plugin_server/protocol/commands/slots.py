@@ -1,36 +1,40 @@
 """`/bank/fire` and `/bank/stop`: a slot whose clip is known sounds at once, one without is looked for, and made."""
 
 import asyncio
-import math
-import secrets
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
 from plugin_server.audio.playback.player import Cue
 from plugin_server.errors import BadArgument, BadFile, QueueFull
-from plugin_server.protocol.arguments import as_number, as_text, as_words, at_most
+from plugin_server.protocol.arguments import as_words, at_most
 from plugin_server.protocol.commands.banks import LAUNCH, read_slot, split_launch
 from plugin_server.protocol.commands.thread import CommandThread
+from plugin_server.protocol.commands.triggers import (
+    ADDRESS,
+    VELOCITIES,
+    PendingRender,
+    Trigger,
+    as_velocity,
+    silent_answer,
+)
 from plugin_server.protocol.job_events import JobEvents
 from plugin_server.protocol.packets import Atom
 from plugin_server.protocol.replies import Answer, Handler, Replies, Reply
 from plugin_server.protocol.subscribers import Peer
-from plugin_server.protocol.table import Argument, Range, Row
+from plugin_server.protocol.table import Argument, Row
 from plugin_server.studio.banks.cues import FULL_VELOCITY, cue_of
-from plugin_server.studio.banks.files import Slot
 from plugin_server.studio.banks.launch import ANY_SLOT, GATE, TOGGLE, slot_tag
 from plugin_server.studio.banks.loaded import LoadedBank
 from plugin_server.studio.jobs import ClipMade, Done, Event, Failed, Job
 from plugin_server.studio.requests import RenderSlot
 
-VELOCITIES = Range(0, FULL_VELOCITY)
 ROWS = (
     Row(
         "/bank/fire",
         "sound a slot, by its number from 0 or its name, at once when its clip is made, else as soon as it is; "
-        "velocity 0, the pad's release, ends a slot whose mode is gate; @at beat or bar waits for /tempo",
+        "velocity 0, the pad's release, ends a slot whose mode is gate; @at beat or bar waits for /tempo, a "
+        "bundle for its time tag",
         (Argument("slot"), Argument("velocity", "f", VELOCITIES, optional=True)),
         (LAUNCH["at"],),
         replies=("/queued", "/progress", "/clip", "/bank.slot", "/done"),
@@ -43,7 +47,6 @@ ROWS = (
 )
 """Rows of the address table that this file answers."""
 
-ADDRESS = "/bank/fire"
 MAX_FIRING = 64
 """Peers that wait for the clip of one slot."""
 
@@ -61,44 +64,6 @@ class Sounds(Protocol):
         """Fade out what has this tag."""
 
 
-@dataclass(eq=False, slots=True)
-class _Trigger:
-    """One request to hear a slot of a bank."""
-
-    peer: Peer
-    bank: str
-    number: int
-    slot: Slot
-    velocity: float
-    at: str
-    is_given: bool = False
-    """Whether its clip was given to the player, which then starts and stops it."""
-    is_called_off: bool = False
-    """Whether it was stopped, or its pad let go, before its clip was there."""
-
-    @property
-    def tag(self) -> str:
-        return slot_tag(self.bank, self.number)
-
-
-@dataclass(slots=True)
-class _PendingRender:
-    """A job whose clip sounds once for all who fired its slot: as the last of them asked for."""
-
-    request: RenderSlot
-    clip: asyncio.Future[ClipMade | None]
-    """Done when the job has ended; None when it failed."""
-    triggers: dict[Peer, _Trigger] = field(default_factory=dict)
-    """The last of each peer; the last of all comes last."""
-    played: asyncio.Task[ClipMade | None] | None = None
-    """Plays the clip when it is there."""
-
-    @property
-    def last(self) -> _Trigger | None:
-        """The trigger that is heard, None when all were called off."""
-        return next((each for each in reversed(self.triggers.values()) if not each.is_called_off), None)
-
-
 class SlotTrigger:
     """Fires and stops slots. Its methods belong to the loop, but for `on_event`."""
 
@@ -114,9 +79,9 @@ class SlotTrigger:
         """`thread` is the one that reads banks, in which `refresh_clips` works."""
         self._bank, self._thread, self._refresh_clips = bank, thread, refresh_clips
         self._events, self._sounds, self._replies = events, sounds, replies
-        self._firing: set[_Trigger] = set()
+        self._firing: set[Trigger] = set()
         """Those that are not answered yet, but for those that wait for a job."""
-        self._pending: dict[Job, _PendingRender] = {}
+        self._pending: dict[Job, PendingRender] = {}
         self._gates: dict[int, str] = {}
         """The tags of gates that are held, by the numbers of their slots."""
         self._notes: dict[int, list[int]] = {}
@@ -179,7 +144,7 @@ class SlotTrigger:
                 raise BadArgument(f"slot: got {number}, which is empty; /bank/set gives it a prompt")
             if velocity:
                 return self._trigger(peer, number, velocity, launch.get("at", ""))
-            return self._release(number, [_silent(number)])
+            return self._release(number, [silent_answer(number)])
 
         return self._with_bank(fire)
 
@@ -187,7 +152,7 @@ class SlotTrigger:
         if not arguments:
             raise BadArgument("slot: got nothing, expected a slot's number or name, or all")
         which = arguments[0] if len(arguments) == 1 else as_words("slot", arguments)
-        if isinstance(which, str) and which.strip().casefold() == "all":
+        if which == "all":
             self._gates.clear()
             self.call_off(None)
             return _after([self._sounds.stop(ANY_SLOT)], [("/done", "/bank/stop", "all")])
@@ -214,9 +179,9 @@ class SlotTrigger:
         """Give a clip that is known to the player before anything is awaited: a pad has to sound at once."""
         bank = self._bank.require_bank()
         slot = bank.slot(number)
-        trigger = _Trigger(peer, bank.name, number, slot, velocity, at or slot.at)
+        trigger = Trigger(peer, bank.name, number, slot, velocity, at or slot.at)
         if slot.launch_mode == TOGGLE and self.call_off(trigger.tag):
-            return [_silent(number)]
+            return [silent_answer(number)]
         if slot.launch_mode == GATE:
             if self._gates.get(number, trigger.tag) != trigger.tag:
                 # One of another bank, whose pad nobody can let go any more.
@@ -236,14 +201,14 @@ class SlotTrigger:
         return _after([self._sounds.stop(tag)], replies)
 
     async def _play_or_render(
-        self, trigger: _Trigger, clip: ClipMade | None, playing: Awaitable[bool] | None
+        self, trigger: Trigger, clip: ClipMade | None, playing: Awaitable[bool] | None
     ) -> list[Reply]:
         """Answer when the slot sounds; `playing` is the known clip, which may turn out not to be there any more."""
         is_lost = False
         try:
             if clip and playing:
                 try:
-                    return [_answer(trigger, clip, is_heard=await playing)]
+                    return [trigger.answer(clip, is_heard=await playing)]
                 except BadFile:
                     # Its file was taken away or broken since it was found. It is looked for again, once.
                     is_lost, trigger.is_given = True, False
@@ -251,14 +216,14 @@ class SlotTrigger:
         finally:
             self._firing.discard(trigger)
         if trigger.is_called_off:
-            return [_silent(trigger.number)]
+            return [silent_answer(trigger.number)]
         # Another bank may have been loaded meanwhile.
         clip = self._bank.clip(trigger.number) if self._bank.require_bank().name == trigger.bank else None
         if clip is None:
             return await self._render(trigger)
-        return [_answer(trigger, clip, is_heard=await self._play(trigger, clip))]
+        return [trigger.answer(clip, is_heard=await self._play(trigger, clip))]
 
-    async def _render(self, trigger: _Trigger) -> list[Reply]:
+    async def _render(self, trigger: Trigger) -> list[Reply]:
         """Submit a job, the same for all who fire the slot before its clip is there, and answer when that sounds."""
         pending = self._submit(trigger)
         has_fired = pending.triggers.pop(trigger.peer, None)
@@ -270,21 +235,21 @@ class SlotTrigger:
             pending.played = asyncio.create_task(self._play_rendered(pending))
         clip = await pending.played
         # The job itself sends why it failed.
-        return [_answer(trigger, clip, pending.request.id, is_heard=pending.last is not None)] if clip else []
+        return [trigger.answer(clip, pending.request.id, is_heard=pending.last is not None)] if clip else []
 
-    def _submit(self, trigger: _Trigger) -> _PendingRender:
+    def _submit(self, trigger: Trigger) -> PendingRender:
         """Return what waits for the trigger's job, which is queued, or joined. Raises what the queue raises."""
         found = self._find_pending(trigger)
         if found and trigger.peer not in found.triggers and len(found.triggers) >= MAX_FIRING:
             raise QueueFull(f"{MAX_FIRING} clients wait for slot {trigger.number} already; try again later")
-        request = found.request if found else _new_request(trigger)
+        request = found.request if found else trigger.new_request()
         job = self._events.submit(trigger.peer, request)
         if job not in self._pending:
             # Where the job that was found has failed a moment ago, this is another one of the same id.
-            self._pending[job] = _PendingRender(request, asyncio.get_running_loop().create_future())
+            self._pending[job] = PendingRender(request, asyncio.get_running_loop().create_future())
         return self._pending[job]
 
-    async def _play_rendered(self, pending: _PendingRender) -> ClipMade | None:
+    async def _play_rendered(self, pending: PendingRender) -> ClipMade | None:
         clip = await pending.clip
         if clip and pending.last:
             await self._play(pending.last, clip)
@@ -292,16 +257,16 @@ class SlotTrigger:
             await self._thread.settle()
         return clip
 
-    def _play(self, trigger: _Trigger, clip: ClipMade) -> Awaitable[bool]:
+    def _play(self, trigger: Trigger, clip: ClipMade) -> Awaitable[bool]:
         return self._sounds.play(cue_of(trigger.slot, clip, trigger.velocity, trigger.tag, trigger.at), trigger.peer)
 
-    def _refresh(self, trigger: _Trigger, *, is_lost: bool) -> None:
+    def _refresh(self, trigger: Trigger, *, is_lost: bool) -> None:
         """Look for clips that were made; in the banks' thread."""
         if is_lost:
             self._bank.invalidate(trigger.number)
         self._refresh_clips([trigger.peer])
 
-    def _find_pending(self, trigger: _Trigger) -> _PendingRender | None:
+    def _find_pending(self, trigger: Trigger) -> PendingRender | None:
         wanted = (trigger.bank, trigger.number, trigger.slot.request)
         requests = ((each, each.request) for each in self._pending.values())
         return next((each for each, asked in requests if (asked.name, asked.number, asked.request) == wanted), None)
@@ -312,39 +277,7 @@ class SlotTrigger:
             pending.clip.set_result(clip)
 
 
-def as_velocity(atom: Atom) -> float:
-    """Return a velocity above 0 up to 127, or 0 for a pad that was let go. Raises BadArgument.
-
-    A float up to 1 is a share of full, as sliders and pads of tablets send it, an int is MIDI's. True and nil are
-    full, False is 0, and what is above 127 is 127.
-    """
-    if atom is None or isinstance(atom, bool):
-        return 0.0 if atom is False else float(FULL_VELOCITY)
-    number = as_number("velocity", atom)
-    if not math.isfinite(number) or number < 0:
-        raise BadArgument(f"velocity: got {number:g}, expected {VELOCITIES}, or a float from 0 to 1")
-    # Text that spells a float, as '0.5' or '1.0', is one; a tablet's 1.0 may arrive as 1.0000001.
-    is_float = isinstance(atom, float) or (isinstance(atom, str | bytes) and not as_text("velocity", atom).isdigit())
-    if is_float and number <= 1.001:
-        number = min(number, 1.0) * FULL_VELOCITY
-    return min(number, float(FULL_VELOCITY))
-
-
 async def _after(works: Iterable[Awaitable[None]], replies: Iterable[Reply]) -> Iterable[Reply]:
     for work in works:
         await work
     return replies
-
-
-def _new_request(trigger: _Trigger) -> RenderSlot:
-    return RenderSlot(trigger.bank, trigger.number, trigger.slot.request, f"fire-{secrets.token_hex(6)}")
-
-
-def _answer(trigger: _Trigger, clip: ClipMade, job: str = "", *, is_heard: bool) -> Reply:
-    """Return the answer to a slot that sounds, or that was stopped in place of that."""
-    id_and_path = (clip.id, str(clip.path)) if is_heard else ("", "")
-    return ("/done", ADDRESS, trigger.number, *id_and_path, job)
-
-
-def _silent(number: int) -> Reply:
-    return ("/done", ADDRESS, number, "", "", "")

@@ -85,7 +85,7 @@ class MidiIn:
             MidiUnavailable: The package that reads MIDI is missing, several inputs have this name, or the system has
                 no virtual ports.
         """
-        self._wanted, self._pads = name, pads
+        self._wanted, self._pads = VIRTUAL if name_key(name) == VIRTUAL else name, pads
         self._queue = _EventQueue(pads, on_loop)
         self._mido = _mido()
         self._port: _Port | None = None

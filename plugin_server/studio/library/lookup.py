@@ -23,7 +23,7 @@ PERHAPS_NOT_NORMAL = (
 
 def find_row(connection: sqlite3.Connection, folder: Path, clip: str) -> sqlite3.Row:
     """Return the row that is meant, one whose file is there before others. Raises UnknownClip."""
-    if clip == "last":
+    if is_last(clip):
         queries: list[tuple[str, tuple[str, ...]]] = [("state = 'here' ORDER BY number DESC LIMIT 1", ())]
     else:
         best = f"ORDER BY state = 'here' DESC, {FIRST_MEANT} LIMIT 1"
@@ -51,7 +51,7 @@ def copies_of(connection: sqlite3.Connection, folder: Path, clip: str, number: i
     None when clip `number`, which was found by it, is that clip itself: only then a command may destroy it.
     """
     row = connection.execute("SELECT * FROM clips WHERE number = ?", (number,)).fetchone()
-    if row is None or clip == "last" or is_path(folder, clip):
+    if row is None or is_last(clip) or is_path(folder, clip):
         return []
     same_id = "SELECT number, path, state FROM clips WHERE id = ?"
     announced = connection.execute(f"{same_id} AND announced", (row["id"],)).fetchall()
@@ -64,6 +64,11 @@ def copies_of(connection: sqlite3.Connection, folder: Path, clip: str, number: i
 def _is_first(connection: sqlite3.Connection, row: sqlite3.Row) -> bool:
     query = "SELECT min(number) FROM clips WHERE id = ?"
     return bool(connection.execute(query, (row["id"],)).fetchone()[0] == row["number"])
+
+
+def is_last(clip: str) -> bool:
+    """Return whether the newest clip is meant, whichever it is."""
+    return clip.casefold() == "last"
 
 
 def is_path(folder: Path, clip: str) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from plugin_server.errors import LibraryFailed
-from plugin_server.studio.library.lookup import relative_path
+from plugin_server.studio.library.lookup import is_last, relative_path
 from plugin_server.studio.library.records import ClipFile, ClipRecord, ClipState, name_of
 
 MAX_CLIPS = 1000
@@ -49,7 +49,7 @@ class UnenteredClips:
         """Return the clip of 'last', an id, a name or a path, the one that was made last; None when it is another."""
         path = relative_path(self._folder, Path(clip))
         for file, _ in reversed(self._clips):
-            if clip == "last" or clip.lower() == file.id or path == file.relative_path or name_of(path) == file.name:
+            if is_last(clip) or clip.lower() == file.id or path == file.relative_path or name_of(path) == file.name:
                 path_now = self._folder / file.relative_path
                 return ClipRecord(0, path_now, file, tags="", is_starred=False, state=ClipState.PRESENT, undo_token="")
         return None

@@ -74,6 +74,13 @@ def test_rows_without_a_required_argument_are_these():
         ("/bank/fire", [0], [0]),
         ("/volume", [0], [0]),
         ("/clip/info", [1], [1]),
+        ("/stop", [" ALL"], ["all"]),
+        ("/stop", ["All", "rain"], ["All", "rain"]),
+        ("/cancel", ["All"], ["all"]),
+        ("/play", ["LAST", "@gain", 1], ["last", "@gain", 1]),
+        ("/bank/render", ["ALL"], ["all"]),
+        ("/bank/stop", ["All"], ["all"]),
+        ("/bank/fire", ["All"], ["All"]),
     ],
 )
 def test_values_stay_where_they_are_wanted_and_nil_is_nothing(address, atoms, expected):

@@ -155,6 +155,11 @@ def test_a_driver_that_fails_keeps_nothing_from_starting(mido_now, open_midi, na
     assert port.name in ("LPD8", midi.PORT) and len(port.told) == 1
 
 
+def test_a_port_of_our_own_is_asked_for_in_any_case(mido_now, open_midi):
+    assert open_midi("Virtual", Pads()).name == midi.PORT
+    assert mido_now.opened == [(midi.PORT, True)]
+
+
 def test_what_waiting_cannot_mend_is_an_error(mido_now, open_midi):
     mido_now.names = ["Launchpad", "Launchpad Pro"]
     with pytest.raises(MidiUnavailable, match="'launch', which 2 inputs have in their names"):

@@ -22,6 +22,7 @@ def test_an_record_is_what_the_file_says(shelf, library):
     assert (record.id, record.path, record.file.prompt) == (sound(7).fingerprint(), path, "sea waves")
     assert (record.file.seconds, record.file.seed, record.file.take, record.file.model) == (0.5, 7, 3, "toy")
     assert (record.is_starred, record.tags, record.state) == (False, "", "here")
+    assert library.find("LAST") == library.find("Last") == record
 
 
 @pytest.mark.parametrize(
