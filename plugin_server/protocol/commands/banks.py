@@ -112,11 +112,11 @@ class BankCommands:
             self._replies.on_loop(self._end_render, job, event, self._events.askers(job))
 
     def _end_render(self, job: Job, event: Done, askers: set[Peer]) -> None:
-        """Send that a bank was rendered when its slots have been sent, which this thread does in order."""
+        """Send that a bank was rendered when its slots have been sent."""
         self._events.hold_end(job)
         end = partial(self._events.send_end, job, event, askers)
         try:
-            self._thread.run(lambda: None).add_done_callback(lambda _: end())
+            self._thread.call_last(end)
         except ClipsonicError:
             end()
 

@@ -54,8 +54,18 @@ class CommandThread:
 
     async def settle(self) -> None:
         """Wait until all that was submitted before is done, and what it had the loop call in order was called."""
+        settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         with suppress(QueueFull, Cancelled):
-            await self.run(lambda: None)
+            self.call_last(partial(_set_done, settled))
+            await settled
+
+    def call_last(self, work: Callable[[], object]) -> None:
+        """Have the loop call `work` when all that was submitted before is done, and what that sends was sent.
+
+        Raises what `run` raises.
+        """
+        # One turn after what was called in order, which sends by way of the loop.
+        self.run(partial(self.call_in_order, _soon, work))
 
     def call_in_order(self, work: Callable[..., object], *arguments: object) -> None:
         """Have the loop call `work` after those who wait for earlier work went on; from this thread."""
@@ -89,6 +99,12 @@ class CommandThread:
         self._n_waiting -= 1
         if not result.cancelled():
             result.set_exception(error)
+
+
+def _set_done(result: asyncio.Future[None]) -> None:
+    # Who waited for it may have given up.
+    if not result.done():
+        result.set_result(None)
 
 
 def _soon(work: Callable[..., object], *arguments: object) -> None:

@@ -95,3 +95,26 @@ def test_a_command_that_nobody_awaits_any_more_harms_nobody():
         commands.stop()
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("waits", ["settle", "call_last"])
+def test_what_is_called_last_comes_after_all_that_was_sent_before(waits):
+    async def run() -> list[str]:
+        loop, commands, order, done = asyncio.get_running_loop(), command_thread(), [], threading.Event()
+        # As replies are sent, by way of the loop.
+        commands.run(lambda: commands.call_in_order(loop.call_soon, order.append, "sent"))
+        last = loop.create_future()
+        if waits == "settle":
+            settled = asyncio.create_task(commands.settle())
+            settled.add_done_callback(lambda _: order.append("last") or last.set_result(None))
+            await asyncio.sleep(0)
+        else:
+            commands.call_last(lambda: order.append("last") or last.set_result(None))
+        commands.run(done.set)
+        # The loop gets all of it in one turn.
+        assert done.wait(5)
+        await last
+        commands.stop()
+        return order
+
+    assert asyncio.run(run()) == ["sent", "last"]
