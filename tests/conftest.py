@@ -1,5 +1,6 @@
 """A daemon with toy bundles for every test that talks to one, and settings of the tests' own."""
 
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from plugin_server.client import Client
 from plugin_server.engine.messages import EngineOptions
 from plugin_server.engine.process.client import EngineClient
 from plugin_server.settings import Settings
+from plugin_server.stop_signals import STOP_SIGNALS
 from tests.support.toys import write_toy
 
 HOME_FOLDERS = {"XDG_DATA_HOME": "data", "XDG_CONFIG_HOME": "config", "XDG_MUSIC_DIR": "music"}
@@ -44,6 +46,15 @@ def own_home(tmp_path_factory) -> Iterator[Path]:
         if sys.platform == "darwin":
             patch.setenv("HOME", str(home))
         yield home
+
+
+@pytest.fixture(scope="session", autouse=True)
+def heard_signals() -> None:
+    """Let what the tests start hear the signals that `nohup`, or a script's background, has this process ignore."""
+    for number in STOP_SIGNALS:
+        if signal.getsignal(number) == signal.SIG_IGN:
+            # What is handled is the default in a program that is started; what is ignored stays so.
+            signal.signal(number, lambda _number, _frame: None)
 
 
 @pytest.fixture(autouse=True)

@@ -18,11 +18,17 @@ from tests.conftest import running_daemon
 
 PATIENCE_S = 0.6
 """Far above what is measured, since tests share their machine; the faults that this is about lasted for seconds."""
+TRIES = 3
+"""Times that an answer may be late: a fault makes it late each time, what else the machine does makes it so once."""
+
+
+def keeps_nobody_waiting(daemon, packets, watch_s=0.3) -> bool:
+    return any(longest_wait(daemon.port, packets, watch_s) < PATIENCE_S for _ in range(TRIES))
 
 
 @pytest.mark.parametrize("name", [name for name in hostile_packets() if "/notify" not in name])
 def test_no_packet_keeps_another_client_waiting(daemon, name):
-    assert longest_wait(daemon.port, [hostile_packets()[name]], watch_s=0.3) < PATIENCE_S
+    assert keeps_nobody_waiting(daemon, [hostile_packets()[name]])
     with daemon.client() as client:
         client.ask("/cancel", "all", reply="/done", timeout_s=20)
 
@@ -30,13 +36,13 @@ def test_no_packet_keeps_another_client_waiting(daemon, name):
 def test_subscribers_of_one_packet_keep_nobody_waiting(toys, tmp_path):
     settings = Settings(osc_port=0, http_port=0, folder=tmp_path / "clips", model="toy", device="cpu", threads=1)
     with running_daemon(settings, toys) as daemon:
-        assert longest_wait(daemon.port, [hostile_packets()["a bundle of /notify"]]) < PATIENCE_S
+        assert keeps_nobody_waiting(daemon, [hostile_packets()["a bundle of /notify"]], watch_s=1.0)
 
 
 def test_datagrams_of_a_fast_client_keep_nobody_waiting_and_are_bounded(daemon):
     # No more than the system's socket holds: others' packets would be lost there.
     packets = [encode_message("/help")] * 200
-    assert longest_wait(daemon.port, packets, watch_s=0.3) < PATIENCE_S
+    assert keeps_nobody_waiting(daemon, packets)
 
 
 def prefixed(*packets: bytes) -> bytes:
