@@ -3,6 +3,8 @@
 import re
 import subprocess
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -53,8 +55,8 @@ LISTEN = """#N canvas 0 0 600 400 12;
 """Records what [clipsonic-play] would send to the sound card, until the clip has been played."""
 
 
-def run_pd(patch: Path, folder: Path, until: str) -> str:
-    """What a headless Pd prints, up to the first line that holds `until`."""
+def run_pd(patch: Path, folder: Path, until: str, is_done: Callable[[], bool] = lambda: True) -> str:
+    """What a headless Pd prints, up to the first line that holds `until`; it then ends when `is_done` says so."""
     command = [need("pd", "puredata-core"), "-stderr", "-nogui", "-noaudio", "-r", "48000"]
     command += ["-path", str(folder), "-open", str(patch)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as pd:
@@ -65,11 +67,20 @@ def run_pd(patch: Path, folder: Path, until: str) -> str:
                 said += line
                 if until in line:
                     break
+            while not is_done() and pd.poll() is None:
+                time.sleep(0.01)
         finally:
             clock.cancel()
             pd.kill()
     assert until in said, said
     return said
+
+
+def is_whole(path: Path) -> bool:
+    """Whether the head of a WAV file says how long it is."""
+    with open(path, "rb") as file:
+        length = int.from_bytes(file.read(8)[4:], "little")
+    return length > 1000 and length + 8 == path.stat().st_size
 
 
 def ask(tmp_path: Path, port: int | str, message: str, until: str) -> str:
@@ -131,7 +142,8 @@ def test_the_example_plays_the_clip_sample_for_sample(daemon, tmp_path):
     heard = tmp_path / "heard.wav"
     listen = tmp_path / "listen.pd"
     listen.write_text(LISTEN.format(port=daemon.port, heard=heard))
-    run_pd(listen, tmp_path, "ended")
+    # A thread of Pd's own writes what it was given last, and then how much it is.
+    run_pd(listen, tmp_path, "ended", lambda: is_whole(heard))
     clip, _ = soundfile.read(daemon.folder / "sea-waves_0.5s_s11_t1.wav", dtype="float32")
     recorded, rate = soundfile.read(heard, dtype="float32")
     start = np.flatnonzero(recorded)[0] - np.flatnonzero(clip)[0]
