@@ -16,8 +16,9 @@ from plugin_server.studio.paths import named_path
 
 if TYPE_CHECKING:
     from plugin_server.settings import Settings
+    from plugin_server.studio.banks.bank import Bank, Slot
     from plugin_server.studio.banks.changes import BankChanges
-    from plugin_server.studio.banks.files import Bank, BankRegistry, Slot
+    from plugin_server.studio.banks.files import BankRegistry
     from plugin_server.studio.generator import ClipGenerator
     from plugin_server.studio.jobs import ClipMade
     from plugin_server.studio.requests import Request

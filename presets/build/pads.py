@@ -15,7 +15,8 @@ from html import escape
 from pathlib import Path
 
 from plugin_server.settings import Settings
-from plugin_server.studio.banks.files import Bank, BankRegistry, Slot
+from plugin_server.studio.banks.bank import Bank, Slot
+from plugin_server.studio.banks.files import BankRegistry
 
 FOLDER = Path(__file__).parent.parent / "clients"
 TOUCHOSC = FOLDER / "touchosc" / "clipsonic-pads.tosc"

@@ -10,7 +10,8 @@ import pytest
 
 from plugin_server.protocol.addresses import ADDRESSES
 from plugin_server.settings import Settings
-from plugin_server.studio.banks.files import Bank, BankRegistry, Slot
+from plugin_server.studio.banks.bank import Bank, Slot
+from plugin_server.studio.banks.files import BankRegistry
 from plugin_server.studio.requests import Generate
 from presets.build.pads import (
     COMMANDS,

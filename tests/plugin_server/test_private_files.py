@@ -7,7 +7,9 @@ import sys
 import pytest
 
 from plugin_server.private_files import make_private_file, make_private_folder
-from plugin_server.studio.banks.files import Bank, BankRegistry, Slot
+from plugin_server.studio.banks.bank import Bank, Slot
+from plugin_server.studio.banks.changes import BankChanges
+from plugin_server.studio.banks.files import BankRegistry
 from plugin_server.studio.library.library import Library
 from plugin_server.studio.requests import Generate
 from tests.support.recipes import write_made
@@ -60,7 +62,7 @@ def test_the_index_is_private(tmp_path):
 
 def test_a_bank_that_is_saved_is_private_and_clips_are_as_the_umask_says(tmp_path):
     bank = Bank("mine", "", (Slot("a", Generate("rain", seed=1)),))
-    path = BankRegistry([tmp_path / "data" / "banks"]).save(bank)
+    path = BankChanges(BankRegistry([tmp_path / "data" / "banks"])).save(bank, "mine")
     assert [mode(path), mode(path.parent), mode(path.parent.parent)] == [0o600, 0o700, 0o700]
     os.umask(0o027)
     assert mode(write_made(tmp_path, "a.wav")) == 0o640

@@ -14,7 +14,7 @@ from plugin_server.protocol.packets import Atom
 from plugin_server.protocol.replies import Answer, Handler, Replies, Reply
 from plugin_server.protocol.subscribers import NOBODY, Peer
 from plugin_server.protocol.table import Argument, LiveRange, Range, Row, request_arguments
-from plugin_server.studio.banks.files import Bank, Slot
+from plugin_server.studio.banks.bank import Bank, Slot
 from plugin_server.studio.banks.launch import MODES, TIMES, read_mode, read_time
 from plugin_server.studio.banks.loaded import LoadedBank
 from plugin_server.studio.generator import ClipGenerator

@@ -11,8 +11,8 @@ from plugin_server.protocol.packets import Atom
 from plugin_server.protocol.replies import Reply
 from plugin_server.protocol.subscribers import Peer
 from plugin_server.protocol.table import Range
+from plugin_server.studio.banks.bank import Slot
 from plugin_server.studio.banks.cues import FULL_VELOCITY
-from plugin_server.studio.banks.files import Slot
 from plugin_server.studio.banks.launch import slot_tag
 from plugin_server.studio.jobs import ClipMade
 from plugin_server.studio.requests import RenderSlot

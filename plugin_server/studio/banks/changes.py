@@ -12,7 +12,8 @@ from functools import cached_property
 from pathlib import Path
 
 from plugin_server.errors import BadArgument, BadFile, FolderNotWritable
-from plugin_server.studio.banks.files import Bank, BankRegistry, bank_text, check_name, parse_text
+from plugin_server.studio.banks.bank import Bank
+from plugin_server.studio.banks.files import BankRegistry, bank_text, check_name, parse_text
 from plugin_server.studio.banks.history import BankHistory, BankStep
 from plugin_server.studio.banks.names import match_name
 from plugin_server.studio.banks.text_folder import TextFolder

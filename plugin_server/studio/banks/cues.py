@@ -2,7 +2,7 @@
 
 from plugin_server.audio.playback.player import Cue
 from plugin_server.audio.playback.voice import RELEASE_S
-from plugin_server.studio.banks.files import Slot
+from plugin_server.studio.banks.bank import Slot
 from plugin_server.studio.banks.launch import ANY_SLOT, ONE_SHOT, TOGGLE
 from plugin_server.studio.jobs import ClipMade
 

@@ -15,7 +15,7 @@ from plugin_server.audio.formats.partial_files import remove_stale_parts, stage_
 from plugin_server.audio.names import name_key
 from plugin_server.audio.playback.link import BEATS
 from plugin_server.errors import BadArgument, BadFile, FolderNotWritable
-from plugin_server.studio.banks.files import Bank, Slot
+from plugin_server.studio.banks.bank import Bank, Slot
 from plugin_server.studio.banks.launch import GATE, NOW, TOGGLE
 from plugin_server.studio.jobs import ClipMade
 

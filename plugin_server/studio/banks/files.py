@@ -1,135 +1,39 @@
-"""Prompt banks: TOML files of slots, each a request with a name, a colour and a note."""
+"""Prompt banks in their files: TOML with a table for each slot, read, checked and written."""
 
-import os
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 
-from plugin_server.audio.formats.files import write_whole
-from plugin_server.audio.names import name_key, safe_stem
-from plugin_server.errors import BadArgument, BadFile, FolderNotWritable, UnknownBank, short_repr
-from plugin_server.private_files import PRIVATE_FILE, make_private_folder
-from plugin_server.studio.banks.launch import NOW, read_mode, read_time, usual_mode
+from plugin_server.audio.names import safe_stem
+from plugin_server.errors import BadArgument, BadFile, UnknownBank, short_repr
+from plugin_server.studio.banks.bank import (
+    DEFAULT_COLOUR,
+    LENGTH_KEYS,
+    MAX_BANK_BYTES,
+    MAX_SLOTS,
+    Bank,
+    Slot,
+    default_note,
+    empty_slot,
+)
+from plugin_server.studio.banks.launch import NOW, read_mode, read_time
 from plugin_server.studio.banks.names import is_text, match_name
 from plugin_server.studio.paths import plain_path
 from plugin_server.studio.requests import ATTRIBUTES, SEED_LIMIT, Generate
 from plugin_server.studio.words import normal_words
 from plugin_server.untrusted_files import parse_toml, read_toml
 
-MAX_SLOTS = 128
-MAX_BANK_BYTES = 2**21
-"""Bytes of a bank's file: 128 slots with the longest prompts have half of it."""
-FIRST_NOTE = 36
-"""MIDI note of slot 0: the lowest pad of most pad controllers."""
-DEFAULT_COLOUR = "#5f6f7f"
 OWN_KEYS = ("name", "prompt", "image")
 """Attributes that a bank's file reads in its own way, and that only a slot has."""
 SHARED = tuple(row for row in ATTRIBUTES if row.in_bank and row.name not in OWN_KEYS)
 """Attributes that a slot and the defaults may have."""
-JOB_ATTRIBUTES = tuple(row for row in ATTRIBUTES if not row.in_bank)
-"""Attributes that no slot has."""
-LENGTH_KEYS = ("seconds", "bars")
 SLOT_KEYS = (*OWN_KEYS, *(row.name for row in SHARED), "colour", "tags", "note", "choke", "mode", "at", "empty")
 DEFAULTS_KEYS = (*(row.name for row in SHARED), "colour", "tags", "choke", "mode", "at")
 BANK_KEYS = ("name", "description", "defaults", "slots")
-
-
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """A pad of a bank: what it asks for, and how it looks and plays."""
-
-    name: str
-    request: Generate
-    """One take with a fixed seed."""
-    colour: str = DEFAULT_COLOUR
-    """#rrggbb"""
-    tags: tuple[str, ...] = ()
-    note: int | None = None
-    """MIDI note, 0 to 127; None where 36 + slot is beyond MIDI's notes."""
-    choke: str = ""
-    """Slots of one choke group silence each other."""
-    mode: str = ""
-    """One of `launch.MODES`; '' for the usual one."""
-    at: str = NOW
-    """One of `launch.TIMES`: when it starts."""
-    is_empty: bool = False
-    """A pad without a sound; its request stands for none."""
-
-    @property
-    def launch_mode(self) -> str:
-        """The launch mode, one of `launch.MODES`: the usual one where the slot names none."""
-        return self.mode or usual_mode(is_loop=self.request.loop)
-
-
-@dataclass(frozen=True, slots=True)
-class Bank:
-    """Up to 128 slots, counted from 0."""
-
-    name: str
-    description: str
-    slots: tuple[Slot, ...]
-
-    def slot(self, number: int) -> Slot:
-        """Return the slot of a number. Raises BadArgument when there is none."""
-        if not 0 <= number < len(self.slots):
-            raise BadArgument(f"slot: got {number}, expected 0 to {len(self.slots) - 1} in {self.name}")
-        return self.slots[number]
-
-    def number_of(self, slot: str | int) -> int:
-        """Return the number of a slot that is known by its number or its name. Raises BadArgument."""
-        if isinstance(slot, int):
-            self.slot(slot)
-            return slot
-        key = name_key(normal_words(slot))
-        for number, other in enumerate(self.slots):
-            if name_key(other.name) == key and not other.is_empty:
-                return number
-        raise BadArgument(
-            f"slot: got {short_repr(slot)}, expected 0 to {len(self.slots) - 1}, or a slot's name in {self.name}"
-        )
-
-    def with_request(self, number: int, request: Generate) -> "Bank":
-        """Return the bank with another request in a slot, which may be the first free one.
-
-        Length and seed stay where the request has none. Raises BadArgument.
-        """
-        last = min(len(self.slots), MAX_SLOTS - 1)
-        if not 0 <= number <= last:
-            raise BadArgument(f"slot: got {number}, expected 0 to {last} in {self.name}")
-        if any(getattr(request, row.field) != row.default for row in JOB_ATTRIBUTES):
-            names = " or ".join(f"@{row.name}" for row in JOB_ATTRIBUTES)
-            raise BadArgument(f"attribute: got {names}, expected neither: a slot is one clip")
-        old = self.slots[number] if number < len(self.slots) else _empty_slot(number)
-        is_same = (request.prompt, request.images) == (old.request.prompt, old.request.images)
-        name = request.name or (old.name if is_same else request.title)
-        seed = old.request.seed if request.seed is None else request.seed
-        length = {}
-        if request.length_s is None:
-            length = {key: getattr(old.request, key) for key in LENGTH_KEYS}
-            length["bpm"] = old.request.bpm if request.bpm is None else request.bpm
-            # Bars that stay are a loop as they were.
-            length["loop"] = request.loop or (old.request.bars is not None and old.request.loop)
-        new = replace(old, name=name, is_empty=False, request=replace(request, name=name, seed=seed, **length))
-        return replace(self, slots=(*self.slots[:number], new, *self.slots[number + 1 :]))
-
-    def with_launch(self, number: int, launch: Mapping[str, str]) -> "Bank":
-        """Return the bank with another mode or time, by the names of `Slot`'s fields, in a slot. Raises BadArgument."""
-        if self.slot(number).is_empty:
-            raise BadArgument(f"slot: got {number}, which is empty; expected a prompt, too")
-        slot = replace(self.slot(number), **launch)  # type: ignore[arg-type]  # mode and at are texts
-        return replace(self, slots=(*self.slots[:number], slot, *self.slots[number + 1 :]))
-
-    def without(self, number: int) -> "Bank":
-        """Return the bank with an empty slot in place of one, so that the others stay where they are.
-
-        Raises BadArgument.
-        """
-        self.slot(number)
-        return replace(self, slots=(*self.slots[:number], _empty_slot(number), *self.slots[number + 1 :]))
 
 
 class BankRegistry:
@@ -155,19 +59,6 @@ class BankRegistry:
                 f"bank: got {short_repr(name)}, expected one of {', '.join(paths) or 'none: there are no banks'}"
             )
         return read_bank(paths[known])
-
-    def save(self, bank: Bank) -> Path:
-        """Write a bank into the first folder, where it replaces one of the same name; return its file.
-
-        Raises FolderNotWritable.
-        """
-        path = self.own_folder / f"{bank.name}.toml"
-        try:
-            make_private_folder(path.parent)
-        except OSError as error:
-            raise FolderNotWritable(f"{path} cannot be written: {error.strerror}") from error
-        write_whole(path, bank_text(bank, path.parent.absolute()).encode(), os.replace, PRIVATE_FILE)
-        return path
 
     @property
     def own_folder(self) -> Path:
@@ -237,7 +128,7 @@ def _read_slot(path: Path, number: int, defaults: Mapping[str, object], row: Map
     try:
         _check_keys("key", row, SLOT_KEYS)
         if _is_empty(row):
-            return _empty_slot(number)
+            return empty_slot(number)
         row = {key: value for key, value in row.items() if key != "empty"}
         seed = {"seed": _default_seed(defaults.get("seed", 0), number)}
         # A slot's own length takes the place of the defaults', in seconds or bars.
@@ -283,20 +174,12 @@ def _parse_slot(number: int, values: Mapping[str, object], images: tuple[str, ..
         raise BadArgument(f"colour: got {short_repr(colour)}, expected #rrggbb")
     if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
         raise BadArgument(f"tags: got {short_repr(tags)}, expected a list of words")
-    note = values.get("note", _default_note(number))
+    note = values.get("note", default_note(number))
     if note is not None and (type(note) is not int or not 0 <= note <= 127):
         raise BadArgument(f"note: got {short_repr(note)}, expected 0 to 127")
     words = tuple(map(normal_words, tags))
     mode, at = read_mode(values["mode"]) if "mode" in values else "", read_time(values.get("at", NOW))
     return Slot(request.name, request, colour, words, note, _text("choke", values.get("choke", "")), mode, at)
-
-
-def _default_note(number: int) -> int | None:
-    return FIRST_NOTE + number if FIRST_NOTE + number <= 127 else None
-
-
-def _empty_slot(number: int) -> Slot:
-    return Slot("", Generate("empty", seed=number), note=_default_note(number), is_empty=True)
 
 
 def _is_empty(row: Mapping[str, object]) -> bool:
@@ -323,7 +206,7 @@ def _slot_values(folder: Path, number: int, slot: Slot) -> dict[str, object]:
         values.pop("loop", None)
     extra: dict[str, object] = {"colour": slot.colour, "tags": list(slot.tags), "choke": slot.choke}
     extra |= {"mode": slot.mode, "at": "" if slot.at == NOW else slot.at}
-    if slot.note != _default_note(number):
+    if slot.note != default_note(number):
         extra["note"] = slot.note
     return values | {key: value for key, value in extra.items() if value not in ("", [], None)}
 

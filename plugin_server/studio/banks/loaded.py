@@ -6,8 +6,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from plugin_server.errors import BadArgument, ClipsonicError, UnknownBank
+from plugin_server.studio.banks.bank import Bank, Slot
 from plugin_server.studio.banks.changes import BankChanges
-from plugin_server.studio.banks.files import Bank, BankRegistry, Slot, check_name
+from plugin_server.studio.banks.files import BankRegistry, check_name
 from plugin_server.studio.banks.history import BankStep
 from plugin_server.studio.banks.names import match_name
 from plugin_server.studio.jobs import ClipMade

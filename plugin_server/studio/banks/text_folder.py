@@ -10,11 +10,9 @@ from plugin_server.audio.formats.files import rename_new, write_whole
 from plugin_server.audio.names import unique_path
 from plugin_server.errors import FolderNotWritable, TrashFailed
 from plugin_server.private_files import PRIVATE_FILE, make_private_folder
+from plugin_server.studio.banks.bank import MAX_BANK_BYTES
 from plugin_server.studio.library.undo_files import MoveToTrash
 from plugin_server.untrusted_files import read_bytes
-
-MAX_BYTES = 2**21
-"""Size of the largest bank that is read."""
 
 
 class TextFolder:
@@ -25,7 +23,7 @@ class TextFolder:
         folder: Path | None,
         move_to_trash: MoveToTrash | None = None,
         suffix: str = ".toml",
-        max_bytes: int = MAX_BYTES,
+        max_bytes: int = MAX_BANK_BYTES,
     ) -> None:
         """With `move_to_trash`, files that are taken away go there, else they are deleted."""
         self.folder, self._move_to_trash = folder, move_to_trash

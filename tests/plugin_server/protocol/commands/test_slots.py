@@ -13,7 +13,7 @@ from plugin_server.protocol.commands.thread import CommandThread
 from plugin_server.protocol.packets import decode_packet
 from plugin_server.protocol.replies import Replies
 from plugin_server.protocol.subscribers import NOBODY, Subscribers
-from plugin_server.studio.banks.files import Bank, Slot
+from plugin_server.studio.banks.bank import Bank, Slot
 from plugin_server.studio.banks.loaded import LoadedBank
 from plugin_server.studio.jobs import ClipMade, Done, Failed, Job
 from plugin_server.studio.requests import Generate

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from plugin_server.audio.playback.player import Cue
+from plugin_server.studio.banks.bank import Slot
 from plugin_server.studio.banks.cues import HELD_RELEASE_S, cue_of
-from plugin_server.studio.banks.files import Slot
 from plugin_server.studio.banks.launch import ANY_SLOT
 from plugin_server.studio.jobs import ClipMade
 from plugin_server.studio.requests import Generate

@@ -13,8 +13,8 @@ from plugin_server.audio.clip import Clip
 from plugin_server.audio.formats.files import write_clip
 from plugin_server.audio.formats.partial_files import stage_path
 from plugin_server.errors import BadArgument, BadFile, FolderNotWritable
+from plugin_server.studio.banks.bank import Bank, Slot
 from plugin_server.studio.banks.export import check_target, export_bank
-from plugin_server.studio.banks.files import Bank, Slot
 from plugin_server.studio.jobs import ClipMade
 from plugin_server.studio.requests import Generate
 

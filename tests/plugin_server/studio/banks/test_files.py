@@ -8,8 +8,9 @@ import pytest
 from PIL import Image
 
 from plugin_server.engine.bundles.registry import BundleRegistry
-from plugin_server.errors import BadArgument, BadFile, FolderNotWritable, UnknownBank
+from plugin_server.errors import BadFile, FolderNotWritable, UnknownBank
 from plugin_server.settings import SHIPPED_BUNDLES, Settings
+from plugin_server.studio.banks.changes import BankChanges
 from plugin_server.studio.banks.files import BankRegistry, bank_text, read_bank
 from plugin_server.studio.requests import Generate
 from presets.build.drawings.__main__ import PICTURES
@@ -168,8 +169,7 @@ def test_default_blends_and_conditionings_are_for_the_slots_that_can_have_them(p
 
 def test_pictures_beside_a_bank_go_where_it_goes(path, tmp_path):
     bank = replace(read_bank(with_pictures(path)), description="Mine")
-    shelf = BankRegistry((tmp_path,))
-    shelf.save(bank)
+    BankChanges(BankRegistry((tmp_path,))).save(bank, bank.name)
     assert 'image = [\n    "a b.png",\n]' in path.read_text()
     assert read_bank(path) == bank
     (path.parent / "moved").mkdir()
@@ -292,7 +292,7 @@ def test_own_banks_win_over_shipped_ones_of_the_same_name(path, tmp_path):
     own = tmp_path / "own"
     shelf = BankRegistry((own, path.parent))
     assert shelf.find("mine").description == "Two sounds"
-    saved = shelf.save(replace(shelf.find("mine"), description="Mine now"))
+    saved = BankChanges(shelf).save(replace(shelf.find("mine"), description="Mine now"), "mine")
     assert saved == own / "mine.toml"
     assert shelf.find("mine").description == "Mine now"
     assert shelf.paths() == {"mine": saved}
@@ -308,33 +308,7 @@ def test_a_folder_that_cannot_be_written_is_refused(path, tmp_path):
     (tmp_path / "file").write_text("")
     shelf = BankRegistry((tmp_path / "file", path.parent))
     with pytest.raises(FolderNotWritable, match=r"mine\.toml cannot be written"):
-        shelf.save(shelf.find("mine"))
-
-
-def test_a_slot_gets_another_request_and_keeps_its_appearance(path):
-    bank = read_bank(path)
-    changed = bank.with_request(1, Generate("cow bell"))
-    assert changed.slots[1].request == Generate("cow bell", seconds=4, seed=7, name="cow bell")
-    assert (changed.slots[1].name, changed.slots[1].note, changed.slots[1].choke) == ("cow bell", 60, "bells")
-    longer = bank.with_request(1, Generate("church bell", seconds=8, seed=9))
-    assert longer.slots[1].name == "Bell"
-    assert (longer.slots[1].request.seconds, longer.slots[1].request.seed) == (8, 9)
-    added = bank.with_request(2, Generate("new"))
-    assert (added.slots[2].name, added.slots[2].note, added.slots[2].request.seed) == ("new", 38, 2)
-
-
-@pytest.mark.parametrize(
-    ("number", "request_", "sentence"),
-    [
-        (3, Generate("x"), "slot: got 3, expected 0 to 2 in mine"),
-        (-1, Generate("x"), "slot: got -1, expected 0 to 2"),
-        (0, Generate("x", variations=2), "expected neither: a slot is one clip"),
-        (0, Generate("x", id="j"), "expected neither: a slot is one clip"),
-    ],
-)
-def test_a_request_that_no_slot_can_have_is_refused(path, number, request_, sentence):
-    with pytest.raises(BadArgument, match=sentence):
-        read_bank(path).with_request(number, request_)
+        BankChanges(shelf).save(shelf.find("mine"), "mine")
 
 
 @posix
