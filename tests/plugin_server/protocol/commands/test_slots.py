@@ -107,9 +107,11 @@ class Stage:
         await self.settle()
 
     async def settle(self):
+        """Wait until the banks' thread has done what it was given, and what that brought about, several times over."""
         for _ in range(5):
-            await asyncio.to_thread(lambda: None)
-            await asyncio.sleep(0.002)
+            await self.thread.settle()
+            for _ in range(5):
+                await asyncio.sleep(0)
 
 
 def on_stage(test):
