@@ -48,6 +48,7 @@ from onnx_export.evaluation.image_metrics import (
 from onnx_export.evaluation.judges import TOP_K, Judge, evaluated_labels
 from onnx_export.evaluation.references.crepe import load_crepe
 from onnx_export.evaluation.report import EvaluationReport, Metrics
+from onnx_export.evaluation.textures.grain_shares import texture_grain
 from onnx_export.evaluation.vocoders import compare_vocoders
 from plugin_server.engine.bundles.card_reader import read_card
 from plugin_server.engine.bundles.registry import Bundle, verify_bundle
@@ -115,6 +116,8 @@ def evaluate_bundle(
     log.info("vocoder")
     crepe = load_crepe(weights.crepe) if weights.crepe else None
     report.vocoders = compare_vocoders(model, cache, weights.hifigan, crepe)
+    log.info("grain of textures")
+    report.textures = texture_grain(model, cache)
     labels = evaluated_labels(cache.sounds)
     report.n_labels = len(labels)
     log.info("clips to judge")

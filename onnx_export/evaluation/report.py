@@ -41,6 +41,8 @@ class EvaluationReport:
     """Judge, then set of clips, to its figures."""
     diversity: dict[str, Metrics] = field(default_factory=dict)
     """Judge, then kind of group, to the mean distance between its clips, relative to recordings of one label."""
+    textures: dict[str, Metrics] = field(default_factory=dict)
+    """Kind of clip, to the grain of textures, of which recordings have 1: of estimates by noise level, of samples."""
     categories: dict[str, dict[str, Metrics]] = field(default_factory=dict)
     """Judge, then category, then set of clips, to top-1."""
     vocoders: dict[str, dict[str, Fidelity]] = field(default_factory=dict)
@@ -59,6 +61,7 @@ class EvaluationReport:
         parts += [_table(f"heard by {name}", rows, COLUMNS) for name, rows in self.clips.items()]
         parts += [_table(f"top-1 by {name}", rows, _columns(rows)) for name, rows in self.categories.items()]
         parts += [_table("difference between takes", self.diversity, _columns(self.diversity))]
+        parts += [_table("grain of textures, recordings 1", self.textures, _columns(self.textures))]
         parts += [_vocoder_table(self.vocoders)]
         return "\n\n".join(part for part in parts if part) + "\n"
 

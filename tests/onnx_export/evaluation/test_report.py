@@ -94,6 +94,7 @@ def test_a_value_in_json_has_its_interval():
         "shown",
         "heard",
         "diversity",
+        "textures",
         "categories",
         "vocoder",
     ]
