@@ -112,6 +112,8 @@ class Sampling:
     """Noise levels from 1 down to 0, in place of those that `shift` gives; other numbers of steps are read between."""
     band_statistics: bool = True
     """Whether estimates are moved to band statistics, where the label anchors have some."""
+    band_statistics_share: float = 1.0
+    """How far they are moved, 0 to 1 for all the way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +229,11 @@ def _to_stored(value: object) -> object:
         words = {word: stored for stored, word in STORED_PREDICTION_TYPES.items()}
         stored = _fields_to_stored(value) | {"parametrisation": words[value.prediction_type]}
         # Absent where they are of no use: cards of earlier versions are written back as they were.
-        absent = {"sigmas": not value.sigmas, "band_statistics": value.band_statistics}
+        absent = {
+            "sigmas": not value.sigmas,
+            "band_statistics": value.band_statistics,
+            "band_statistics_share": value.band_statistics_share == 1,
+        }
         return {key: one for key, one in stored.items() if not absent.get(key)}
     if is_dataclass(value):
         return _fields_to_stored(value)

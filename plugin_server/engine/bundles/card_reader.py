@@ -190,6 +190,8 @@ def _check_sampling(sampling: Sampling) -> None:
     _check_whole("sampling.steps", sampling.steps, 1, 100)
     if not sampling.shift > 0:
         raise ValueError(f"sampling.shift is {sampling.shift:g}, expected a number above 0")
+    if not 0 <= sampling.band_statistics_share <= 1:
+        raise ValueError(f"sampling.band_statistics_share is {sampling.band_statistics_share:g}, expected 0 to 1")
     sigmas = sampling.sigmas
     falls = all(high > low for high, low in pairwise(sigmas))
     if sigmas and not (falls and sigmas[0] == 1 and sigmas[-1] == 0 and len(sigmas) <= MAX_SIGMAS):

@@ -207,7 +207,7 @@ class Clipsonic:
             spread = sampling.band_statistics_spread
             statistics = self.label_anchors.sample_band_statistics(positive, spread, params.seed)
         if statistics:
-            denoise = with_band_statistics(denoise, statistics, mean, std)
+            denoise = with_band_statistics(denoise, statistics, mean, std, sampling.band_statistics_share)
 
         def on_step(step: int) -> None:
             cancellation.check()

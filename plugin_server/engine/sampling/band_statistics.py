@@ -81,17 +81,22 @@ def match_band_statistics(log_mel: NDArray[np.float32], target: BandStatistics) 
 
 
 def with_band_statistics(
-    denoise: Denoise, target: BandStatistics, mel_mean: NDArray[np.float32], mel_std: NDArray[np.float32]
+    denoise: Denoise,
+    target: BandStatistics,
+    mel_mean: NDArray[np.float32],
+    mel_std: NDArray[np.float32],
+    share: float = 1.0,
 ) -> Denoise:
-    """Return a denoiser whose estimates have the `target` statistics.
+    """Return a denoiser whose estimates have the `target` statistics, or are moved a `share` of the way there.
 
     It works on log-mels that are normalised by `mel_mean` and `mel_std`, (n_mels, 1) each.
     """
 
     def denoise_and_match(x: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
-        normal: NDArray[np.float32] = (
-            match_band_statistics(denoise(x, sigma) * mel_std + mel_mean, target) - mel_mean
+        estimate = denoise(x, sigma)
+        matched: NDArray[np.float32] = (
+            match_band_statistics(estimate * mel_std + mel_mean, target) - mel_mean
         ) / mel_std
-        return normal
+        return matched if share == 1 else estimate + np.float32(share) * (matched - estimate)
 
     return denoise_and_match

@@ -89,3 +89,14 @@ def test_a_matched_denoiser_works_in_the_models_units():
     denoise = with_band_statistics(lambda x, sigma: x, statistics(-4.0, 1.0), mean, std)
     out = denoise(normal[None], 0.5) * std + mean
     np.testing.assert_allclose(compute_band_statistics(out[0]).mean, -4.0, atol=0.1)
+
+
+def test_a_share_moves_estimates_part_of_the_way():
+    mean, std = np.zeros((N_MELS, 1), np.float32), np.ones((N_MELS, 1), np.float32)
+    before = noise(-3.0, 0.7)[None]
+    target = statistics(-4.0, 1.0)
+    all_the_way, half, none = (
+        with_band_statistics(lambda x, sigma: x, target, mean, std, share)(before, 0.5) for share in (1.0, 0.5, 0.0)
+    )
+    np.testing.assert_allclose(half, (before + all_the_way) / 2, atol=1e-5)
+    np.testing.assert_allclose(none, before, atol=1e-6)
