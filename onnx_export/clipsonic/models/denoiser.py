@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from onnx_export.clipsonic.models.preconditioning import scalings
+from onnx_export.clipsonic.models.preconditioning import filtered_estimate, scalings
 
 HEAD_WIDTH = 64
 """Width of a head in checkpoints that do not say how many heads they have."""
@@ -38,6 +38,8 @@ class DenoiserSize:
     """Tokens made of the embedding that stand before the patches."""
     skip: bool = False
     """Whether the grain of the noised spectrogram goes round the network; without, all goes through it."""
+    filter: bool = False
+    """Whether an estimate that was trained without a skip gets its grain by a Wiener filter behind the network."""
 
     @classmethod
     def of_weights(cls, weights: Mapping[str, torch.Tensor], heads: int | None) -> "DenoiserSize":
@@ -54,6 +56,7 @@ class DenoiserSize:
             expansion=weights["blocks.0.feed.0.weight"].shape[0] // width,
             context=weights["to_context.weight"].shape[0] // width,
             skip="grain_variance" in weights,
+            filter="filter_variance" in weights,
         )
 
 
@@ -125,6 +128,7 @@ class Denoiser(nn.Module):
     mel_mean: torch.Tensor
     mel_std: torch.Tensor
     grain_variance: torch.Tensor | None
+    filter_variance: torch.Tensor | None
 
     def __init__(self, size: DenoiserSize):
         super().__init__()
@@ -135,6 +139,7 @@ class Denoiser(nn.Module):
         self.register_buffer("mel_std", torch.ones(size.n_mels))
         # Measured on the training data; None for networks without a skip.
         self.register_buffer("grain_variance", torch.ones(size.n_mels, 1) if size.skip else None)
+        self.register_buffer("filter_variance", torch.ones(size.n_mels, 1) if size.filter else None)
         self.patch_in = nn.Linear(size.n_mels * size.patch, width)
         self.patch_out = nn.Linear(width, size.n_mels * size.patch)
         self.norm_out = nn.LayerNorm(width, eps=1e-6, elementwise_affine=False)
@@ -182,6 +187,9 @@ class Denoiser(nn.Module):
         guidance: torch.Tensor,
     ) -> torch.Tensor:
         """Return the estimate of the clean spectrogram, (batch, n_mels, frames); the class documents the arguments."""
+        if self.filter_variance is not None:
+            smooth = self.predict(noised, sigma, embedding, seconds, guidance)
+            return filtered_estimate(smooth.to(noised.dtype), noised, sigma, self.filter_variance)
         if self.grain_variance is None:
             return self.predict(noised, sigma, embedding, seconds, guidance)
         skip, out, scale = scalings(sigma, self.grain_variance)

@@ -25,3 +25,23 @@ def scalings(sigma: torch.Tensor, grain_variance: torch.Tensor) -> tuple[torch.T
     smooth_share = noise / noised_grain
     out = torch.sqrt(smooth_share**2 * (1 - grain_variance) + smooth_share * grain_variance)
     return skip, out, torch.rsqrt(signal + noise)
+
+
+def filtered_estimate(
+    estimate: torch.Tensor, noised: torch.Tensor, sigma: torch.Tensor, grain_variance: torch.Tensor
+) -> torch.Tensor:
+    """Return an estimate with the grain that it left to the noise, (batch, n_mels, frames).
+
+    What a smooth estimate does not explain of the noised spectrogram is grain and noise; Wiener's filter shares it
+    between both. It needs no training, and reaches what networks without a skip lose.
+
+    Args:
+        estimate: The network's estimate (batch, n_mels, frames) of the clean spectrogram.
+        noised: What it was made from, of the same shape.
+        sigma: Noise levels (batch,) in [0, 1].
+        grain_variance: (n_mels, 1), the variance of the grain that the estimate lacks.
+    """
+    level = sigma[:, None, None].float()
+    signal = (1 - level) ** 2 * grain_variance
+    share = (1 - level) * grain_variance / (signal + level**2)
+    return estimate + share * (noised - (1 - level) * estimate)

@@ -44,6 +44,16 @@ def test_little_noise_leaves_the_grain():
     assert correlation(estimate(scrambled(replace(SIZE, skip=False)), clean, 0.0), clean) < 0.9
 
 
+def test_a_filter_gives_back_the_grain_that_a_network_lost():
+    model = scrambled(replace(SIZE, skip=False, filter=True))
+    model.filter_variance.fill_(0.05)
+    clean = torch.randn(3, 4, 40)
+    assert correlation(estimate(model, clean + 0.005 * torch.randn_like(clean), 0.005), clean) > 0.98
+    noise, ones = torch.randn(3, 4, 40), torch.ones(3)
+    smooth = model.predict(noise, ones, torch.zeros(3, 6), ones, ones)
+    torch.testing.assert_close(estimate(model, noise, 1.0), smooth)
+
+
 @pytest.mark.parametrize("skip", [True, False])
 def test_the_shape_is_read_from_the_weights(skip):
     size = replace(SIZE, skip=skip)
@@ -51,6 +61,8 @@ def test_the_shape_is_read_from_the_weights(skip):
     assert DenoiserSize.of_weights(state, 2) == size
     assert DenoiserSize.of_weights(state, None) == replace(size, heads=1)
     assert ("grain_variance" in state) == skip
+    filtered = replace(SIZE, skip=False, filter=True)
+    assert DenoiserSize.of_weights(Denoiser(filtered).state_dict(), 2) == filtered
 
 
 def test_dropout_is_of_training_alone():

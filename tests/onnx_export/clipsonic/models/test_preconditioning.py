@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from onnx_export.clipsonic.models.preconditioning import scalings
+from onnx_export.clipsonic.models.preconditioning import filtered_estimate, scalings
 
 LEVELS = torch.tensor([0.0, 0.005, 0.1, 0.5, 0.9, 1.0])
 
@@ -45,3 +45,21 @@ def test_the_network_has_to_give_numbers_of_unit_deviation(variance):
 def test_without_noise_nothing_passes_through_the_network():
     skip, out, _ = scalings(torch.zeros(1), torch.tensor([[1.0], [0.03]]))
     assert (skip == 1).all() and (out == 0).all()
+
+
+def test_the_filter_is_the_least_squares_estimate_of_the_grain():
+    """With the smooth part known, what is left of the error is what no linear estimate takes away."""
+    generator = torch.Generator().manual_seed(2)
+    smooth, grain, noise = torch.randn(3, 1, 1, 200_000, generator=generator, dtype=torch.float64)
+    grain, level = 0.2 * grain, 0.1
+    noised = (1 - level) * (smooth + grain) + level * noise
+    found = filtered_estimate(smooth, noised, torch.tensor([level]), torch.full((1, 1), 0.04))
+    expected = 0.04 * level**2 / ((1 - level) ** 2 * 0.04 + level**2)
+    assert float((found - smooth - grain).square().mean()) == pytest.approx(expected, rel=0.02)
+
+
+def test_the_filter_trusts_the_estimate_in_pure_noise_and_the_input_without():
+    estimate, noised = torch.randn(2, 2, 3, 8)
+    variance = torch.full((3, 1), 0.04)
+    torch.testing.assert_close(filtered_estimate(estimate, noised, torch.ones(2), variance), estimate)
+    torch.testing.assert_close(filtered_estimate(estimate, noised, torch.zeros(2), variance), noised)
