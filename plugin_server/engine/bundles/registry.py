@@ -53,7 +53,9 @@ class BundleRegistry:
         """Search `folders` in this order: of two bundles with one name, that in the earlier folder counts."""
         self.folders = tuple(folders)
         self._cache: dict[Path, tuple[FileStamp, Bundle]] = {}
-        self._damaged: dict[Path, tuple[FileStamp, BundleDamaged]] = {}
+        self._damaged: dict[Path, tuple[FileStamp, str]] = {}
+        """Why a card could not be read. Not the error itself: it would keep the frames that it came through, and they
+        the error before it."""
         self._known: dict[str, Bundle] = {}
         self._known_at = -KNOWN_S
         self._refreshing = threading.Lock()
@@ -130,11 +132,11 @@ class BundleRegistry:
         if cached is None or cached[0] != stamp:
             damaged = self._damaged.get(folder)
             if damaged and damaged[0] == stamp:
-                raise BundleDamaged(str(damaged[1]))
+                raise BundleDamaged(damaged[1])
             try:
                 cached = self._cache[folder] = stamp, open_bundle(folder)
             except BundleDamaged as error:
-                self._damaged[folder] = stamp, error
+                self._damaged[folder] = stamp, str(error)
                 raise
         return cached[1]
 

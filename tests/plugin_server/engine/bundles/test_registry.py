@@ -1,3 +1,4 @@
+import gc
 import json
 import logging
 import shutil
@@ -439,3 +440,15 @@ def test_a_file_that_is_no_file_fails_verification(toy):
     make_odd(toy / "vocoder.onnx", "pipe")
     with pytest.raises(BundleDamaged, match="it is a pipe"):
         verify_bundle(bundle)
+
+
+def test_a_card_that_is_damaged_again_and_again_leaves_nothing_behind(toy, caplog):
+    # What pytest records would hold the errors, too.
+    caplog.set_level(logging.CRITICAL)
+    registry = BundleRegistry([toy.parent])
+    for i in range(20):
+        (toy / CARD_NAME).write_text(f'{{"name": {i * "1"}5')
+        assert registry.bundles() == {}
+    gc.collect()
+    errors = [str(each) for each in gc.get_objects() if isinstance(each, BundleDamaged)]
+    assert not [error for error in errors if str(toy) in error]
