@@ -28,6 +28,11 @@ MAX_BANKS = 1000
 _NAME_LINE = re.compile(r"^name[ \t]*=[^\n]*$", re.MULTILINE)
 
 
+def bank_data_folders(data_folder: Path) -> tuple[Path, Path]:
+    """Return the folders of edits that were not saved, and of the steps that can be undone."""
+    return data_folder / "unsaved-banks", data_folder / "bank-steps"
+
+
 class BankChanges:
     """The own banks and the unsaved edits of a person, and what was done to them."""
 
@@ -35,8 +40,9 @@ class BankChanges:
         self, registry: BankRegistry, data_folder: Path | None = None, trash: MoveToTrash | None = None
     ) -> None:
         """Keep edits and steps in `data_folder`, in folders of their own; without one, in memory."""
-        self._registry, self._data_folder, self._trash = registry, data_folder, trash
-        self._unsaved = TextFolder(data_folder and data_folder / "unsaved-banks")
+        self._registry, self._trash = registry, trash
+        unsaved, self._steps_folder = bank_data_folders(data_folder) if data_folder else (None, None)
+        self._unsaved = TextFolder(unsaved)
         self._unwritten: dict[str, Bank] = {}
         """Edits that could not be written, which are lost with this object."""
 
@@ -47,7 +53,7 @@ class BankChanges:
     @cached_property
     def _history(self) -> BankHistory:
         places = {OWN: self._own, UNSAVED: self._unsaved}
-        return BankHistory(places, self._data_folder and self._data_folder / "bank-steps")
+        return BankHistory(places, self._steps_folder)
 
     def edited_names(self) -> list[str]:
         """Return the names of banks with edits that are not saved."""

@@ -7,8 +7,10 @@ import pytest
 from plugin_server.audio.clip import Clip
 from plugin_server.audio.formats.files import write_clip
 from plugin_server.audio.formats.partial_files import PART, PART_AGE_S, STAGE_AGE_S, partial_path, remove_stale_parts
+from plugin_server.settings import Settings
 from plugin_server.studio.generator import check_folder
 from plugin_server.studio.library.library import Library
+from tests.conftest import running_daemon
 
 
 def aged(path, age_s):
@@ -63,3 +65,15 @@ def test_our_names_are_those_that_we_write_under(tmp_path, monkeypatch):
     monkeypatch.setattr(type(tmp_path), "unlink", lambda self, **_: names.append(self.name))
     check_folder(tmp_path)
     assert PART.fullmatch(names[1])
+
+
+def test_a_daemon_that_starts_removes_them_where_banks_are_kept(tmp_path, toys):
+    settings = Settings(osc_port=0, folder=tmp_path / "clips", index_folder=tmp_path / "library", model="toy")
+    folders = [tmp_path / "banks", tmp_path / "library" / "bank-steps", tmp_path / "library" / "unsaved-banks"]
+    for folder in folders:
+        folder.mkdir(parents=True)
+        (folder / ".0123456789abcdef.part").write_text("x")
+        aged(folder / ".0123456789abcdef.part", PART_AGE_S + 60)
+    with running_daemon(settings, toys) as running, running.client() as client:
+        client.ask("/version", reply="/version.reply")
+        assert not [path for folder in folders for path in folder.iterdir()]
