@@ -32,6 +32,7 @@ from plugin_server.protocol.commands.playback import PlaybackCommands
 from plugin_server.protocol.commands.slots import SlotTrigger
 from plugin_server.protocol.commands.thread import CommandThread
 from plugin_server.protocol.dispatcher import Dispatcher
+from plugin_server.protocol.flow.spare_memory import give_back_memory
 from plugin_server.protocol.job_events import JobEvents
 from plugin_server.protocol.replies import Handler, Replies, ReplyPorts
 from plugin_server.protocol.subscribers import Subscribers
@@ -43,7 +44,7 @@ from plugin_server.protocol.transports.sockets import Endpoints, open_endpoints
 from plugin_server.protocol.transports.web import HttpApp, WebServer
 from plugin_server.protocol.transports.zeroconf import Advertiser, host_name
 from plugin_server.settings import Settings, bundle_folders
-from plugin_server.studio.banks.changes import BankChanges
+from plugin_server.studio.banks.changes import BankChanges, bank_data_folders
 from plugin_server.studio.banks.files import BankRegistry
 from plugin_server.studio.banks.loaded import LoadedBank
 from plugin_server.studio.generator import ClipGenerator, GeneratorSettings, check_folder
@@ -211,7 +212,11 @@ async def run_daemon(
             started, or EngineFailed.
     """
     check_folder(settings.clip_folder)
-    for folder in (settings.bank_folders[0], (bundles or bundle_folders())[0]):
+    for folder in (
+        *bank_data_folders(settings.data_folder),
+        settings.bank_folders[0],
+        (bundles or bundle_folders())[0],
+    ):
         remove_stale_parts(folder)
     parts = _build_parts(settings, player or build_player(settings), bundles or bundle_folders(), trash)
     access = AccessPolicy(settings.allow if settings.lan else None)
@@ -299,6 +304,7 @@ async def serve(settings: Settings, say: Callable[[str], None]) -> None:
         _favour_the_loop()
         say(f"{loaded.model} runs on {PROVIDERS.get(loaded.provider, loaded.provider)}")
         say("ready; Ctrl-C stops it")
+        await give_back_memory()
         await _sleep_for_ever()
 
 

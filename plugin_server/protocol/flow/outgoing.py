@@ -18,9 +18,9 @@ GROUP, PAUSE_S = 8, 0.01
 """Packets that follow after each pause of so many seconds."""
 MAX_GROUPS = 32
 """Groups that are sent in one turn of the event loop."""
-MAX_BYTES = 4 * 2**20
+MAX_BYTES = 2**20
 """Bytes that may wait for one receiver."""
-MAX_BYTES_OF_ALL = 32 * 2**20
+MAX_BYTES_OF_ALL = 8 * 2**20
 MANY = 512
 """Packets that wait for a receiver who asks for nothing more until they are sent."""
 
