@@ -3,9 +3,11 @@
 import argparse
 import secrets
 import sys
+from pathlib import Path
 
+from tests.fuzz.daemon import ROOT
 from tests.fuzz.run import fuzz, report
-from tests.fuzz.senders import SENDERS
+from tests.fuzz.senders import SENDERS, USUAL
 
 
 def main() -> int:
@@ -14,13 +16,14 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=30.0, help="how long (default: 30)")
     parser.add_argument("--seed", type=int, help="of the inputs (default: another each time)")
     parser.add_argument("--at-most", type=int, metavar="N", help="inputs of each kind")
-    parser.add_argument("targets", nargs="*", metavar="TARGET", help=f"{', '.join(SENDERS)} (default: all)")
+    parser.add_argument("--code", type=Path, default=ROOT, metavar="DIR", help="a checkout whose daemon is fuzzed")
+    parser.add_argument("targets", nargs="*", metavar="TARGET", help=f"{', '.join(SENDERS)} (default: all but plays)")
     options = parser.parse_args()
     if unknown := set(options.targets) - set(SENDERS):
         parser.error(f"TARGET: got {', '.join(sorted(unknown))}, expected some of {', '.join(SENDERS)}")
     seed = secrets.randbits(31) if options.seed is None else options.seed
     print(f"seed         {seed}", flush=True)
-    findings = fuzz(options.seconds, seed, options.targets or tuple(SENDERS), options.at_most)
+    findings = fuzz(options.seconds, seed, options.targets or USUAL, options.at_most, options.code.resolve())
     print(report(findings))
     return 1 if findings.faults else 0
 

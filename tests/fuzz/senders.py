@@ -14,6 +14,8 @@ CONNECT_S = 2.0
 READ_S = 0.02
 """Time that a client waits for an answer before it goes on."""
 UDP_BURST = 20
+UDP_PAUSE_S = 0.002
+"""Time between bursts: as fast as a program may be, and no faster than the buffer of a loopback's socket."""
 FILES_PAUSE_S = 0.05
 
 Going = Callable[[int], bool]
@@ -21,20 +23,32 @@ Going = Callable[[int], bool]
 
 
 def send_udp(subject: Subject, inputs: Inputs, going: Going) -> int:
-    """Send packets, and read replies now and then. Return how many were sent."""
-    sent = 0
+    """Send packets from several sockets, and read replies now and then. Return how many were sent."""
+    sent, server = 0, ("127.0.0.1", subject.daemon.osc_port)
+    while going(sent):
+        client = inputs.rng.choice(subject.clients)
+        for _ in range(UDP_BURST):
+            with contextlib.suppress(OSError):
+                client.sendto(inputs.packet(), server)
+            sent += 1
+        time.sleep(UDP_PAUSE_S)
+        subject.read_replies(client)
+    return sent
+
+
+def send_plays(subject: Subject, _inputs: Inputs, going: Going) -> int:
+    """Ask to play the newest clip over and over, from one socket. Return how often."""
+    sent, play = 0, encode_message("/play", "last")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         client.setblocking(False)
+        client.connect(("127.0.0.1", subject.daemon.osc_port))
         while going(sent):
             for _ in range(UDP_BURST):
                 with contextlib.suppress(OSError):
-                    client.sendto(inputs.packet(), ("127.0.0.1", subject.osc_port))
+                    client.send(play)
                 sent += 1
-            # As fast as one program may be, and no faster than a loopback's buffer.
-            time.sleep(0.002)
-            with contextlib.suppress(OSError):
-                while True:
-                    client.recv(65_536)
+            time.sleep(UDP_PAUSE_S)
+            subject.read_replies(client)
     return sent
 
 
@@ -53,7 +67,7 @@ def send_tcp(subject: Subject, inputs: Inputs, going: Going) -> int:
     sent = 0
     while going(sent):
         streams = [inputs.stream() for _ in range(inputs.rng.choice((1, 1, 4)))]
-        _exchange(subject.osc_port, *streams)
+        _exchange(subject.daemon.osc_port, *streams)
         sent += 4 * len(streams)
     return sent
 
@@ -63,7 +77,7 @@ def send_http(subject: Subject, inputs: Inputs, going: Going) -> int:
     sent = 0
     while going(sent):
         requests = [inputs.request() for _ in range(inputs.rng.choice((1, 1, 3)))]
-        _exchange(subject.http_port, *requests)
+        _exchange(subject.daemon.http_port, *requests)
         sent += len(requests)
     return sent
 
@@ -73,14 +87,15 @@ def send_websocket(subject: Subject, inputs: Inputs, going: Going) -> int:
     sent = 0
     while going(sent):
         frames = [inputs.frame() for _ in range(inputs.rng.randint(1, 12))]
-        _exchange(subject.http_port, inputs.handshake(), *frames)
+        _exchange(subject.daemon.http_port, inputs.handshake(), *frames)
         sent += len(frames)
     return sent
 
 
 def write_files(subject: Subject, inputs: Inputs, going: Going) -> int:
     """Put files into the daemon's folders, and have it look. Return how many were written."""
-    files = Files(inputs.rng.randrange(2**31), subject.clips, subject.banks, subject.bundles)
+    daemon = subject.daemon
+    files = Files(inputs.rng.randrange(2**31), daemon.clips, daemon.banks, daemon.bundles)
     names = ("clip/scan", "clip/list", "bank/list", "model/list", "status")
     looks = [encode_message(f"/{name}") for name in names]
     written = 0
@@ -89,17 +104,20 @@ def write_files(subject: Subject, inputs: Inputs, going: Going) -> int:
             with contextlib.suppress(OSError):
                 files.write_one()
             with contextlib.suppress(OSError):
-                client.sendto(inputs.rng.choice(looks), ("127.0.0.1", subject.osc_port))
+                client.sendto(inputs.rng.choice(looks), ("127.0.0.1", daemon.osc_port))
             written += 1
             time.sleep(FILES_PAUSE_S)
     return written
 
 
-SENDERS = {
+SENDERS: dict[str, Callable[[Subject, Inputs, Going], int]] = {
     "udp": send_udp,
     "tcp": send_tcp,
     "http": send_http,
     "websocket": send_websocket,
     "files": write_files,
+    "plays": send_plays,
 }
 """By the name of what is fuzzed."""
+USUAL = ("udp", "tcp", "http", "websocket", "files")
+"""Those that are random."""

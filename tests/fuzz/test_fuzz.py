@@ -10,7 +10,6 @@ from tests.fuzz.subject import Findings
 
 SECONDS = 30
 SEED = 20_261_127
-MEMORY_MB = 30
 
 
 def test_a_seed_gives_the_same_inputs():
@@ -20,8 +19,8 @@ def test_a_seed_gives_the_same_inputs():
 
 
 def test_a_fault_is_told():
-    findings = Findings(hangs=2, tracebacks=1, exit_status=-9, stop_s=6.0)
-    assert len(findings.faults) == 4
+    findings = Findings(hangs=2, tracebacks=1, memory_mb=(50.0, 81.0), exit_status=-9, stop_s=6.0)
+    assert len(findings.faults) == 5
     assert "FAULT        no answer within 5 s, 2 times" in report(findings)
 
 
@@ -29,6 +28,4 @@ def test_a_fault_is_told():
 def test_random_inputs_neither_crash_nor_hang_nor_fill_the_daemon():
     findings = fuzz(SECONDS, SEED)
     assert not findings.faults, report(findings)
-    before, after = findings.memory_mb
-    assert after - before < MEMORY_MB, report(findings)
     assert all(findings.inputs.values()), report(findings)
