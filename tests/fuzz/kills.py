@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 import tomllib
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -180,7 +180,10 @@ def kill_engines(folder: Path, times: int, seed: int) -> Loss:
             client.ask("/bank/load", "drums", reply="/done", timeout_s=ANSWER_S)
             for _ in range(times):
                 musician.work(client, musician.rng.uniform(0, LONGEST_S))
-                os.kill(engine_of(daemon.pid), signal.SIGKILL)
+                while (engine := engine_of(daemon.pid)) is None:
+                    # One that died while it loaded its model is started again by the next job.
+                    musician.work(client, PAUSE_S)
+                os.kill(engine, signal.SIGKILL)
                 loss.kills += 1
                 until = time.monotonic() + TOLD_S
                 while (left := musician.told.open_jobs) and time.monotonic() < until:
@@ -208,22 +211,17 @@ def end(daemon: OwnDaemon, look: Round) -> None:
     loss.failed_jobs = list(told.jobs.values()).count("/fail")
 
 
-def engine_of(daemon_pid: int) -> int:
-    """Return the process of the daemon's engine, as soon as there is one. Raises RuntimeError."""
-    until = time.monotonic() + ANSWER_S
-    while time.monotonic() < until:
-        for task in Path(f"/proc/{daemon_pid}/task").iterdir():
+def engine_of(daemon_pid: int) -> int | None:
+    """Return the process of the daemon's engine, None while there is none."""
+    for task in Path(f"/proc/{daemon_pid}/task").iterdir():
+        with suppress(OSError):
             for child in (task / "children").read_text().split():
-                try:
-                    command = Path(f"/proc/{child}/cmdline").read_bytes()
-                except OSError:
-                    continue
-                if b"spawn_main" in command:
+                if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
                     return int(child)
-        time.sleep(0.01)
-    raise RuntimeError("no engine process was found")
+    return None
 
 
+PAUSE_S = 0.05
 BURN = 200
 """Size of the toy model's matrices, which make a step take some milliseconds."""
 TARGETS = {"engine": kill_engines, "daemon": kill_daemons}

@@ -9,14 +9,15 @@ from pathlib import Path
 
 from plugin_server.client import Client
 from plugin_server.errors import ClipsonicError
+from plugin_server.protocol.flow.spare_memory import INTERVAL_S
 from plugin_server.protocol.packets import encode_message
 from tests.fuzz.daemon import ROOT, OwnDaemon
 
 PROBE_INTERVAL_S = 0.05
 HUNG_S = 5.0
 """An honest client that waits longer calls the daemon hung."""
-REPEAT_S = 0.5
-"""After this time without an answer the honest client asks again."""
+REPEAT_S = 0.1
+"""After this time without an answer the honest client asks again, since a flooded socket loses most questions."""
 VERSION = encode_message("/version")
 SETTLE_S = 120.0
 """Longest time in which queues run empty before memory is looked at."""
@@ -122,6 +123,8 @@ class Subject:
                     client.send("/cancel", "all")
                     status = client.ask("/status", reply="/status.reply", timeout_s=2)
                     if status[1:3] == (0, 0) and self._is_silent():
+                        # It looks from time to time what it can give back to the system.
+                        time.sleep(1.5 * INTERVAL_S)
                         return
 
     def _is_silent(self) -> bool:
