@@ -41,7 +41,8 @@ class BankChanges:
     ) -> None:
         """Keep edits and steps in `data_folder`, in folders of their own; without one, in memory."""
         self._registry, self._trash = registry, trash
-        unsaved, self._steps_folder = bank_data_folders(data_folder) if data_folder else (None, None)
+        folders: tuple[Path | None, Path | None] = bank_data_folders(data_folder) if data_folder else (None, None)
+        unsaved, self._steps_folder = folders
         self._unsaved = TextFolder(unsaved)
         self._unwritten: dict[str, Bank] = {}
         """Edits that could not be written, which are lost with this object."""
