@@ -1,22 +1,27 @@
 """Another denoiser in a bundle: the graph and its part of the card change, nothing else does."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
+from onnx_export.clipsonic.configs import DenoiserConfig
 from onnx_export.clipsonic.export.bundle import denoiser_size_of
 from onnx_export.clipsonic.export.replace import replace_denoiser
 from onnx_export.clipsonic.models.denoiser import Denoiser, DenoiserSize
 from onnx_export.clipsonic.variants import MINI
+from onnx_export.config import read_tables
 from onnx_export.training.checkpoint import CheckpointMetadata, save_weights
 from plugin_server.engine.bundles.card_reader import read_card
 from plugin_server.engine.bundles.registry import Bundle, verify_bundle
 from plugin_server.engine.families.clipsonic import load
 from plugin_server.engine.messages import GenerationParams
 from plugin_server.engine.sessions import Cancellation, SessionOptions
+from plugin_server.settings import SHIPPED_BUNDLES
 from tests.support.toys import MEL, N_EMBEDDING, write_toy
 
+ROOT = Path(__file__).parents[4]
 SIZE = DenoiserSize(n_mels=MEL.n_mels, n_embedding=N_EMBEDDING, patch=2, width=16, depth=1, heads=2)
 VARIANT = replace(MINI, version="9.1", sampling=replace(MINI.sampling, steps=2, sigmas=(1.0, 0.5, 0.0)))
 
@@ -70,3 +75,8 @@ def test_what_does_not_fit_leaves_the_bundle_as_it_was(bundle, tmp_path):
     with pytest.raises(ValueError, match="cannot be read as a checkpoint"):
         replace_denoiser(bundle, tmp_path / "text.pt", VARIANT)
     assert {path.name: path.read_bytes() for path in bundle.iterdir()} == files
+
+
+def test_the_configuration_to_go_on_from_what_ships_has_its_shape():
+    config = read_tables(ROOT / "configs" / "clipsonic-mini-shipped.toml", DenoiserConfig)
+    assert denoiser_size_of(SHIPPED_BUNDLES / "clipsonic-mini" / "denoiser.onnx") == config.denoiser
