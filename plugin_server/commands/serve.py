@@ -2,12 +2,15 @@
 
 import argparse
 import asyncio
+import logging
 import sys
 from collections.abc import Coroutine
 
 from plugin_server.commands.flags import Commands, add_settings, settings_of
 from plugin_server.errors import BadSettings
 from plugin_server.stop_signals import StopSignals, end_process
+
+log = logging.getLogger(__name__)
 
 
 def add_parser(commands: Commands) -> None:
@@ -59,9 +62,17 @@ def run(options: argparse.Namespace) -> None:
     # Windows' own kind of loop goes deaf on UDP once a reply went to a port that was closed meanwhile.
     factory = asyncio.SelectorEventLoop if sys.platform == "win32" else None
     with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(_until_stopped(signals, serve(settings, lambda line: print(line, flush=True))))
+        runner.run(_until_stopped(signals, serve(settings, _say)))
         # All is stopped but threads that wait for something that may never come.
         end_process()
+
+
+def _say(line: str) -> None:
+    """Print a line, where somebody reads: a full disk or a pipe that was closed must not end the daemon."""
+    try:
+        print(line, flush=True)
+    except OSError as error:
+        log.info("standard output: %s", error.strerror)
 
 
 async def _until_stopped(signals: StopSignals, serving: Coroutine[None, None, None]) -> None:

@@ -1,7 +1,12 @@
 """The log of a real daemon to which strangers send what they like: short, and fit for a terminal."""
 
 import contextlib
+import os
 import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
 
 import pytest
 from websockets.exceptions import ConnectionClosed
@@ -9,7 +14,8 @@ from websockets.frames import Frame, Opcode
 from websockets.sync.client import connect
 
 from plugin_server.client import Client
-from tests.journeys.conftest import serving
+from plugin_server.errors import NoDaemon
+from tests.journeys.conftest import environment, free_port, serving
 
 MAX_LOG = 20_000
 """Characters; an earlier one had 2.5 million after one packet."""
@@ -77,3 +83,54 @@ def test_what_strangers_send_neither_fills_the_log_nor_steers_the_terminal(tmp_p
     assert max(map(len, text.splitlines()), default=0) < 1100
     if not is_verbose:
         assert len(text) < MAX_LOG and "Traceback" not in text, text
+
+
+@contextlib.contextmanager
+def full_disk() -> Iterator[int]:
+    """Where nothing can be written to."""
+    file = os.open("/dev/full", os.O_WRONLY)
+    yield file
+    os.close(file)
+
+
+@contextlib.contextmanager
+def closed_pipe() -> Iterator[int]:
+    """What a program that was to read has closed, as `head -1` does."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    yield writing
+    os.close(writing)
+
+
+def is_there(client: Client) -> bool:
+    try:
+        return bool(client.ask("/version", reply="/version.reply", timeout_s=0.2))
+    except (NoDaemon, TimeoutError):
+        time.sleep(0.05)
+        return False
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="has no /dev/full")
+@pytest.mark.parametrize("output", [full_disk, closed_pipe])
+def test_a_daemon_goes_on_when_nobody_can_read_what_it_prints(tmp_path, output):
+    port = free_port()
+    command = [sys.executable, "-m", "plugin_server", "serve", "--osc-port", str(port), "--http-port", "0"]
+    command += ["--no-advertise", "--folder", str(tmp_path / "clips")]
+    with (
+        output() as stdout,
+        (tmp_path / "log").open("w+") as log,
+        subprocess.Popen(command, env=environment(tmp_path), stdout=stdout, stderr=log) as process,
+        Client(port) as client,
+    ):
+        try:
+            until = time.monotonic() + 60
+            while not is_there(client):
+                assert process.poll() is None and time.monotonic() < until
+            # The last lines are printed once the model is loaded.
+            assert list(client.generate("rain", 0.5, steps=1))[-1].address == "/done"
+            process.terminate()
+            assert process.wait(20) == 0
+        finally:
+            process.kill()
+        log.seek(0)
+        assert log.read() == ""
