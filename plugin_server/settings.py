@@ -151,8 +151,8 @@ def load_settings(flags: Mapping[str, object] | None = None, environ: Mapping[st
     types = get_type_hints(Settings)
     # Each value is read as its setting is declared.
     typed: dict[str, Any] = {name: _read_value(types[name], name, value) for name, value in others.items()}
+    checked: dict[str, Any] = {name: _check_in_file(path, types[name], name, value) for name, value in in_file.items()}
     try:
-        checked: dict[str, Any] = {name: _check_type(types[name], name, value) for name, value in in_file.items()}
         return Settings(**(checked | typed))
     except BadSettings as error:
         name = str(error).partition(":")[0]
@@ -195,6 +195,14 @@ def _check_type(declared: Any, name: str, value: object) -> object:
     if not isinstance(value, allowed) or isinstance(value, bool) != (kind is bool):
         raise BadSettings(f"{name}: got {short_repr(value)}, expected {EXPECTED.get(kind, 'text')}")
     return kind(value)
+
+
+def _check_in_file(path: Path, declared: Any, name: str, value: object) -> object:
+    """Return what `_check_type` does. Raises BadSettings that names the file."""
+    try:
+        return _check_type(declared, name, value)
+    except BadSettings as error:
+        raise BadSettings(f"{path}: {error}") from error
 
 
 def _read_value(declared: Any, name: str, value: object) -> object:

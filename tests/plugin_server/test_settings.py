@@ -123,6 +123,11 @@ def test_a_flag_or_variable_that_is_wrong_is_not_blamed_on_the_file(tmp_path):
         load_settings({}, write(tmp_path, "queue_size = 1") | {"CLIPSONIC_QUEUE_SIZE": "9.7"})
 
 
+def test_the_file_is_named_for_what_is_wrong_in_it_beside_a_flag(tmp_path):
+    with pytest.raises(BadSettings, match=r"settings\.toml: threads: got 'many', expected a whole number"):
+        load_settings({"threads": 1}, write(tmp_path, 'threads = "many"'))
+
+
 def test_a_byte_order_mark_is_passed_over_and_other_encodings_are_named(tmp_path):
     path = tmp_path / "settings.toml"
     path.write_bytes(b"\xef\xbb\xbfbits=24\n")
