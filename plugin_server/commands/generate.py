@@ -163,7 +163,7 @@ def _print_clip(bar: ProgressBar, clip: ClipMade) -> None:
     before = "" if clip.is_new else ", made before; --again makes it anew"
     print(f"{clip.path}  ({clip.seconds:g} s, seed {clip.seed}{match}{before})", flush=True)
     if clip.take == 1 and clip.n_heard < clip.n_words:
-        print(f"note: the model heard the first {clip.n_heard} of the prompt's {clip.n_words} words", flush=True)
+        print(f"note: the model heard {clip.n_heard} of {clip.n_words} words", flush=True)
 
 
 def read_words(words: Sequence[str], lengths: Callable[[], Lengths]) -> tuple[str, float | None]:

@@ -83,7 +83,8 @@ class AudioOutput:
     nearest: str = ""
     """That label, empty where the bundle does not say."""
     n_heard: int = 0
-    """Words of the prompt that fit into the model's context, of `n_words` that it has."""
+    """Words that fit into the model's context, of `n_words`: those of the prompt, and of the negative prompt where that
+    is cut off, too."""
     n_words: int = 0
 
 

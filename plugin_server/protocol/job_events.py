@@ -47,7 +47,7 @@ class JobEvents:
     def on_event(self, job: Job, event: Event) -> None:
         """Send an event of any job to all who follow but did not ask for it; from any thread."""
         if isinstance(event, ClipMade) and event.take == 1 and event.n_heard < event.n_words:
-            log.warning("%s: the model heard %d of the prompt's %d words", job.id, event.n_heard, event.n_words)
+            log.warning("%s: the model heard %d of %d words", job.id, event.n_heard, event.n_words)
         if not _is_sent_later(job, event):
             self._replies.on_loop(self._broadcast, _event_packet(job, event), self.askers(job))
 

@@ -38,7 +38,8 @@ class ClipMade:
     nearest: str = ""
     """That sound."""
     n_heard: int = 0
-    """Words of the prompt that the model heard, of `n_words` that it has: what does not fit is cut off."""
+    """Words that the model heard, of `n_words`: what does not fit is cut off. Those of the prompt, and those of the
+    negative prompt, too, where that is cut off."""
     n_words: int = 0
     is_new: bool = True
     """False when it was made before, by the same request."""

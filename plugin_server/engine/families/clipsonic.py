@@ -109,8 +109,18 @@ class Clipsonic:
         mels = self.sample(params, positive, negative, report, cancellation)
         report(1 - SHARES["vocoder"], "vocoder")
         channels = [self.vocode(mel, cancellation, loop=params.loop) for mel in mels]
+        return AudioOutput(np.stack(channels, axis=1), confidence, nearest, *self.count_heard(params))
+
+    def count_heard(self, params: GenerationParams) -> tuple[int, int]:
+        """Return how many words fit into the context, and how many there are.
+
+        Those of the prompt, and of the negative prompt, too, where that is cut off.
+        """
         n_heard, n_words = self.tokenizer.count_heard(params.prompt)
-        return AudioOutput(np.stack(channels, axis=1), confidence, nearest, n_heard, n_words)
+        n_negative_heard, n_negative = self.tokenizer.count_heard(params.negative)
+        if n_negative_heard < n_negative:
+            return n_heard + n_negative_heard, n_words + n_negative
+        return n_heard, n_words
 
     def embed(self, params: GenerationParams, cancellation: Cancellation) -> NDArray[np.float32]:
         """Return the joint embedding of words, of pictures or of a point between them, float32 (1, size), unit length.

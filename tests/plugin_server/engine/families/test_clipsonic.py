@@ -261,3 +261,17 @@ def test_pictures_make_sounds_of_their_own(toy, tmp_path):
         make(toy, prompt="", images=(write_colour(tmp_path, colour),), blend=1.0) for colour in ("red", "blue")
     )
     assert red.shape == blue.shape and not np.allclose(red, blue)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "negative", "counts"),
+    [
+        ("rain", "", (1, 1)),
+        ("rain", "dry wet", (1, 1)),
+        ("sea " * 90, "dry", (75, 90)),
+        ("rain", "sea " * 90, (76, 91)),
+        ("sea " * 80, "sea " * 90, (150, 170)),
+    ],
+)
+def test_words_that_are_cut_are_counted_those_to_keep_away_from_too(mini, prompt, negative, counts):
+    assert mini.count_heard(GenerationParams(prompt, negative, 1.0, 3, 1, 2.0)) == counts
