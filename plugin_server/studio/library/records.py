@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path, PurePath
 
 from plugin_server.audio.formats.files import SUFFIXES, read_clip, read_description
-from plugin_server.errors import BadFile, short_repr
+from plugin_server.errors import BadFile, one_line, short_repr
 from plugin_server.studio.words import normal_words
 
 MAX_TEXT, MAX_MODEL = 4096, 200
@@ -147,7 +147,7 @@ def read_clip_file(folder: Path, relative_path: str, *, check: bool = False) -> 
             seconds=named_s if is_as_long else length_s,
             take=_whole(recipe.get("take", 1)),
             seed=_whole(recipe["seed"]),
-            model=_text(recipe["model"], MAX_MODEL),
+            model=one_line(_text(recipe["model"], MAX_MODEL)),
             prompt=prompt_of(recipe),
             origin=origin,
             is_checked=int(is_checked),

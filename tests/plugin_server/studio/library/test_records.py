@@ -107,6 +107,11 @@ def test_a_recipe_that_was_tampered_with_is_none_of_ours(tmp_path, wrong):
         read_clip_file(tmp_path, "x.wav")
 
 
+def test_a_model_s_name_cannot_steer_a_terminal(tmp_path):
+    write_as_made(tmp_path, "x.wav", sound(1), prompt="sea", seed=1, model="toy\x1b[31m")
+    assert read_clip_file(tmp_path, "x.wav").model == "toy [31m"
+
+
 def test_a_recipe_of_before_there_were_takes_is_a_first_take(tmp_path):
     write_made(tmp_path, "x.wav", take=None)
     assert read_clip_file(tmp_path, "x.wav").take == 1
