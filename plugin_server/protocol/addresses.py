@@ -55,10 +55,15 @@ TABLE = tuple(sorted((row for module in _MODULES for row in module.ROWS), key=la
 ADDRESSES = {row.address: row for row in TABLE}
 ONLY_SENT = only_sent(TABLE)
 """Addresses of replies that are no commands, too."""
-ANSWERS = frozenset({"ack", "done", "error", "errors", "fail", "failed", "late", "queued", "reply", "synced"})
-"""Last parts of the addresses by which OSC programs answer."""
+ANSWERS = frozenset((
+    "ack", "answer", "done", "err", "error", "errors", "exception", "fail", "failed", "failure", "invalid", "late",
+    "nack", "ok", "pong", "queued", "reply", "response", "result", "synced", "unknown", "warning",
+))  # fmt: skip
+"""Last parts of the addresses by which OSC programs answer, in small letters."""
+ENDINGS = (".error", ".fail", ".reply", ".response", "_error", "_fail", "_failed", "_reply")
 
 
 def is_answer(address: str) -> bool:
     """Return whether a message is an answer, of this daemon or another program: such must not be answered again."""
-    return address in ONLY_SENT or address.rpartition("/")[2] in ANSWERS or address.endswith((".reply", ".error"))
+    last = address.rpartition("/")[2].casefold()
+    return address in ONLY_SENT or last in ANSWERS or last.endswith(ENDINGS)

@@ -18,6 +18,8 @@ from plugin_server.studio.words import normal_words, read_number
 
 WHOLE_NUMBERS = Range(-(2**31), 2**31 - 1)
 """What the replies' 32 bits hold."""
+MAX_SHOWN = 3
+"""Arguments that a sentence shows where none was expected."""
 MAX_PATH = 4096
 """Characters of a path."""
 V = TypeVar("V", bound=str | int | float)
@@ -173,7 +175,8 @@ def only_number(name: str, atoms: Sequence[Atom], allowed: Range) -> float:
 def exactly(count: int, expected: str, arguments: Sequence[Atom]) -> Sequence[Atom]:
     """Return the arguments when there are so many. Raises BadArgument that says what was expected."""
     if len(arguments) != count:
-        raise BadArgument(f"arguments: got {len(arguments)}, expected {expected}")
+        came = str(len(arguments)) if count else " ".join(map(describe, arguments[:MAX_SHOWN]))
+        raise BadArgument(f"arguments: got {came}, expected {expected}")
     return arguments
 
 
@@ -200,7 +203,9 @@ def describe(atom: Atom) -> str:
     """Return an argument in the words of a sentence."""
     if isinstance(atom, Foreign):
         return atom.kind
-    kinds = {bytes: "a blob", bool: "true or false", type(None): "nil", list: "an array"}
+    if isinstance(atom, bool):
+        return "true" if atom else "false"
+    kinds = {bytes: "a blob", type(None): "nil", list: "an array"}
     return kinds.get(type(atom)) or short_repr(atom)
 
 

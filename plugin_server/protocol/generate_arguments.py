@@ -1,6 +1,7 @@
 """The arguments of `/generate` and of a bank's slot, read as a request."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from plugin_server.engine.bundles.card import Lengths
@@ -17,6 +18,7 @@ from plugin_server.protocol.arguments import (
     split_attributes,
 )
 from plugin_server.protocol.packets import Atom
+from plugin_server.protocol.table import Range
 from plugin_server.studio.attributes import Attribute, Kind
 from plugin_server.studio.requests import NAMED_ATTRIBUTES, Generate, split_length
 from plugin_server.studio.seeds import ANY_SEED
@@ -27,7 +29,8 @@ DEFAULT_BPM = 120.0
 _ROWS = {row.name: row for row in NAMED_ATTRIBUTES}
 _ONE_VALUE: dict[Kind, Callable[[str, Atom], object]] = {
     Kind.NUMBER: as_number,
-    Kind.WHOLE_NUMBER: as_whole,
+    # Any, since the request says which ones it takes.
+    Kind.WHOLE_NUMBER: partial(as_whole, allowed=Range()),
     Kind.SWITCH: as_switch,
 }
 """How the one value of an attribute is read; other kinds take several."""

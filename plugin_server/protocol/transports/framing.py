@@ -45,7 +45,7 @@ class Framing:
         while (packet := self._next_slip() if self._is_slip else self._next_prefixed()) is not None:
             yield packet
         if len(self._buffer) > 2 * MAX_PACKET:
-            raise BadPacket(f"packet: got more than {MAX_PACKET} bytes without an end")
+            raise BadPacket(f"packet: got more than {MAX_PACKET} bytes without an end, expected at most that")
 
     def wrap(self, packet: bytes) -> bytes:
         """Return a packet in the framing that the other side uses."""
@@ -68,7 +68,7 @@ class Framing:
         try:
             return slip.decode(frame)
         except slip.ProtocolError as error:
-            raise BadPacket("packet: got a SLIP escape that is none") from error
+            raise BadPacket("packet: got a SLIP escape that is none, expected 220 or 221 after 219") from error
 
     def _next_prefixed(self) -> bytes | None:
         # Packets of no length.

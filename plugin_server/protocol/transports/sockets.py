@@ -6,6 +6,7 @@ import ipaddress
 import logging
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from plugin_server.errors import BadArgument, PortTaken
@@ -18,6 +19,8 @@ from plugin_server.protocol.transports.tcp import MAX_CONNECTIONS, TcpConnection
 
 log = logging.getLogger(__name__)
 
+RECEIVE_BUFFER = 2**20
+"""Bytes of datagrams that wait for the loop, where the system allows as many."""
 DRAIN_S = 0.5
 """Seconds that replies over UDP which wait at the end have to be sent without hurry."""
 
@@ -169,11 +172,21 @@ async def _open_all(receiver: PacketReceiver, port: int, access: AccessPolicy, h
             )
             listening.listen(BACKLOG)
             port = port or listening.getsockname()[1]
-            udp.append((await loop.create_datagram_endpoint(lambda: UdpSocket(receiver, access), (host, port)))[1])
+            transport, udp_socket = await loop.create_datagram_endpoint(
+                lambda: UdpSocket(receiver, access), (host, port)
+            )
+            _widen(transport)
+            udp.append(udp_socket)
     except OSError:
         Endpoints(port, tuple(udp), tuple(tcp), connections).close_sockets()
         raise
     return Endpoints(port, tuple(udp), tuple(tcp), connections)
+
+
+def _widen(transport: asyncio.DatagramTransport) -> None:
+    """Ask the system for room for a burst of datagrams: a few hundred are lost by default, whoever sent them."""
+    with suppress(OSError):
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
 
 
 def _is_of_this_machine(host: str) -> bool:

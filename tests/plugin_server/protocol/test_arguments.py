@@ -13,6 +13,7 @@ from plugin_server.protocol.arguments import (
     as_whole,
     check_attribute,
     check_range,
+    exactly,
     only_number,
 )
 from plugin_server.protocol.packets import Foreign
@@ -112,3 +113,10 @@ def test_a_switch_has_many_spellings(atoms, expected):
 def test_what_is_no_switch_is_named(atom):
     with pytest.raises(BadArgument, match=r"x: got .*, expected 0 or 1, on or off"):
         as_switch("x", atom)
+
+
+def test_what_came_is_shown_where_nothing_was_expected():
+    with pytest.raises(BadArgument, match="arguments: got 'on' true nil, expected nothing"):
+        exactly(0, "nothing", ["on", True, None, 4])
+    with pytest.raises(BadArgument, match="x: got false, expected text"):
+        as_text("x", False)

@@ -94,11 +94,14 @@ def test_a_prompt_that_is_longer_than_the_model_hears_is_said_to_be_cut(daemon, 
         for _ in range(2):
             heard = list(client.generate("sea " * n_fit + "thunder", 0.5, seed=1, steps=1))
             assert heard[-1].arguments[2:] == (1, 1.0, "", n_fit, n_fit + 1)
-            assert f"the model heard {n_fit} of the prompt's {n_fit + 1} words" in caplog.text
+            assert f"the model heard {n_fit} of {n_fit + 1} words" in caplog.text
             # The second time it is the clip that is there.
             caplog.clear()
         assert len(list(client.generate("sea " * n_fit, 0.5, seed=1, steps=1))[-1].arguments) == 5
         assert not caplog.text
+        # What it should keep away from is cut in the same way.
+        heard = list(client.generate("thunder", 0.5, seed=1, steps=1, negative="sea " * (n_fit + 2)))
+        assert heard[-1].arguments[4:] == ("", n_fit + 1, n_fit + 3)
 
 
 def test_a_button_stops_and_cancels(daemon):
@@ -168,6 +171,7 @@ def test_takes_are_announced_one_by_one(daemon):
         ("/cancel", [], "bad_argument", "job: got nothing"),
         ("/cancel", ["a", "b"], "bad_argument", "job: got 2 arguments"),
         ("/notify", [1, 2, 3], "bad_argument", "arguments: got 3"),
+        ("/bank/next", ["on", 2, 3, 4], "bad_argument", "arguments: got 'on' 2 3, expected nothing"),
         ("/notify", [7], "bad_argument", "notify: got 7"),
         ("/notify", [1, 99999], "bad_argument", "port: got 99999"),
         ("/sync", ["x"], "bad_argument", "id: got 'x'"),
@@ -427,7 +431,26 @@ def test_a_pattern_of_several_addresses_reaches_only_those_that_change_nothing(d
 
 @pytest.mark.parametrize(
     "address",
-    ["/done", "/fail", "/queued", "/clip", "/levels", "/help.reply", "/live/error", "/other/done", "/synced", "/late"],
+    [
+        "/done",
+        "/fail",
+        "/queued",
+        "/clip",
+        "/levels",
+        "/help.reply",
+        "/live/error",
+        "/other/done",
+        "/synced",
+        "/late",
+        "/FAIL",
+        "/Error",
+        "/a/err",
+        "/ok",
+        "/n_fail",
+        "/pong",
+        "/a.response",
+        "/unknown",
+    ],
 )
 def test_an_answer_is_not_answered(daemon, address):
     with daemon.client() as client:

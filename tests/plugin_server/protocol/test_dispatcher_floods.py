@@ -2,6 +2,7 @@
 
 import socket
 import struct
+import sys
 import threading
 import time
 from contextlib import suppress
@@ -43,6 +44,25 @@ def test_datagrams_of_a_fast_client_keep_nobody_waiting_and_are_bounded(daemon):
     # No more than the system's socket holds: others' packets would be lost there.
     packets = [encode_message("/help")] * 200
     assert keeps_nobody_waiting(daemon, packets)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have other limits")
+def test_a_burst_is_not_lost_while_the_loop_is_at_something_else(toys, tmp_path):
+    settings = Settings(osc_port=0, http_port=0, folder=tmp_path / "clips", model="toy", device="cpu", threads=1)
+    with running_daemon(settings, toys) as running, running.client() as burst, running.client() as other:
+        held, go = threading.Event(), threading.Event()
+
+        def hold() -> None:
+            held.set()
+            go.wait(10)
+
+        running.daemon.endpoints.tcp[0].get_loop().call_soon_threadsafe(hold)
+        assert held.wait(10)
+        for _ in range(400):
+            burst.send("/sync", 1)
+        other.send("/version")
+        go.set()
+        assert other.receive(10).address == "/version.reply"
 
 
 def prefixed(*packets: bytes) -> bytes:
