@@ -165,6 +165,9 @@ class Scan:
                 self._foreign.add(path, stamps[path])
             # Of any kind: what a stranger has put into one file must not cost the others.
             except Exception as error:
+                if not (self._folder / path).exists():
+                    # Put away since the folder was listed: it is missing, and nothing to tell of.
+                    continue
                 self._foreign.tell(path, stamps[path], error)
             if path in self._by_path:
                 self._unmatched.pop(self._by_path[path].number, None)

@@ -247,6 +247,24 @@ def test_two_processes_scan_star_and_undo_while_clips_come(shelf):
     assert len({record.path for record in here.clips}) == here.total
 
 
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_file_that_is_put_away_during_a_scan_is_missing_and_nothing_to_tell_of(
+    shelf, library, monkeypatch, caplog, is_known
+):
+    path = write_made(shelf.folder, "a.wav", seed=1)
+    if is_known:
+        library.add(path, "r")
+        os.utime(path, (1, 1))
+
+    def read(folder, relative_path, **how):
+        path.unlink()
+        return read_clip_file(folder, relative_path, **how)
+
+    monkeypatch.setattr(scan, "read_clip_file", read)
+    assert library.scan() == ScanResult(0, 0, int(is_known))
+    assert not caplog.text and library.newest(9).total == 0
+
+
 def test_opening_scans_in_the_background(shelf, library, caplog):
     write_made(shelf.folder, "a.wav")
     with caplog.at_level("INFO"):
