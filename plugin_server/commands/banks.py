@@ -131,11 +131,13 @@ def render_bank(settings: Settings, name: str) -> tuple[Bank, list[ClipMade]]:
     from plugin_server.server import open_generator
     from plugin_server.studio.requests import RenderBank
 
-    bank = _open_registry(settings).find(name)
-    bank = replace(bank, slots=tuple(slot for slot in bank.slots if not slot.is_empty))
+    whole = _open_registry(settings).find(name)
+    bank = replace(whole, slots=tuple(slot for slot in whole.slots if not slot.is_empty))
     if not bank.slots:
         raise BadFile(f"{bank.name}: every slot is empty")
     with open_generator(settings) as (generator, _), ProgressBar() as bar:
+        for problem in _slot_problems(whole, generator):
+            raise BadFile(f"{bank.name}: {problem}")
         rest: Request | None = RenderBank(bank.name, tuple(slot.request for slot in bank.slots))
         made: list[ClipMade] = []
         while rest:
@@ -253,13 +255,18 @@ def _slot_row(number: int, slot: Slot, generator: ClipGenerator) -> tuple[str, .
 def _problems(path: Path, generator: ClipGenerator) -> Iterable[str]:
     from plugin_server.studio.banks.check import find_problems
     from plugin_server.studio.banks.files import read_bank
-    from plugin_server.studio.image_fingerprints import require_images
 
     problems = find_problems(path)
     yield from problems
     if problems:
         return
-    bank = read_bank(path)
+    yield from (f"{path}: {problem}" for problem in _slot_problems(read_bank(path), generator))
+
+
+def _slot_problems(bank: Bank, generator: ClipGenerator) -> Iterable[str]:
+    """Yield a sentence for each slot that the model cannot make, or whose picture is missing."""
+    from plugin_server.studio.image_fingerprints import require_images
+
     for number, slot in enumerate(bank.slots):
         if slot.is_empty:
             continue
@@ -267,7 +274,7 @@ def _problems(path: Path, generator: ClipGenerator) -> Iterable[str]:
             generator.check(slot.request)
             require_images(slot.request.images)
         except ClipsonicError as error:
-            yield f"{path}: slot {number}: {error}"
+            yield f"slot {number}: {error}"
 
 
 def _swatch(colour: str) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from plugin_server.commands.file_manager import open_file, reveal_file
 from plugin_server.commands.flags import Commands, WordsParser, clip_named, settings_of_daemon
 from plugin_server.commands.terminal import plain, table_lines
-from plugin_server.errors import BadArgument
+from plugin_server.errors import BadArgument, short_repr
 from plugin_server.studio.paths import named_path
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ ACTIONS = {
 }
 """Help of the actions on one clip."""
 STEP_RESULTS = {
-    "generate": ("not made", "made"),
-    "delete": ("not deleted", "deleted"),
+    "generate": ("taken out of the folder", "back in the folder"),
+    "delete": ("back in the folder", "deleted again"),
     "star": ("star as before", "star as after"),
     "tag": ("tags as before", "tags as after"),
 }
@@ -71,7 +71,7 @@ def add_parser(commands: Commands) -> None:
         action.set_defaults(action=name)
         if name == "tag":
             action.add_argument("words", nargs="+", metavar="WORD", help="words to add; -word takes one away")
-            action.add_argument("--remove", action="store_true", help="take all the words away instead")
+            action.add_argument("--remove", action="store_true", help="take these words away instead")
     for name, text in {"undo": "one step back", "redo": "what was undone last, again"}.items():
         actions.add_parser(name, parents=[folder], help=text).set_defaults(action=name)
 
@@ -101,7 +101,7 @@ def _actions(
     page, details = (_page_as_json, _details_as_json) if as_json else (_table, _details)
     return {
         "list": lambda: page(library.newest(count), library.folder),
-        "search": lambda: page(library.search(words, count), library.folder),
+        "search": lambda: page(library.search(words, count), library.folder, words),
         "info": lambda: details(library.find(clip)),
         "open": lambda: [open_file(library.find_file(clip).path)],
         "reveal": lambda: [reveal_file(library.find_file(clip).path)],
@@ -114,19 +114,19 @@ def _actions(
     }
 
 
-def _table(page: Page, folder: Path) -> Iterable[str]:
+def _table(page: Page, folder: Path, words: str = "") -> Iterable[str]:
     """Return lines whose columns are as wide as their cells; the prompt gets the rest of the line.
 
     Files are named from the sample folder on, so that copies of a clip are told apart.
     """
     if not page.clips:
-        return [f"no clips in {folder}"]
+        return [f"no clips with {short_repr(words)} in {folder}" if words else f"no clips in {folder}"]
     lines = table_lines([_columns(clip) for clip in page.clips])
     more = page.total - len(page.clips)
     return [*lines, f"{page.total} clips in {folder}" + (f"; the other {more} with --count" if more else "")]
 
 
-def _page_as_json(page: Page, folder: Path) -> Iterable[str]:
+def _page_as_json(page: Page, folder: Path, _words: str = "") -> Iterable[str]:
     clips = [_values(clip) for clip in page.clips]
     return [json.dumps({"folder": str(folder), "total": page.total, "clips": clips}, indent=1)]
 

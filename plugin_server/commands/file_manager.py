@@ -40,7 +40,8 @@ def _call(command: Sequence[str]) -> None:
     try:
         ended = subprocess.run(command, capture_output=True, text=True, check=False)
     except OSError as error:
-        raise ClipsonicError(f"{command[0]} cannot be started: {error.strerror}") from error
+        reason = f"{error.strerror}; asked to open {command[-1]}"
+        raise ClipsonicError(f"{command[0]} cannot be started: {reason}") from error
     if ended.returncode:
         reason = ended.stderr.strip() or "it did not say why"
         raise ClipsonicError(f"{command[0]} could not open {command[-1]}: {reason}")

@@ -105,7 +105,7 @@ def test_a_session_with_two_daemons_one_after_another_and_a_shell_beside(tmp_pat
 def test_a_clip_made_in_the_shell_is_in_the_library(tmp_path):
     run(tmp_path, "generate", "rain", "0.5", "--steps", "1", "--folder", str(tmp_path / "clips"))
     assert "rain" in clips(tmp_path, "info", "last").stdout
-    assert clips(tmp_path, "undo").stdout.startswith("not made: rain_0.5s")
+    assert clips(tmp_path, "undo").stdout.startswith("taken out of the folder: rain_0.5s")
 
 
 def test_a_daemon_survives_an_index_that_is_damaged_and_one_that_cannot_be(tmp_path):

@@ -87,6 +87,8 @@ def test_a_bank_of_pictures_is_checked_made_and_exported(tmp_path, picture):
     path = write_bank(tmp_path, "seen", '[defaults]\nseconds = 0.5\nsteps = 1\n[[slots]]\nimage = "my sea.png"\n')
     ended = run(tmp_path, "banks", "check", "seen", status=1)
     assert f"slot 0: image: {path.parent / 'my sea.png'} is not there, expected a picture or a video" in ended.stdout
+    refused = run(tmp_path, "banks", "render", "seen", status=1).stderr
+    assert f"seen: slot 0: image: {path.parent / 'my sea.png'} is not there" in refused
     picture.rename(path.parent / picture.name)
     assert "all is well" in run(tmp_path, "banks", "check", "seen").stdout
     folder = ["--folder", str(tmp_path / "clips")]

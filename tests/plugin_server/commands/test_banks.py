@@ -35,6 +35,16 @@ def test_an_export_is_refused_before_anything_is_made(run, tmp_path, monkeypatch
     assert "expected one of" in run("export", "nowhere", status=1)
 
 
+def test_a_missing_picture_is_told_with_its_slot_before_anything_is_made(run, tmp_path):
+    (tmp_path / "bank").mkdir()
+    slots = '[[slots]]\nprompt = "bell"\n[[slots]]\nempty = true\n[[slots]]\nimage = "lid.png"\n'
+    (tmp_path / "bank" / "kit.toml").write_text(slots)
+    for action in ("render", "export"):
+        said = run(action, "kit", status=1)
+        assert f"kit: slot 2: image: {tmp_path / 'bank' / 'lid.png'} is not there" in said
+    assert not list(tmp_path.rglob("*.wav"))
+
+
 KIT = '# mine\n[[slots]]\nname = "Kick"\nprompt = "kick"\n\n[[slots]]\nprompt = "bell"\n'
 
 

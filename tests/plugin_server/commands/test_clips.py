@@ -5,6 +5,7 @@ import json
 import pytest
 
 from plugin_server import cli
+from tests.conftest import trash_in
 from tests.support.recipes import write_made
 
 
@@ -66,3 +67,14 @@ def test_a_file_is_named_from_where_the_person_is(folder, capsys, monkeypatch):
 
 def test_nothing_to_undo_is_said(folder, capsys):
     assert run(capsys, "undo", "--folder", folder, status=1).startswith("clipsonic: undo: nothing is left")
+
+
+def test_a_search_without_a_match_says_what_was_looked_for(folder, capsys):
+    assert run(capsys, "search", "sea", "night", "--folder", folder) == f"no clips with 'sea night' in {folder}\n"
+
+
+def test_undo_and_redo_say_where_the_clip_is(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("plugin_server.studio.library.undo_files.move_to_trash", trash_in(tmp_path))
+    run(capsys, "delete", "rain.wav", "--folder", folder)
+    assert run(capsys, "undo", "--folder", folder) == "back in the folder: rain.wav\n"
+    assert run(capsys, "redo", "--folder", folder) == "deleted again: rain.wav\n"
