@@ -12,6 +12,9 @@ from plugin_server.protocol.packets import Atom
 from plugin_server.protocol.table import Argument, Row
 from plugin_server.studio.words import normal_words, read_number
 
+BANG = "bang"
+"""Max's and Pure Data's word for a press, as `[prepend /bank/next]` passes it on."""
+
 
 def arguments_of(row: Row, atoms: Sequence[Atom]) -> Sequence[Atom] | None:
     """Return the arguments that a handler reads; None when a button was let go, upon which nothing is to be done."""
@@ -68,6 +71,8 @@ def _is_pressed(argument: Argument | None, atom: Atom) -> bool | None:
     if isinstance(atom, bool):
         return atom
     if argument is None:
+        if isinstance(atom, str) and same_name(atom, [BANG]):
+            return True
         number = atom if is_number(atom) else read_number(atom) if isinstance(atom, str) else None
         return None if number is None else number != 0
     # Where a name is expected, only numbers of OSC's own types are a button's: names may be digits.

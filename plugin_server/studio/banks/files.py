@@ -46,8 +46,7 @@ class BankRegistry:
         """Return the file of each bank, by its file's name without the ending, sorted."""
         found: dict[str, Path] = {}
         for folder in reversed(self._folders):
-            # A name of bytes that are no text cannot be sent to anyone.
-            found |= {normal_words(path.stem): path for path in folder.glob("*.toml") if is_text(path.name)}
+            found |= {normal_words(path.stem): path for path in folder.glob("*.toml") if _is_bank_name(path.name)}
         return dict(sorted(found.items()))
 
     def find(self, name: str) -> Bank:
@@ -68,6 +67,11 @@ class BankRegistry:
     def shipped_names(self) -> list[str]:
         """Return the names of the banks of all other folders."""
         return sorted(normal_words(path.stem) for folder in self._folders[1:] for path in folder.glob("*.toml"))
+
+
+def _is_bank_name(name: str) -> bool:
+    """Return whether a file's name can be a bank's: no text could not be sent, and hidden files are the system's."""
+    return is_text(name) and not name.startswith(".")
 
 
 def read_bank(path: Path) -> Bank:

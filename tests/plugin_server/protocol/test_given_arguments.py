@@ -18,7 +18,7 @@ def given(address, *atoms):
 
 @pytest.mark.parametrize("row", NEED_NOTHING, ids=lambda row: row.address)
 def test_a_command_that_takes_nothing_is_done_by_a_press_and_not_by_a_release(row):
-    for press in (*PRESSES, 127, 0.3, -1, "1", "1.0", "0,5", None):
+    for press in (*PRESSES, 127, 0.3, -1, "1", "1.0", "0,5", "bang", "Bang", None):
         assert arguments_of(row, [press]) == arguments_of(row, []) == []
     for release in (*RELEASES, "0", "0.0"):
         assert arguments_of(row, [release]) == (None if "/done" in row.replies else [])

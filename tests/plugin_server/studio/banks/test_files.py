@@ -354,3 +354,9 @@ def test_a_bank_may_begin_with_a_byte_order_mark(path):
 def test_a_bank_whose_name_is_no_text_is_not_listed(path):
     os.link(path, path.with_name(os.fsdecode(b"\xff.toml")))
     assert list(BankRegistry([path.parent]).paths()) == ["mine"]
+
+
+def test_hidden_files_are_no_banks(tmp_path):
+    (tmp_path / "._mine.toml").write_bytes(b"\0\5\26\7")
+    (tmp_path / "mine.toml").write_text('[[slots]]\nprompt = "rain"\n')
+    assert list(BankRegistry([tmp_path]).paths()) == ["mine"]
