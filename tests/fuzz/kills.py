@@ -31,6 +31,7 @@ LONGEST_S = 1.5
 TOLD_S = 120.0
 """Time in which every job has to end after its engine was killed, on a machine that does other work, too."""
 ANSWER_S = 60.0
+MAX_TRACEBACK = 3000
 OLD_CLIPS = 20
 """Clips of earlier rounds that are looked for again."""
 
@@ -154,7 +155,9 @@ def kill_daemons(folder: Path, times: int, seed: int) -> Loss:
                 musician.listen(client, 0.0)
             loss.kills += 1
             # A save that was not answered may have been done, and so has every one before it.
-            unanswered = {int(value) for _, value in musician.told.unanswered.get("/bank/save", ())}
+            pending = {int(value) for _, value in musician.told.unanswered.get("/bank/save", ())}
+            # Its edit is kept, too, until the bank is saved again.
+            unanswered = {number for number in unanswered | pending if number > musician.told.saves}
             musician.forget_unanswered()
             look.look_at_files()
             look.make_parts_old()
@@ -203,8 +206,9 @@ def end(daemon: OwnDaemon, look: Round) -> None:
     status = daemon.stop()
     if status != 0:
         look.blame(f"the daemon ended with {status}, expected 0")
-    if n := daemon.log_path.read_text().count("Traceback"):
-        look.blame(f"{n} tracebacks in the log")
+    log = daemon.log_path.read_text()
+    if n := log.count("Traceback"):
+        look.blame(f"{n} tracebacks in the log, the first of them:\n{log[log.index('Traceback') :][:MAX_TRACEBACK]}")
     told, loss = look.musician.told, look.loss
     loss.clips, loss.stars, loss.saves = len(told.clips), len(told.stars), told.n_saves
     loss.tags = sum(map(len, told.tags.values()))

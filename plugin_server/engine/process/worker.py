@@ -24,6 +24,7 @@ from plugin_server.engine.messages import (
     Params,
     Progress,
     ProgressCallback,
+    Reply,
     Request,
     Run,
     RunFailed,
@@ -57,9 +58,9 @@ class EngineWorker:
                 request = self._queue.popleft()
             match request:
                 case Load(model):
-                    self._pipe.send(self._answer_load(model))
+                    self._send(self._answer_load(model))
                 case Run():
-                    self._pipe.send(self._answer_run(request))
+                    self._send(self._answer_run(request))
 
     def _answer_load(self, model: str) -> ModelLoaded | LoadFailed:
         try:
@@ -120,7 +121,7 @@ class EngineWorker:
         try:
             for index, params in enumerate(run.items):
                 result = self._generate(params, partial(self._send_progress, run.number, index), cancellation)
-                self._pipe.send(ItemFinished(run.number, index, result))
+                self._send(ItemFinished(run.number, index, result))
         finally:
             with self._arrived:
                 self._running = None
@@ -136,7 +137,14 @@ class EngineWorker:
         return GenerationResult(output, about.sample_rate, about.model, about.checksum, spent)
 
     def _send_progress(self, number: int, item: int, fraction: float, stage: str) -> None:
-        self._pipe.send(Progress(number, item, fraction, stage))
+        self._send(Progress(number, item, fraction, stage))
+
+    def _send(self, reply: Reply) -> None:
+        try:
+            self._pipe.send(reply)
+        except OSError:
+            # The daemon is gone, which the reading thread is about to see.
+            os._exit(0)
 
 
 def _code_and_message(error: Exception) -> tuple[str, str]:
