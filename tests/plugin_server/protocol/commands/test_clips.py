@@ -173,9 +173,9 @@ def test_a_scan_tells_what_it_found(daemon):
         ("/clip/tag", ["last"], "bad_argument", "tags: got nothing"),
         ("/clip/delete", ["last"], "unknown_clip", "'last'"),
         ("/clip/again", ["last"], "unknown_clip", "'last'"),
-        ("/clip/undo", [1, 1], "bad_argument", "arguments: got 2, expected nothing"),
+        ("/clip/undo", [1, 1], "bad_argument", "arguments: got 1 1, expected nothing"),
         ("/clip/redo", [], "nothing_to_undo", "redo: nothing"),
-        ("/clip/scan", [1, 1], "bad_argument", "arguments: got 2, expected nothing"),
+        ("/clip/scan", [1, 1], "bad_argument", "arguments: got 1 1, expected nothing"),
     ],
 )
 def test_bad_commands_are_answered(daemon, address, arguments, code, sentence):

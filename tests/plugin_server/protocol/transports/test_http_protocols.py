@@ -187,7 +187,8 @@ def test_a_websocket_that_answers_no_ping_is_dropped(toys, tmp_path, monkeypatch
 )
 def test_what_is_no_http_gives_no_traceback(port, caplog, data):
     for _ in range(3):
-        with contextlib.suppress(ConnectionError), open_socket(port, data) as connection:
+        # The daemon may have closed it already, which a shutdown tells by another error than sending does.
+        with contextlib.suppress(OSError), open_socket(port, data) as connection:
             connection.shutdown(socket.SHUT_WR)
             received(connection)
     assert is_served(port)
