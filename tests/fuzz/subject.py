@@ -25,7 +25,7 @@ BUSY = 150
 """Datagrams a second to a client for whom replies wait, at least; a socket's buffer holds more."""
 UDP_CLIENTS = 12
 """Sockets that take turns, since each client has a queue of its own in the daemon."""
-MEMORY_MB = 30.0
+MEMORY_MB = 60.0
 """Memory that a daemon may have more when all is over."""
 
 

@@ -19,7 +19,7 @@ def test_a_seed_gives_the_same_inputs():
 
 
 def test_a_fault_is_told():
-    findings = Findings(hangs=2, tracebacks=1, memory_mb=(50.0, 81.0), exit_status=-9, stop_s=6.0)
+    findings = Findings(hangs=2, tracebacks=1, memory_mb=(50.0, 111.0), exit_status=-9, stop_s=6.0)
     assert len(findings.faults) == 5
     assert "FAULT        no answer within 5 s, 2 times" in report(findings)
 
